@@ -1,0 +1,46 @@
+# `make` alone lists what there is. Works with GNU make 3.81 and newer, and any POSIX sh.
+# Whatever needs more than a line or two is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format install superuser manage requirements clean
+
+# More arguments for pytest (make test ARGS="-k items"), manage.py or uv.
+ARGS ?=
+
+install = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
+python = .venv/bin/python
+# The service reads the environment; .env is what `make` has it read besides.
+manage = ENV_FILE=$${ENV_FILE:-.env} exec $(python) manage.py
+# A part of the tests can't reach the coverage that all of them are held to.
+coverage = $(if $(strip $(ARGS)),--no-cov,--cov --cov-report=term-missing:skip-covered)
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+run: ## Set up what is missing, migrate, serve on 127.0.0.1:8000 (PORT, HOST, WORKERS change it)
+	@$(install) runtime && exec $(python) scripts/serve.py
+
+test: ## All tests, in parallel and random order, with coverage (a part of them: ARGS="-k items")
+	@$(install) dev && exec $(python) -m pytest -n auto $(coverage) $(ARGS)
+
+check: ## Everything that can be checked without running the service: lint, types, imports, settings
+	@$(install) dev && exec $(python) scripts/check.py
+
+format: ## Format the code, and mend what the linter can mend
+	@$(install) dev && $(python) -m ruff check --fix-only --quiet . ; exec $(python) -m ruff format .
+
+install: ## Set up everything for run and test, and nothing else
+	@$(install) dev
+
+superuser: ## Make an account for /admin/
+	@$(install) runtime && $(manage) createsuperuser
+
+manage: ## Any command of manage.py with the settings of .env: ARGS="purge_expired"
+	@$(install) runtime && $(manage) $(ARGS)
+
+requirements: ## Write requirements*.txt anew from pyproject.toml (newest versions: ARGS=--upgrade)
+	@sh scripts/compile_requirements.sh $(ARGS)
+
+clean: ## Remove what make and the tools made; .env and data/ stay
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,11 @@
+"""The API: each resource's router, mounted."""
+
+from django.conf import settings
+
+from core.api import API
+from core.auth.api import router as auth
+from items.api import router as items
+
+api = API(title=settings.APP_NAME, version=settings.APP_VERSION)
+api.add_router("/v1/items", items)
+api.add_router("/v1/auth", auth)

@@ -1,0 +1,28 @@
+"""The ASGI application: `uvicorn agent_router.asgi:application`."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
+django.setup(set_prefix=False)
+
+from agent_router.api import api  # noqa: E402
+from agent_router.urls import urlpatterns  # noqa: E402
+from core.auth.hashing import hashing  # noqa: E402
+from core.auth.key_usage import key_usage  # noqa: E402
+from core.database import database  # noqa: E402
+from core.handler import Handler  # noqa: E402
+from core.lifespan import lifespan  # noqa: E402
+from core.logging import log_output  # noqa: E402
+from core.metrics_sampler import sampler  # noqa: E402
+from core.redis import redis  # noqa: E402
+from core.routing import Router  # noqa: E402
+
+router = Router()
+router.add_operations(api.operations())
+router.add_views(urlpatterns)
+
+# Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
+lifespan.resources = [log_output, database, redis, hashing, key_usage, sampler]
+application = Handler(router)

@@ -1,0 +1,228 @@
+"""Every setting: each environment variable with its type and default, then Django's own.
+
+What is wrong is told in one message, and the process ends with exit code 1. env.example explains each variable.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+
+from core import metrics_multiprocess
+from core.forwarded import parse_trusted_proxies
+from core.configuration import REQUIRED, Environment
+from core.database.dsn import parse_dsn
+from core.logging import configuration as logging_configuration
+from core.ratelimit.rates import parse_rates, parse_route_rates
+from core.redis_url import check_url
+from core.version import VERSION
+
+# ModelAdmin[Item] and the like, which type checkers want, at run time as well.
+django_stubs_ext.monkeypatch()
+# Before anything imports prometheus_client, which looks once where it is to keep its values.
+metrics_multiprocess.prepare()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+
+# --- What it is ---------------------------------------------------------------------------------------------------
+
+APP_NAME = env.text("APP_NAME", "Agent Router API")
+APP_VERSION = VERSION
+APP_ENV = env.text("APP_ENV", "development", choices=("development", "production", "test"))
+IS_PRODUCTION = APP_ENV == "production"
+DEBUG = env.boolean("DEBUG", False)
+
+# --- Where it is reached ------------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CORS_ALLOWED_ORIGINS = env.strings("CORS_ORIGINS", ["http://localhost:3000"])
+TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", "", parse_trusted_proxies)
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1024 * 1024, minimum=1)
+BODY_TIMEOUT_SECONDS = env.integer("BODY_TIMEOUT_SECONDS", 30, minimum=1)
+SHUTDOWN_TIMEOUT_SECONDS = env.integer("SHUTDOWN_TIMEOUT_SECONDS", 30, minimum=1)
+
+# --- What it keeps ------------------------------------------------------------------------------------------------
+
+DATABASE: dict[str, Any] = env.parsed("DB_DSN", "sqlite:///./data/app.db", lambda dsn: parse_dsn(dsn, BASE_DIR))
+DB_POOL_SIZE = env.integer("DB_POOL_SIZE", 8 if (DATABASE or {}).get("PORT") is not None else 4, minimum=1, maximum=200)
+DB_MAX_WAITING = env.integer("DB_MAX_WAITING", 2000, minimum=1)
+DB_MAX_WAIT_SECONDS = env.integer("DB_MAX_WAIT_SECONDS", 10, minimum=1)
+REDIS_URL = env.parsed("REDIS_URL", "redis://localhost:6379/0", check_url)
+REDIS_REQUIRED = env.boolean("REDIS_REQUIRED", False)
+REDIS_TIMEOUT_SECONDS = 0.05
+CACHE_TTL = env.integer("CACHE_TTL", 60, minimum=1)
+
+# --- Who may do what ----------------------------------------------------------------------------------------------
+
+JWT_SECRET = env.text("JWT_SECRET", REQUIRED)
+JWT_SECRET_PREVIOUS = env.text("JWT_SECRET_PREVIOUS", "")
+ACCESS_TOKEN_TTL = env.integer("ACCESS_TOKEN_TTL", 15 * 60, minimum=1)
+REFRESH_TOKEN_IDLE_TTL = env.integer("REFRESH_TOKEN_IDLE_TTL", 7 * 86400, minimum=1)
+REFRESH_TOKEN_ABSOLUTE_TTL = env.integer("REFRESH_TOKEN_ABSOLUTE_TTL", 30 * 86400, minimum=1)
+REGISTRATION_OPEN = env.boolean("REGISTRATION_OPEN", True)
+ADMIN_ENABLED = env.boolean("ADMIN_ENABLED", True)
+# OWASP's minimum for Argon2id; raising either rehashes each password at its next log-in.
+ARGON2_MEMORY_KIB = env.integer("ARGON2_MEMORY_KIB", 19456, minimum=19456, maximum=1024 * 1024)
+ARGON2_PASSES = env.integer("ARGON2_PASSES", 2, minimum=2, maximum=20)
+PASSWORD_HASHING_THREADS = env.integer("PASSWORD_HASHING_THREADS", 2, minimum=1, maximum=64)
+PASSWORD_HASHING_QUEUE = env.integer("PASSWORD_HASHING_QUEUE", 64)
+LOCKOUT_FAILURES, LOCKOUT_WINDOW, LOCKOUT_DURATION = 10, 15 * 60, 15 * 60
+AUDIT_RETENTION = env.integer("AUDIT_RETENTION", 90 * 86400, minimum=1)
+
+# --- How much of it -----------------------------------------------------------------------------------------------
+
+RATE_LIMIT = env.parsed("RATE_LIMIT", "100/minute", parse_rates)
+RATE_LIMIT_AUTH = env.parsed("RATE_LIMIT_AUTH", "10/minute", parse_rates)
+RATE_LIMIT_ROUTES = env.parsed("RATE_LIMIT_ROUTES", "{}", parse_route_rates)
+
+# --- Changes ------------------------------------------------------------------------------------------------------
+
+IDEMPOTENCY_TTL = env.integer("IDEMPOTENCY_TTL", 86400, minimum=1)
+IDEMPOTENCY_WAIT = env.integer("IDEMPOTENCY_WAIT", 10, minimum=1)
+REQUIRE_IF_MATCH = env.boolean("REQUIRE_IF_MATCH", False)
+
+# --- What operators see -------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+HEALTH_TIMEOUT_SECONDS = 2.0
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOG_FORMAT = env.text("LOG_FORMAT", "auto", choices=("auto", "json", "text"))
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+
+# --- What does not go together ------------------------------------------------------------------------------------
+
+MINIMUM_SECRET_BYTES = 32
+# Every secret that this repository publishes; tests/test_documentation.py finds any that is missing here.
+PUBLISHED_SECRETS = {"change-me-to-a-secret-of-at-least-32-bytes"}
+
+for name, secret in (("JWT_SECRET", JWT_SECRET), ("JWT_SECRET_PREVIOUS", JWT_SECRET_PREVIOUS)):
+    if secret in PUBLISHED_SECRETS:
+        env.refuse(name, "is the example's: make one of your own, for instance with openssl rand -base64 48")
+    elif secret and len(secret.encode()) < MINIMUM_SECRET_BYTES:
+        env.refuse(name, f"must be at least {MINIMUM_SECRET_BYTES} bytes, such as openssl rand -base64 48 makes")
+for origin in CORS_ALLOWED_ORIGINS or ():
+    parts = urlsplit(origin)
+    if origin != "*" and not (parts.scheme in ("http", "https") and origin == f"{parts.scheme}://{parts.netloc}"):
+        env.refuse("CORS_ORIGINS", "must hold origins such as https://app.example, without a path")
+if IS_PRODUCTION:
+    if DEBUG:
+        env.refuse("DEBUG", "must be false in production")
+    if "*" in (ALLOWED_HOSTS or ()):
+        env.refuse("ALLOWED_HOSTS", "must name the hosts in production; * lets any through")
+if "*" in (CORS_ALLOWED_ORIGINS or ()):
+    env.refuse("CORS_ORIGINS", "must name the origins; * lets any page in")
+env.finish()
+
+# --- Django -------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": DATABASE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+ROOT_URLCONF = "agent_router.urls"
+APPEND_SLASH = False
+# Django's own signatures (the admin's sessions and forms) do not use the key of the tokens itself.
+SECRET_KEY = hashlib.sha256(b"django " + JWT_SECRET.encode()).hexdigest()
+SECRET_KEY_FALLBACKS = (
+    [hashlib.sha256(b"django " + JWT_SECRET_PREVIOUS.encode()).hexdigest()] if JWT_SECRET_PREVIOUS else []
+)
+
+INSTALLED_APPS = [
+    "core.admin_site.apps.AgentRouterAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+    "corsheaders",
+    "core",
+    "core.auth",
+    "core.docs",
+    "items",
+]
+
+# All of them run on the event loop, in this order on the way in; none may hop to a thread.
+MIDDLEWARE = [
+    "core.middleware.request_id.request_id",  # first: every line and answer carries it
+    "core.middleware.client_address.client_address",  # before whatever looks at the address
+    "core.middleware.access_log.access_log",  # sees the status that the client gets
+    "core.middleware.security_headers.security_headers",  # on refusals too
+    "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
+    "corsheaders.middleware.CorsMiddleware",  # answers preflights before authentication and limits
+    "core.middleware.authentication.authentication",  # the limit is by principal
+    "core.middleware.rate_limit.rate_limit",  # before any work that a refused request would have cost
+    "core.middleware.negotiation.negotiation",  # a refusal counts against the limit
+    "core.middleware.admin.AdminMiddleware",  # last: sessions and CSRF for /admin/ alone
+]
+
+CORS_URLS_REGEX = r"^/(?!admin/|static/).*"
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "traceparent",
+    "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID",
+]  # fmt: skip
+
+CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "django",
+        "OPTIONS": {
+            # Without time-outs a Redis that hangs would hang the admin; without this flag its loss would break it.
+            "SOCKET_CONNECT_TIMEOUT": 0.25,
+            "SOCKET_TIMEOUT": 0.25,
+            "IGNORE_EXCEPTIONS": True,
+        },
+    }
+
+LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)
+
+# --- Accounts, sessions of the admin, pages -----------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["core.auth.passwords.Argon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+CSRF_FAILURE_VIEW = "core.middleware.admin.csrf_failure"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_PROXY_SSL_HEADER = None
+SILENCED_SYSTEM_CHECKS = [
+    # Security headers are core/middleware/security_headers.py's, for every response and without a thread hop.
+    "security.W001",
+    "security.W002",
+    # core/middleware/admin.py is Django's CSRF middleware; the check knows it by its own name only.
+    "security.W003",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"

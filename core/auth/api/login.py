@@ -1,0 +1,93 @@
+"""Tokens: by log-in, by refreshing; and their end."""
+
+from django.http import HttpResponse
+from ninja import Router
+
+from core.auth import login, sessions
+from core.auth.bearer import Bearer, principal_of
+from core.auth.caller import caller_of
+from core.auth.schemas import LoginIn, RefreshIn, TokensOut
+from core.errors import AccountLocked, Forbidden, Unauthorized
+from core.openapi import CACHE_CONTROL, Failure, Success, documented, tag
+from core.request import Request
+from core.responses import NO_STORE, empty_response, json_response
+
+TOKENS = {
+    "access_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6Ij…",
+    "refresh_token": "vJ3n0P6c…",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "refresh_expires_in": 604800,
+}
+NO_API_KEY = Failure(Forbidden, "API keys cannot manage accounts.")
+
+router = Router(tags=[tag("Accounts", "Accounts, log-in, sessions and API keys.")])
+
+
+@router.post(
+    "/login",
+    **documented(
+        success=Success(200, TokensOut, headers=[CACHE_CONTROL], example=TOKENS),
+        example={"email": "ada@example.org", "password": "Sturdy-horse-battery-9"},
+        problems=[
+            Failure(Unauthorized, "E-mail or password is wrong, or the account is not active."),
+            Failure(AccountLocked, "Ten failures within 15 minutes lock an account for 15 minutes."),
+        ],
+    ),
+)
+async def log_in(request: Request, body: LoginIn) -> HttpResponse:
+    """Log in
+
+    The access token goes into `Authorization: Bearer …` and is good for 15 minutes; the refresh token is for
+    `POST /v1/auth/refresh`. Too many log-ins at once are answered 503 at once: try again after `Retry-After`.
+    """
+    return _tokens_response(await login.log_in(body.email, body.password, caller_of(request)))
+
+
+@router.post(
+    "/refresh",
+    **documented(
+        success=Success(200, TokensOut, headers=[CACHE_CONTROL], example=TOKENS),
+        example={"refresh_token": TOKENS["refresh_token"]},
+        problems=[Failure(Unauthorized, "The refresh token is unknown, has expired or was used before.")],
+    ),
+)
+async def refresh_tokens(request: Request, body: RefreshIn) -> HttpResponse:
+    """Renew the tokens
+
+    The refresh token is used up, its successor comes with the answer. A refresh token that is presented a
+    second time ends its session, for it may have been stolen (RFC 9700): of several calls at once, at most
+    one succeeds.
+    """
+    return _tokens_response(await sessions.refresh(body.refresh_token, caller_of(request)))
+
+
+@router.post("/logout", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY]))
+async def log_out(request: Request) -> HttpResponse:
+    """Log out
+
+    Ends the session of the access token, everywhere within a second.
+    """
+    await sessions.end_own_session(principal_of(request), caller_of(request))
+    return empty_response(headers=NO_STORE)
+
+
+@router.post("/logout-all", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY]))
+async def log_out_everywhere(request: Request) -> HttpResponse:
+    """Log out everywhere
+
+    Ends every session of the user, this one too. API keys go on.
+    """
+    await sessions.end_every_session(principal_of(request), caller_of(request))
+    return empty_response(headers=NO_STORE)
+
+
+def _tokens_response(tokens: sessions.Tokens) -> HttpResponse:
+    payload = {
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in,
+        "refresh_expires_in": tokens.refresh_expires_in,
+    }
+    return json_response(payload, headers=NO_STORE)

@@ -1,0 +1,50 @@
+"""Who may call an operation: ninja's `auth=`, for operations of accounts and of resources."""
+
+from typing import Any
+
+from ninja.security.http import HttpAuthBase
+
+from core.auth.credentials import CHALLENGE
+from core.auth.principal import Principal, Scope
+from core.errors import Forbidden, InsufficientScope, Unauthorized
+from core.request import Request
+
+
+def principal_of(request: Request) -> Principal:
+    """Who the request acts for. Raises Unauthorized, or why its credentials could not be checked."""
+    if request.principal is not None:
+        return request.principal
+    if request.credentials_problem is not None:
+        raise request.credentials_problem
+    raise Unauthorized("Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE)
+
+
+class Bearer(HttpAuthBase):
+    """`Bearer()`: an access token, no API key.
+
+    `Bearer("items:read")`: an access token, or a key with the scope.
+
+    The authentication middleware has found out who it is; here it is asked for.
+    """
+
+    openapi_scheme = "bearer"
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        super().__init__()
+        self.scope = scope
+
+    async def __call__(self, request: Any) -> Principal:
+        """The principal. Raises Forbidden, InsufficientScope, and what `principal_of` does."""
+        principal = principal_of(request)
+        if principal.scopes is not None and self.scope not in principal.scopes:
+            raise self._refusal()
+        return principal
+
+    def _refusal(self) -> Forbidden | InsufficientScope:
+        if self.scope is None:
+            return Forbidden("API keys cannot manage accounts: use an access token")
+        # RFC 6750, section 3.1
+        challenge = f'Bearer error="insufficient_scope", scope="{self.scope}"'
+        return InsufficientScope(
+            f"The API key needs the scope {self.scope}", headers={"WWW-Authenticate": challenge}
+        )

@@ -1,0 +1,122 @@
+"""Logging in, and proving to know the password of an account.
+
+An address without an account takes the same way as a wrong password, step by step: a place in the queue, one
+transaction that counts the try and looks the account up, one hash, one transaction that notes the failure. So
+neither body nor status nor time tells whether an address has an account.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+from core.auth import audit, lockout, sessions
+from core.auth.audit import Event
+from core.auth.caller import Caller
+from core.auth.credentials import CHALLENGE
+from core.auth.digests import email_digest
+from core.auth.emails import canonical_email
+from core.auth.hashing import hashing
+from core.auth.models import AuditEvent, User
+from core.auth.passwords import verify_and_upgrade
+from core.database import database
+from core.errors import Problem, Unauthorized
+from core.timestamps import now
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A password that was right: for which account, and the hash that it was compared with."""
+
+    user_id: UUID
+    email_digest: str
+    encoded: str = field(repr=False)
+    upgraded: str | None = field(repr=False)
+    """The same password's hash with parameters that have changed since; None when they have not."""
+
+
+def wrong_credentials() -> Unauthorized:
+    """The one answer to an unknown address, a wrong password and an account that is not active."""
+    return Unauthorized("E-mail or password is wrong", headers=CHALLENGE)
+
+
+async def log_in(email: str, password: str, caller: Caller) -> sessions.Tokens:
+    """Tokens of a new session. Raises Unauthorized, AccountLocked, ServiceUnavailable."""
+    with hashing.place():
+        proof = await prove_password(canonical_email(email), password, caller, refusal=wrong_credentials())
+        outcome = await database.write(partial(_begin_session, proof, caller))
+    if outcome is None:
+        # The account was deactivated, or its password changed, while this one was being verified.
+        raise wrong_credentials()
+    tokens, event = outcome
+    audit.announce([event])
+    return tokens
+
+
+async def prove_password(
+    email: str, password: str, caller: Caller, *, refusal: Problem, failure: Event = Event.LOG_IN_FAILED
+) -> Proof:
+    """Counts a try and verifies the password; raises `refusal` if it is wrong, AccountLocked after too many.
+
+    Within `hashing.place()`, so that a service that is too busy to try does not count the try either. The
+    tries stay counted until the caller's transaction forgets them.
+    """
+    digest = email_digest(email)
+    account = await database.write(partial(count_try_and_find, email, digest))
+    user_id, encoded = account or (None, hashing.nobodys_hash)
+    is_right, upgraded = await hashing.run(partial(verify_and_upgrade, password, encoded))
+    if user_id is None or not is_right:
+        audit.announce(await database.write(partial(note_failure, digest, user_id, caller, failure)))
+        raise refusal
+    return Proof(user_id=user_id, email_digest=digest, encoded=encoded, upgraded=upgraded)
+
+
+def lock_proven_user(proof: Proof) -> User | None:
+    """The account, locked, if it is still active and its password still the one that was proven.
+
+    In a transaction.
+
+    Forgets the failed tries, and stores the upgraded hash.
+    """
+    user = (
+        User.objects.select_for_update()
+        .filter(id=proof.user_id, is_active=True, password=proof.encoded)
+        .first()
+    )
+    if user is not None:
+        lockout.forget_tries(proof.email_digest)
+        if proof.upgraded is not None:
+            user.password = proof.upgraded
+            user.save(update_fields=["password"])
+    return user
+
+
+def count_try_and_find(email: str, digest: str) -> tuple[UUID, str] | None:
+    """Counts a try, or raises AccountLocked; then the active account's id and hash, if there is one.
+
+    In a transaction.
+    """
+    lockout.count_try(digest)
+    return User.objects.filter(email=email, is_active=True).values_list("id", "password").first()
+
+
+def note_failure(
+    digest: str, user_id: UUID | None, caller: Caller, failure: Event, *, detail: str = ""
+) -> list[AuditEvent]:
+    """Records a wrong password, and that it locked the account if it did. In a transaction.
+
+    Refused tries are not recorded one by one, so an address adds at most eleven rows in a quarter of an hour.
+    """
+    events = [audit.record(failure, caller, user_id=user_id, email_digest=digest, detail=detail)]
+    if lockout.is_locked(digest):
+        events.append(audit.record(Event.LOCKED, caller, user_id=user_id, email_digest=digest))
+    return events
+
+
+def _begin_session(proof: Proof, caller: Caller) -> tuple[sessions.Tokens, AuditEvent] | None:
+    user = lock_proven_user(proof)
+    if user is None:
+        return None
+    User.objects.filter(id=user.id).update(last_login=now())
+    session, tokens = sessions.begin_session(user, caller)
+    event = audit.record(Event.LOGGED_IN, caller, user_id=user.id, session_id=session.id)
+    return tokens, event

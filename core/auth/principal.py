@@ -1,0 +1,25 @@
+"""Who a request acts for."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+type Scope = Literal["items:read", "items:write"]
+SCOPES: frozenset[Scope] = frozenset({"items:read", "items:write"})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user, through an access token or an API key.
+
+    A user and their keys share one budget and one scope of keys.
+    """
+
+    user_id: UUID
+    user_key: str
+    """The user's id as canonical text."""
+    is_staff: bool
+    scopes: frozenset[str] | None
+    """What an API key may do; None for an access token, which may do everything that its user may."""
+    session_id: UUID | None
+    api_key_id: UUID | None

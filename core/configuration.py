@@ -1,0 +1,114 @@
+"""Reading settings from the environment: every mistake is collected and told in one message."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import environ
+
+TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+REQUIRED = object()
+
+
+class Environment:
+    """The process's environment, read through django-environ, with the mistakes found in it.
+
+    `ENV_FILE` may name a file of further `NAME=value` lines; variables that are already set win over it.
+    """
+
+    def __init__(self) -> None:
+        self.mistakes: dict[str, str] = {}
+        self._env = environ.Env()
+        if (file := os.environ.get("ENV_FILE")) and not self._read_file(Path(file)):
+            self.refuse("ENV_FILE", f"there is no file {file}")
+
+    def _read_file(self, path: Path) -> bool:
+        if path.is_file():
+            environ.Env.read_env(path)
+            return True
+        return False
+
+    def refuse(self, name: str, why: str) -> None:
+        """Notes what is wrong with a setting; the first mistake of each setting is the one that is told."""
+        self.mistakes.setdefault(name, why)
+
+    def parsed[T](self, name: str, default: Any, parse: Callable[[str], T]) -> T:
+        """The variable as `parse` understands it; a ValueError of `parse` becomes a mistake."""
+        text = self._env.str(name, default=None)
+        if text is None and default is REQUIRED:
+            self.refuse(name, "is required and not set")
+            text = ""
+        elif text is None:
+            text = default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.refuse(name, str(error))
+        try:
+            # Something to go on with until `finish`, so that the other mistakes are found as well.
+            return parse(default)
+        except (TypeError, ValueError):
+            return None  # type: ignore[return-value]
+
+    def text(self, name: str, default: Any = "", *, choices: tuple[str, ...] = ()) -> str:
+        """The variable as it is; with `choices`, one of them."""
+
+        def one_of_choices(text: str) -> str:
+            if choices and text not in choices:
+                raise ValueError(f"must be one of {', '.join(choices)}")
+            return text
+
+        return self.parsed(name, default, one_of_choices)
+
+    def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
+        """A whole number between `minimum` and `maximum`, both included."""
+
+        def whole_number(text: str) -> int:
+            if not text.strip().lstrip("-").isdecimal():
+                raise ValueError("must be a whole number")
+            if not minimum <= (number := int(text)) <= maximum:
+                raise ValueError(f"must be between {minimum} and {maximum}")
+            return number
+
+        return self.parsed(name, str(default), whole_number)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """True or false in any of the usual words; anything else is a mistake rather than false."""
+
+        def yes_or_no(text: str) -> bool:
+            if (word := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
+                return word in TRUE_WORDS
+            raise ValueError("must be true or false")
+
+        return self.parsed(name, str(default).lower(), yes_or_no)
+
+    def strings(self, name: str, default: list[str]) -> list[str]:
+        """A JSON list of strings."""
+
+        def json_list(text: str) -> list[str]:
+            value = parse_json(text)
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise ValueError('must be a JSON list of strings, such as ["a", "b"]')
+            return value
+
+        return self.parsed(name, json.dumps(default), json_list)
+
+    def finish(self) -> None:
+        """Ends the process with exit code 1 and one message if anything was refused."""
+        if self.mistakes:
+            lines = [f"  {name}: {why}" for name, why in self.mistakes.items()]
+            raise SystemExit(
+                "The configuration is not valid; nothing was started.\n"
+                + "\n".join(lines)
+                + "\nSettings are environment variables; env.example and the README explain each of them."
+            )
+
+
+def parse_json(text: str) -> Any:
+    """JSON, or a ValueError that says so in words."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("must be JSON") from None

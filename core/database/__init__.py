@@ -1,0 +1,5 @@
+"""The database: threads, connections, compiled queries."""
+
+from core.database.pool import database
+
+__all__ = ["database"]

@@ -1,0 +1,151 @@
+"""Queries compiled once: the ORM writes the SQL at the first use, each further use only fills in its parameters.
+
+Building and compiling a queryset takes 150 µs, running its SQL on SQLite 10. The statement still comes from the
+model and the queryset, and still runs on Django's cursor, where instrumentation sees it.
+
+    find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
+    row = find.fetch_one(id=some_uuid)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connection, models
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import Expression
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+
+Row = tuple[Any, ...]
+
+
+class Parameter(Expression):
+    """A value that is given when the query runs. `field` says how the database wants it."""
+
+    def __init__(self, name: str, field: models.Field[Any, Any]) -> None:
+        super().__init__(output_field=field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return "%s", [self]
+
+    def convert(self, value: Any) -> Any:
+        """The value in the form in which the database driver takes it."""
+        return self.output_field.get_db_prep_value(value, connection)
+
+
+class Compiled:
+    """SQL with places for parameters, made by `build` at the first use in the process."""
+
+    def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]]) -> None:
+        self._build = build
+        self._sql = ""
+        self._fixed: list[Any] = []
+        self._places: list[tuple[int, Parameter]] = []
+
+    def _compile(self) -> None:
+        sql, params = self._build()
+        self._fixed = list(params)
+        self._places = [(n, param) for n, param in enumerate(params) if isinstance(param, Parameter)]
+        self._sql = sql
+
+    def execute(self, values: dict[str, Any]) -> Any:
+        """Runs the statement on this thread's connection and returns its cursor.
+
+        Raises KeyError for a parameter without a value, and Django's database errors.
+        """
+        if not self._sql:
+            self._compile()
+        params = self._fixed.copy()
+        for place, parameter in self._places:
+            params[place] = parameter.convert(values[parameter.name])
+        cursor = connection.cursor()
+        cursor.execute(self._sql, params)
+        return cursor
+
+
+class CompiledQuery(Compiled):
+    """A SELECT. Rows have the values that the queryset's `values_list` would give, in its order."""
+
+    def __init__(self, queryset: Callable[[], models.QuerySet[Any, Any]]) -> None:
+        super().__init__(self._build_select)
+        self._queryset = queryset
+        self._compiler: Any = None
+        self._converters: dict[int, Any] = {}
+
+    def _build_select(self) -> tuple[str, Sequence[Any]]:
+        compiler = self._queryset().query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        # Text and numbers have none; UUIDs and times need them on SQLite.
+        self._converters = compiler.get_converters([column[0] for column in compiler.select])
+        self._compiler = compiler
+        return sql, params
+
+    def fetch_one(self, **values: Any) -> Row | None:
+        """The first row, or None."""
+        with self.execute(values) as cursor:
+            row: Row | None = cursor.fetchone()
+        return self._convert([row])[0] if row is not None and self._converters else row
+
+    def fetch_all(self, **values: Any) -> list[Row]:
+        """Every row."""
+        with self.execute(values) as cursor:
+            rows: list[Row] = cursor.fetchall()
+        return self._convert(rows) if self._converters else rows
+
+    def _convert(self, rows: list[Row]) -> list[Row]:
+        return [tuple(row) for row in self._compiler.apply_converters(rows, self._converters)]
+
+
+class CompiledStatement(Compiled):
+    """An INSERT, UPDATE or DELETE."""
+
+    def run(self, **values: Any) -> int:
+        """Runs it; returns how many rows it touched."""
+        with self.execute(values) as cursor:
+            count: int = cursor.rowcount
+        return count
+
+
+def parameter(model: type[models.Model], name: str, *, given_as: str = "") -> Parameter:
+    """The parameter for a field of a model, given as the field's attribute (`owner_id` for `owner`) or another name."""
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.Field)
+    return Parameter(given_as or field.attname, field)
+
+
+def compiled_insert(model: Callable[[], type[models.Model]], *, ignore_conflicts: bool = False) -> CompiledStatement:
+    """INSERT of one row with all its fields; the parameters are their attribute names (`owner_id`)."""
+
+    def build() -> tuple[str, Sequence[Any]]:
+        fields = model()._meta.concrete_fields
+        row = model()(**{field.attname: parameter(model(), field.name) for field in fields})
+        query = InsertQuery(model(), on_conflict=OnConflict.IGNORE if ignore_conflicts else None)
+        query.insert_values(fields, [row])
+        [(sql, params)] = query.get_compiler(connection=connection).as_sql()
+        return sql, params
+
+    return CompiledStatement(build)
+
+
+def compiled_update(queryset: Callable[[], models.QuerySet[Any, Any]], *names: str) -> CompiledStatement:
+    """UPDATE of these fields of a queryset's rows; each is a parameter."""
+
+    def build() -> tuple[str, Sequence[Any]]:
+        query = queryset().query.chain(UpdateQuery)
+        query.add_update_values({name: parameter(query.model, name) for name in names})
+        sql, params = query.get_compiler(connection=connection).as_sql()
+        return sql, params
+
+    return CompiledStatement(build)
+
+
+def compiled_delete(queryset: Callable[[], models.QuerySet[Any, Any]]) -> CompiledStatement:
+    """DELETE of a queryset's rows, without Django's cascades."""
+
+    def build() -> tuple[str, Sequence[Any]]:
+        sql, params = queryset().query.chain(DeleteQuery).get_compiler(connection=connection).as_sql()
+        return sql, params
+
+    return CompiledStatement(build)

@@ -1,0 +1,34 @@
+"""Model fields that Django lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.db import models
+
+
+class JSONTextField(models.TextField):  # type: ignore[type-arg]
+    """JSON kept as compact text on every database.
+
+    PostgreSQL's jsonb would give 1e300 back as an integer of 301 digits, forget the order of keys, and have to be
+    parsed and written again on the way out; text goes into the response as it is.
+    """
+
+    def from_db_value(self, value: str | None, *_: Any) -> Any:
+        return None if value is None else orjson.loads(value)
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value if value is None or hasattr(value, "resolve_expression") else orjson.dumps(value).decode()
+
+    def to_python(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            raise ValidationError("This is not JSON.", code="invalid") from None
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        return self.value_from_object(obj)

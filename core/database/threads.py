@@ -1,0 +1,138 @@
+"""A fixed group of threads that run jobs for the event loop.
+
+Hand-overs are shared: all jobs of one tick of the loop go to the threads together, and the results of all jobs that
+a thread ran in one go come back with one wake-up of the loop. At load, that makes the hop to a thread and back cost
+a few microseconds a job rather than thirty.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from core.errors import ServiceUnavailable
+
+logger = logging.getLogger("agent_router.database")
+
+
+class Job:
+    """A function to run in a thread, and what came of it."""
+
+    __slots__ = ("error", "future", "queued_at", "result", "run")
+
+    def __init__(self, run: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        self.run = run
+        self.future = future
+        self.queued_at = time.monotonic()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class ThreadGroup:
+    """`count` threads; `work` runs the jobs that a thread takes at once, at most `batch`.
+
+    At most `max_waiting` jobs wait, and none longer than `max_wait_seconds`: beyond that they are refused with 503,
+    for a queue without bounds only makes every answer late.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        count: int,
+        batch: int,
+        work: Callable[[Sequence[Job]], None],
+        prepare: Callable[[], None],
+        finish: Callable[[], None],
+        max_waiting: int,
+        max_wait_seconds: float,
+    ) -> None:
+        self.name, self.count, self.batch = name, count, batch
+        self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
+        self.waiting = 0
+        self._work, self._prepare, self._finish = work, prepare, finish
+        self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
+        self._gathered: list[Job] = []
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self) -> None:
+        """Starts the threads, for the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{self.name}-{number}", daemon=True)
+            for number in range(self.count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def close(self) -> None:
+        """Lets the threads finish what was handed over, and waits for their end."""
+        self._hand_over()
+        for _ in self._threads:
+            self._queue.put(None)
+        await asyncio.to_thread(lambda: [thread.join() for thread in self._threads])
+        self._threads = []
+        self._loop = None
+
+    def submit(self, run: Callable[[], Any]) -> asyncio.Future[Any]:
+        """A future of what the function returns or raises."""
+        if self._loop is None:
+            raise RuntimeError(f"the {self.name} threads are not open")
+        if self.waiting >= self.max_waiting:
+            raise ServiceUnavailable("Too many requests wait for the database")
+        job = Job(run, self._loop.create_future())
+        self.waiting += 1
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+        return job.future
+
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        # Few jobs are spread over the threads; many are taken in turns of at most `batch`.
+        size = max(1, min(self.batch, len(jobs) // self.count))
+        for start in range(0, len(jobs), size):
+            self._queue.put(jobs[start : start + size])
+
+    def _run(self) -> None:
+        self._prepare()
+        try:
+            while (jobs := self._queue.get()) is not None:
+                while len(jobs) < self.batch and not self._queue.empty():
+                    more = self._queue.get()
+                    if more is None:
+                        self._queue.put(None)
+                        break
+                    jobs += more
+                self._run_jobs(jobs)
+        finally:
+            self._finish()
+
+    def _run_jobs(self, jobs: list[Job]) -> None:
+        oldest = time.monotonic() - self.max_wait_seconds
+        wanted = [job for job in jobs if not job.future.cancelled() and job.queued_at >= oldest]
+        for job in jobs:
+            if job.queued_at < oldest:
+                job.error = ServiceUnavailable("The database has been busy for too long")
+        try:
+            self._work(wanted)
+        except BaseException as error:  # a thread that dies would leave its jobs waiting for ever
+            logger.exception("The %s thread failed", self.name)
+            for job in wanted:
+                job.error = job.error or error
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._deliver, jobs)
+
+    def _deliver(self, jobs: list[Job]) -> None:
+        self.waiting -= len(jobs)
+        for job in jobs:
+            if job.future.done():
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.result)

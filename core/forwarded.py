@@ -1,0 +1,111 @@
+"""Whose word counts about where a request comes from: X-Forwarded-For and X-Forwarded-Proto of trusted
+proxies.
+
+A proxy appends the address of whoever it talks to, so the list is true from the right as far as the proxies
+are trusted, and the first address that is not one of theirs is the client's. All to its left is hearsay.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+MAX_HOPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The nearest `hops` proxies, whatever their addresses, or those in `networks`; with neither, none."""
+
+    hops: int = 0
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.hops or self.networks)
+
+    def trusts(self, address: str, distance: int) -> bool:
+        """Whether the peer (distance 0), or an address further away, is a trusted proxy's.
+
+        An empty address is the other end of a Unix socket.
+        """
+        if self.hops or not address:
+            return distance < max(self.hops, 1)
+        parsed = ip_address(address)
+        return any(parsed in network for network in self.networks)
+
+
+def parse_trusted_proxies(text: str) -> TrustedProxies:
+    """Reads `2`, or `10.0.0.0/8, 192.0.2.7`, or nothing. Raises ValueError with a message for operators."""
+    text = text.strip()
+    if not text:
+        return TrustedProxies()
+    if text.isascii() and text.isdigit():
+        if len(text) > 3 or int(text) > MAX_HOPS:
+            raise ValueError(f"{text[:40]} proxies in a row are too many: at most {MAX_HOPS}")
+        return TrustedProxies(hops=int(text))
+    return TrustedProxies(networks=tuple(_parse_network(part.strip()) for part in text.split(",")))
+
+
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text[:40]!r} is neither an address nor a network: write a number of proxies, or addresses and "
+            "networks such as 10.0.0.0/8, separated by commas"
+        ) from None
+
+
+def walk_back(proxies: TrustedProxies, peer: str, forwarded_for: Iterable[bytes]) -> tuple[str, int]:
+    """The client's address, and how many trusted proxies the request came through.
+
+    `forwarded_for` are the X-Forwarded-For header lines as they came. What is not an address ends the walk.
+    """
+    entries = b",".join(forwarded_for).split(b",")
+    address, distance = peer, 0
+    while proxies.trusts(address, distance):
+        entry = parse_entry(entries.pop()) if entries else None
+        if entry is None:
+            return address, distance + 1
+        address, distance = entry, distance + 1
+    return address, distance
+
+
+def scheme_for(distance: int, forwarded_proto: Iterable[bytes]) -> str:
+    """The scheme that the client used, from X-Forwarded-Proto: one value, or one of each proxy."""
+    entries = [entry.strip().lower() for entry in b",".join(forwarded_proto).split(b",")]
+    return entries[-min(distance, len(entries))].decode("latin-1")
+
+
+@lru_cache(maxsize=4096)
+def parse_entry(entry: bytes) -> str | None:
+    """The address of an entry with or without port and brackets, normalized; None if it is none."""
+    text = entry.strip(b" \t").decode("latin-1")
+    if len(text) > 64:
+        return None
+    if text.startswith("["):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not _is_port(port)):
+            return None
+        return normalize_address(text) if ":" in text else None
+    if text.count(":") == 1:
+        text, _, port = text.partition(":")
+        if not _is_port(":" + port):
+            return None
+    return normalize_address(text)
+
+
+def _is_port(text: str) -> bool:
+    digits = text.removeprefix(":")
+    return text.startswith(":") and digits.isascii() and digits.isdigit() and len(digits) <= 5
+
+
+def normalize_address(text: str) -> str | None:
+    """The usual form of an address without its zone, IPv4 if it is IPv4-mapped; None if it is none."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0] if ":" in text else text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)

@@ -1,0 +1,89 @@
+"""What is opened when a process starts to serve and closed when it stops; and the drain between SIGTERM and that."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from types import FrameType
+from typing import Any, Protocol
+
+# How long open connections are still answered after SIGTERM, so that whatever a client had sent by then is read.
+DRAIN_SECONDS = 1.0
+
+logger = logging.getLogger("agent_router.lifespan")
+
+
+class Resource(Protocol):
+    """A pool, client or writer with an owner."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Draining:
+    """Whether the process has been told to stop. Readiness and every response's `Connection` look at it."""
+
+    def __init__(self) -> None:
+        self.is_draining = False
+
+    def install(self) -> None:
+        """Puts a second's drain in front of the server's own handling of SIGTERM and SIGINT.
+
+        The server would close its idle connections at once, with requests of their clients still on the way. In the
+        second between, each answer says `Connection: close`, and clients go elsewhere by themselves.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = signal.getsignal(number)
+            if callable(server):
+                signal.signal(number, self._handler(loop, server))
+
+    def _handler(self, loop: asyncio.AbstractEventLoop, server: Callable[[int, FrameType | None], Any]) -> Any:
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.is_draining:
+                server(number, frame)
+                return
+            self.is_draining = True
+            loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, server, number, None)
+
+        return handle
+
+
+class Lifespan:
+    """The ASGI lifespan protocol: `resources` are opened in order and closed in reverse."""
+
+    def __init__(self) -> None:
+        self.resources: Sequence[Resource] = ()
+
+    async def run(
+        self, receive: Callable[[], Awaitable[dict[str, Any]]], send: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> None:
+        """Opens at startup, closes at shutdown. A resource that does not open ends the start with its reason."""
+        opened: list[Resource] = []
+        await receive()
+        try:
+            for resource in self.resources:
+                await resource.open()
+                opened.append(resource)
+        except Exception as error:
+            logger.exception("The service could not start")
+            await self._close(opened)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        draining.install()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._close(opened)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close(self, opened: list[Resource]) -> None:
+        for resource in reversed(opened):
+            try:
+                await resource.close()
+            except Exception:
+                logger.exception("%s could not be closed", type(resource).__name__)
+
+
+draining = Draining()
+lifespan = Lifespan()

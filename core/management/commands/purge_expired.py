@@ -1,0 +1,48 @@
+"""manage.py purge_expired"""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from core import purging
+
+BATCH_SIZE = 500
+# Between two batches, so that whoever else wants to write on SQLite gets its turn.
+PAUSE_SECONDS = 0.02
+
+
+class Command(BaseCommand):
+    """Deletes batch by batch, each in a transaction of its own.
+
+    Safe at any time, beside traffic, and more than once.
+    """
+
+    help = (
+        "Deletes what has expired: refresh tokens, sessions, idempotency records and the like. Run it daily."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--batch-size",
+            type=int,
+            default=BATCH_SIZE,
+            help=f"rows to delete at a time (default: {BATCH_SIZE})",
+        )
+
+    def handle(self, *_: Any, batch_size: int, **__: Any) -> None:
+        if batch_size < 1:
+            raise CommandError("--batch-size must be at least 1")
+        for name, purge in purging.registered().items():
+            self.stdout.write(f"{name}: {_purge_all(purge, batch_size)}")
+
+
+def _purge_all(purge: purging.Purge, batch_size: int) -> int:
+    total = 0
+    while deleted := purge(batch_size):
+        total += deleted
+        if deleted < batch_size:
+            break
+        time.sleep(PAUSE_SECONDS)
+    return total

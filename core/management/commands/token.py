@@ -1,0 +1,49 @@
+"""manage.py token EMAIL"""
+
+from argparse import ArgumentParser
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from core.auth import audit, sessions
+from core.auth.audit import Event
+from core.auth.caller import NOWHERE
+from core.auth.emails import canonical_email
+from core.auth.models import AuditEvent, User
+
+USER_AGENT = "manage.py token"
+
+
+class Command(BaseCommand):
+    """The token's session is listed with the user's others, and can be ended like them."""
+
+    help = "Prints an access token of a user, for scripts."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument(
+            "--ttl", type=int, help="how long it is good, in seconds (default: ACCESS_TOKEN_TTL)"
+        )
+
+    def handle(self, *_: Any, email: str, ttl: int | None, **__: Any) -> None:
+        ttl_seconds = settings.ACCESS_TOKEN_TTL if ttl is None else ttl
+        if not 1 <= ttl_seconds <= settings.REFRESH_TOKEN_ABSOLUTE_TTL:
+            raise CommandError(f"--ttl must be from 1 to {settings.REFRESH_TOKEN_ABSOLUTE_TTL} seconds")
+        token, event = _make_token(email, ttl_seconds)
+        audit.announce([event])
+        self.stdout.write(token)
+
+
+@transaction.atomic
+def _make_token(email: str, ttl_seconds: int) -> tuple[str, AuditEvent]:
+    user = User.objects.select_for_update().filter(email=canonical_email(email)).first()
+    if user is None:
+        raise CommandError(f"there is no user with the e-mail {email}")
+    if not user.is_active:
+        raise CommandError(f"the user {email} is not active")
+    caller = replace(NOWHERE, user_agent=USER_AGENT)
+    session, token = sessions.begin_session_without_refreshing(user, caller, ttl_seconds=ttl_seconds)
+    return token, audit.record(Event.TOKEN_MADE, caller, user_id=user.id, session_id=session.id)

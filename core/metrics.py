@@ -1,0 +1,115 @@
+"""What the service measures, and GET /metrics (Prometheus).
+
+Names and buckets of HTTP requests are django-prometheus', fed by core/middleware/access_log.py: its own
+middleware hops to a thread and back, and counts the same request a dozen times over. Its database, cache and
+migration metrics are used as they are. With several workers the values are kept in files:
+core/metrics_multiprocess.py.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpResponse
+from django_prometheus.conf import NAMESPACE, PROMETHEUS_LATENCY_BUCKETS
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+from core import metrics_multiprocess
+from core.errors import Unauthorized
+from core.request import Request
+
+# What a client may put into the method is without bounds, the label must not be.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+
+RESPONSES = Counter(
+    "django_http_responses_total_by_status_view_method",
+    "Responses by status, route template and method",
+    ["status", "view", "method"],
+    namespace=NAMESPACE,
+)
+LATENCY_SECONDS = Histogram(
+    "django_http_requests_latency_seconds_by_view_method",
+    "Time from a request's arrival to its response, by route template and method",
+    ["view", "method"],
+    buckets=PROMETHEUS_LATENCY_BUCKETS,
+    namespace=NAMESPACE,
+)
+REQUESTS_IN_FLIGHT = Gauge(
+    "django_http_requests_in_flight", "Requests that are being answered", multiprocess_mode="livesum"
+)
+LOOP_LAG_SECONDS = Histogram(
+    "event_loop_lag_seconds",
+    "How much later than asked for the event loop called back: what every request waited at that moment",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+BUILD_INFO = Gauge(
+    "agent_router_build_info", "1, by what runs", ["version", "django", "python"], multiprocess_mode="livemax"
+)
+LOG_LINES_DROPPED = Counter("log_lines_dropped_total", "Log lines that their reader was too slow for")
+
+DB_POOL_SIZE = Gauge("db_pool_size", "Threads with a database connection each", multiprocess_mode="livesum")
+DB_POOL_JOBS = Gauge("db_pool_jobs", "Database jobs that wait or run", multiprocess_mode="livesum")
+
+IDEMPOTENT_REPLAYS = Counter("idempotent_replays_total", "Responses replayed for a repeated Idempotency-Key")
+CACHE_LOOKUPS = Counter("item_cache_lookups_total", "Look-ups of cached representations", ["result"])
+CACHE_HITS, CACHE_MISSES = CACHE_LOOKUPS.labels("hit"), CACHE_LOOKUPS.labels("miss")
+RATE_LIMITED = Counter("rate_limited_total", "Requests refused by a rate limit", ["policy"])
+
+
+type Children = tuple[Callable[[], None], Callable[[float], None]]
+
+
+class _InFlight:
+    """A plain number: a gauge would take the time of a lock twice a request."""
+
+    count = 0
+
+
+IN_FLIGHT = _InFlight()
+_children: dict[tuple[str | None, str, int], Children] = {}
+
+
+def count_request(method: str | None, view: str, status: int, seconds: float) -> None:
+    """Counts a request and its latency. `view` must be one of a bounded number of names."""
+    try:
+        count, observe = _children[method, view, status]
+    except KeyError:
+        count, observe = _children_of(method, view, status)
+    count()
+    observe(seconds)
+
+
+def _children_of(method: str | None, view: str, status: int) -> Children:
+    known = method if method in METHODS else "OTHER"
+    found = RESPONSES.labels(status, view, known).inc, LATENCY_SECONDS.labels(view, known).observe
+    if known == method:
+        _children[method, view, status] = found
+    return found
+
+
+async def metrics_view(request: Request) -> HttpResponse:
+    """GET /metrics. Raises Unauthorized without the bearer METRICS_TOKEN, if that is set."""
+    if settings.METRICS_TOKEN and not _has_token(request, settings.METRICS_TOKEN):
+        sent = b"authorization" in request.raw_headers
+        challenge = 'Bearer realm="metrics"' + (', error="invalid_token"' if sent else "")
+        raise Unauthorized("This needs METRICS_TOKEN as a bearer", headers={"WWW-Authenticate": challenge})
+    from core.metrics_sampler import sampler
+
+    sampler.sample()
+    # Thousands of series take some milliseconds to write down, which no request shall wait for.
+    text = await asyncio.to_thread(render)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+
+
+def _has_token(request: Request, token: str) -> bool:
+    scheme, _, sent = request.raw_headers.get(b"authorization", b"").partition(b" ")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(sent.strip(), token.encode())
+
+
+def render() -> bytes:
+    """All series in Prometheus' text format: this process's, or those of all workers."""
+    if metrics_multiprocess.is_active():
+        with metrics_multiprocess.all_workers() as registry:
+            return generate_latest(registry)
+    return generate_latest(REGISTRY)

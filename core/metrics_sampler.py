@@ -1,0 +1,64 @@
+"""What has to be looked at to be measured: the loop's lag, the database's threads, requests in flight.
+
+Each worker looks at itself, as whoever answers a scrape can only read what the others have written down.
+"""
+
+import asyncio
+import logging
+import platform
+import time
+
+import django
+from django.conf import settings
+
+from core import metrics, metrics_multiprocess
+from core.database import database
+from core.log_writer import stdout
+
+INTERVAL_SECONDS = 0.5
+
+logger = logging.getLogger("agent_router.metrics")
+
+
+class Sampler:
+    """A resource of the lifespan. After the database in order."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._reported_lines = 0
+
+    async def open(self) -> None:
+        """Starts to look twice a second."""
+        what_runs = (settings.APP_VERSION, django.get_version(), platform.python_version())
+        metrics.BUILD_INFO.labels(*what_runs).set(1)
+        if metrics_multiprocess.is_missing():
+            logger.warning("No private directory for the workers' metrics: each tells of itself alone")
+        self._task = asyncio.create_task(self._run(), name="metrics-sampler")
+
+    async def close(self) -> None:
+        """Stops, and withdraws what only holds for a living process."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        metrics_multiprocess.sign_off()
+
+    async def _run(self) -> None:
+        while True:
+            due = time.monotonic() + INTERVAL_SECONDS
+            await asyncio.sleep(INTERVAL_SECONDS)
+            metrics.LOOP_LAG_SECONDS.observe(max(0.0, time.monotonic() - due))
+            self.sample()
+
+    def sample(self) -> None:
+        """Writes down how things are right now."""
+        metrics.REQUESTS_IN_FLIGHT.set(metrics.IN_FLIGHT.count)
+        stats = database.stats()
+        metrics.DB_POOL_SIZE.set(stats["size"])
+        metrics.DB_POOL_JOBS.set(stats["jobs"])
+        dropped = stdout.dropped_lines
+        metrics.LOG_LINES_DROPPED.inc(dropped - self._reported_lines)
+        self._reported_lines = dropped
+
+
+sampler = Sampler()

@@ -1,0 +1,98 @@
+"""One log line and one count for every request, whatever comes of it."""
+
+import logging
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from time import perf_counter, time
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
+
+from core.logging import request_fields
+from core.metrics import IN_FLIGHT, count_request
+from core.redaction import redact_text
+from core.request import Request
+
+type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+
+MESSAGE = "Request processed"
+# What nginx logs for a client that left before its answer; nothing is sent.
+CLIENT_CLOSED_REQUEST = 499
+MAX_PATH_CHARS = 1024
+# Paths of Django's own resolver, which have no route of ours.
+DJANGO_PREFIXES = ("/admin/", "/static/")
+
+logger = logging.getLogger("agent_router.access")
+# The standard constructor takes 1.6 µs to find out what is known here; a copy takes a tenth of that.
+_KNOWN = {"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"}
+_RECORD = vars(logging.makeLogRecord(_KNOWN))
+
+
+@async_only_middleware
+def access_log(get_response: GetResponse) -> GetResponse:
+    """Comes after what finds out the request's id and the client's address, and before what may refuse it."""
+
+    async def middleware(request: Request) -> HttpResponseBase:
+        IN_FLIGHT.count += 1
+        status, size = 500, None
+        try:
+            response = await get_response(request)
+            status = response.status_code
+            if isinstance(response, HttpResponse):
+                size = len(response.content)
+        except CancelledError:
+            status = CLIENT_CLOSED_REQUEST
+            raise
+        else:
+            return response
+        finally:
+            IN_FLIGHT.count -= 1
+            duration = perf_counter() - request.started
+            count_request(request.method, view_name(request), status, duration)
+            if logger.isEnabledFor(logging.INFO):
+                _log(request, status, size, duration)
+
+    return middleware
+
+
+def view_name(request: Request) -> str:
+    """The route's template. Paths without a route share a few names, so that no client can make new ones."""
+    if request.route is not None:
+        return request.route.template
+    return next((prefix for prefix in DJANGO_PREFIXES if request.path.startswith(prefix)), "unmatched")
+
+
+def _log(request: Request, status: int, size: int | None, duration: float) -> None:
+    now = time()
+    ids = request_fields.get()
+    principal = request.principal
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = _RECORD.copy()
+    record.created = now
+    record.access_fields = {
+        "timestamp": datetime.fromtimestamp(now, UTC),
+        "level": "INFO",
+        "message": MESSAGE,
+        "logger": "agent_router.access",
+        "correlation_id": request.request_id,
+        "request_id": request.request_id,
+        "trace_id": ids.get("trace_id"),
+        "span_id": ids.get("span_id"),
+        "method": request.method,
+        "path": request.path if _is_harmless(request) else redact_text(request.path[:MAX_PATH_CHARS]),
+        "route": request.route and request.route.template,
+        "status": status,
+        "duration_ms": int(duration * 1_000_000) / 1000,
+        "user_id": principal and principal.user_key,
+        "client": request.client_ip,
+        "response_bytes": size,
+    }
+    logger.handle(record)
+
+
+def _is_harmless(request: Request) -> bool:
+    """Whether nothing in the path can be a secret: its route leaves no more open than an identifier takes."""
+    route, path = request.route, request.path
+    return bool(route) and len(path) - len(route.template) < 40 and "=" not in path and "ar_" not in path

@@ -1,0 +1,52 @@
+"""X-Request-ID: taken from the request if it is well formed, else made; sent back, and in every log line."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
+from uuid_utils import uuid7
+
+from core.logging import request_fields
+from core.request import Request
+
+type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+
+_is_well_formed = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
+# W3C Trace Context. Later versions may be longer; version ff and ids of zeros are void.
+_trace_of = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:(?<!\A00.{53})-.*)?"
+).fullmatch
+
+
+@async_only_middleware
+def request_id(get_response: GetResponse) -> GetResponse:
+    """Must be the first of MIDDLEWARE. Sets `request.request_id` and the ids that log lines carry."""
+
+    async def middleware(request: Request) -> HttpResponseBase:
+        headers = request.raw_headers
+        sent = headers.get(b"x-request-id")
+        if sent is not None and _is_well_formed(sent) and _is_single(request, b"x-request-id"):
+            name = sent.decode()
+        else:
+            name = str(uuid7())
+            sent = name.encode()
+        request.request_id = name
+        request.response_headers.append((b"x-request-id", sent))
+        fields = {"correlation_id": name, "request_id": name}
+        if b"traceparent" in headers and (trace_id := parse_trace_id(headers[b"traceparent"])):
+            fields["trace_id"] = trace_id
+        request_fields.set(fields)
+        return await get_response(request)
+
+    return middleware
+
+
+def parse_trace_id(traceparent: bytes) -> str | None:
+    """The trace id of a traceparent header (W3C Trace Context), or None if it is not valid."""
+    found = _trace_of(traceparent)
+    return found[1].decode() if found else None
+
+
+def _is_single(request: Request, name: bytes) -> bool:
+    return sum(one == name for one, _ in request.scope["headers"]) == 1

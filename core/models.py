@@ -1,0 +1,25 @@
+"""The models of what every resource needs."""
+
+from django.db import models
+
+
+class IdempotencyRecord(models.Model):
+    """The answer to the request that an Idempotency-Key stands for. See `core.idempotency`."""
+
+    scope_digest = models.CharField(
+        primary_key=True, max_length=64, help_text="SHA-256 of the principal, method, path and key."
+    )
+    request_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, its type and the query.")
+    status = models.PositiveSmallIntegerField()
+    body = models.BinaryField()
+    location = models.CharField(max_length=200)
+    etag = models.CharField(max_length=40)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "idempotency_record"
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return self.scope_digest

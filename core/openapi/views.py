@@ -1,0 +1,27 @@
+"""GET /openapi.json."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+
+import orjson
+from django.http import HttpResponse
+
+from core.api import API
+from core.openapi.document import build_document
+from core.representation import Representation
+from core.request import Request
+
+
+def openapi_view(api: API) -> Callable[[Request], Awaitable[HttpResponse]]:
+    """The view that serves an API's document; it is built once, at the first request for it."""
+
+    @cache
+    def build() -> Representation:
+        return Representation(orjson.dumps(build_document(api)), "application/json")
+
+    async def openapi_document(request: Request) -> HttpResponse:
+        document = await asyncio.to_thread(build)
+        return document.respond(request)
+
+    return openapi_document

@@ -1,0 +1,103 @@
+"""Keyset pagination: signed cursors, pages that cost the same however deep, Link headers (RFC 8288).
+
+A cursor holds the sort value and id of the last row seen; the next page is what comes after it in the index. Ties
+are broken by id. It is signed, with the principal, the sort and the filters that it was made for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from django.conf import settings
+from django.db import models
+from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
+
+from core.auth.principal import Principal
+from core.database.compiled import parameter
+from core.errors import ValidationFailed
+from core.request import Request
+
+SIGNATURE_BYTES = 16
+# The parameters of a page that does not begin at the beginning.
+CURSOR = ("cursor_value", "cursor_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort: by a field and then by id, both up or both down. `text` is as clients write it: `-created_at`."""
+
+    text: str
+
+    @property
+    def field(self) -> str:
+        return self.text.removeprefix("-")
+
+    @property
+    def is_descending(self) -> bool:
+        return self.text.startswith("-")
+
+    def apply[Q: models.QuerySet[Any, Any]](self, rows: Q, *, after: bool) -> Q:
+        """The rows in this order; those `after` the parameters `cursor_value` and `cursor_id` if asked."""
+        sign = "-" if self.is_descending else ""
+        ordered = rows.order_by(f"{sign}{self.field}", f"{sign}id")
+        if not after:
+            return ordered
+        names = (self.field, "id")
+        values = [parameter(rows.model, name, given_as=given_as) for name, given_as in zip(names, CURSOR, strict=True)]
+        comparison = TupleLessThan if self.is_descending else TupleGreaterThan
+        return ordered.filter(comparison([models.F(name) for name in names], values))
+
+
+@lru_cache
+def _key(secret: str) -> bytes:
+    return hashlib.sha256(b"cursor " + secret.encode()).digest()
+
+
+def _signature(secret: str, bound_to: bytes, payload: bytes) -> bytes:
+    return hmac.digest(_key(secret), bound_to + b"\0" + payload, "sha256")[:SIGNATURE_BYTES]
+
+
+def binding(principal: Principal, order: Order, filters: bytes) -> bytes:
+    """What a cursor belongs to."""
+    return b"\0".join((principal.user_key.encode(), order.text.encode(), filters))
+
+
+def make_cursor(bound_to: bytes, value: str, row_id: str) -> str:
+    """The cursor after a row, by the text of its sort value and its id."""
+    payload = orjson.dumps([value, row_id])
+    return base64.urlsafe_b64encode(_signature(settings.JWT_SECRET, bound_to, payload) + payload).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, bound_to: bytes) -> tuple[str, str]:
+    """The sort value and id in a cursor. Raises ValidationFailed if it is forged or made for something else."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    signature, payload = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
+    secrets = [secret for secret in (settings.JWT_SECRET, settings.JWT_SECRET_PREVIOUS) if secret]
+    if not any(hmac.compare_digest(signature, _signature(secret, bound_to, payload)) for secret in secrets):
+        detail = "is not a cursor of this list, with this sort and these filters"
+        raise ValidationFailed(errors=[{"parameter": "cursor", "detail": detail, "code": "cursor"}])
+    value, row_id = orjson.loads(payload)
+    return value, row_id
+
+
+def link_header(request: Request, pairs: Iterable[tuple[str, str]], next_cursor: str | None) -> str:
+    """`Link` with the first and the next page as absolute URLs; `pairs` are the query's parameters but the cursor."""
+    scheme = "https" if request.is_https else "http"
+    base = f"{scheme}://{request.header(b'host')}{request.path}"
+    kept = list(pairs)
+    first = f'<{base}{"?" if kept else ""}{urlencode(kept)}>; rel="first"'
+    if next_cursor is None:
+        return first
+    return f'{first}, <{base}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'

@@ -1,0 +1,22 @@
+"""What /metrics tells of Redis. Observed once a batch, so it costs a request next to nothing."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+UP = Gauge(
+    "redis_up", "1 while Redis is used, 0 while the service goes on without", multiprocess_mode="livemin"
+)
+BREAKER_STATE = Gauge(
+    "redis_breaker_state", "0 closed: Redis is used; 1 open: it is only probed", multiprocess_mode="livemax"
+)
+CONNECTIONS = Gauge("redis_connections", "Open connections of the hot path", multiprocess_mode="livesum")
+COMMANDS = Counter("redis_commands_total", "Commands that the hot path sent to Redis")
+FAILURES = Counter("redis_failures_total", "Times that Redis could not be used, by what went wrong", ["kind"])
+ROUND_TRIP_SECONDS = Histogram(
+    "redis_round_trip_seconds",
+    "Time from the write of a batch of commands to its last reply",
+    buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
+)
+
+# Known beforehand, so that the series exist before the first failure.
+for _kind in ("connect", "lost", "timeout", "refused", "protocol"):
+    FAILURES.labels(kind=_kind)

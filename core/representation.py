@@ -1,0 +1,68 @@
+"""Bytes that stay the same while the process runs: sent with an ETag, and compressed where that pays."""
+
+import gzip
+import hashlib
+from dataclasses import dataclass, field
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.utils.http import parse_etags
+
+COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/svg+xml")
+# Less than one network packet gains nothing.
+COMPRESS_FROM_BYTES = 1400
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """A body and its media type. `digest` is its version; `gzipped` is None where that gains nothing."""
+
+    body: bytes
+    content_type: str
+    digest: str = field(init=False)
+    gzipped: bytes | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest()[:20])
+        object.__setattr__(self, "gzipped", _compressed(self.body, self.content_type))
+
+    def respond(
+        self, request: HttpRequest, *, cache_control: str = "no-cache", vary: str = ""
+    ) -> HttpResponse:
+        """The answer to a GET or HEAD: 200, or 304 when If-None-Match has the ETag (RFC 9110, 13.1.2)."""
+        body, etag = self.body, f'"{self.digest}"'
+        headers = {"Cache-Control": cache_control}
+        if self.gzipped is not None:
+            vary = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
+            if takes_gzip(request.headers.get("Accept-Encoding", "")):
+                # Another sequence of bytes is another representation, and needs an ETag of its own.
+                body, etag = self.gzipped, f'"{self.digest}-gzip"'
+                headers["Content-Encoding"] = "gzip"
+        if vary:
+            headers["Vary"] = vary
+        headers["ETag"] = etag
+        if _matches(etag, request.headers.get("If-None-Match", "")):
+            headers.pop("Content-Encoding", None)
+            return HttpResponseNotModified(headers=headers)
+        return HttpResponse(body, content_type=self.content_type, headers=headers)
+
+
+def _compressed(body: bytes, content_type: str) -> bytes | None:
+    if len(body) < COMPRESS_FROM_BYTES or not content_type.startswith(COMPRESSIBLE):
+        return None
+    compressed = gzip.compress(body, mtime=0)
+    return compressed if len(compressed) < len(body) else None
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether this Accept-Encoding names gzip without refusing it (RFC 9110, section 12.5.3)."""
+    for element in accept_encoding.lower().split(","):
+        coding, _, weight = (part.strip() for part in element.partition(";"))
+        if coding == "gzip":
+            return not weight or weight.removeprefix("q=").strip("0.") != ""
+    return False
+
+
+def _matches(etag: str, if_none_match: str) -> bool:
+    """Weak comparison, as If-None-Match wants it."""
+    candidates = parse_etags(if_none_match) if if_none_match else []
+    return candidates == ["*"] or etag in [candidate.removeprefix("W/") for candidate in candidates]

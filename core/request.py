@@ -1,0 +1,75 @@
+"""The request that the lean handler makes of an ASGI scope."""
+
+import asyncio
+import time
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import QueryDict
+from django.utils.functional import cached_property
+
+if TYPE_CHECKING:
+    from core.auth.principal import Principal
+    from core.errors import Problem
+    from core.routing import Route
+
+
+class Request(ASGIRequest):
+    """Django's request, with META and all that hangs on it built only when somebody asks.
+
+    Building META takes longer than most of the service's own work on a request; the service reads
+    `raw_headers` instead. `response_headers` go out with whatever response is sent, errors included.
+    """
+
+    route: "Route | None" = None
+    route_params: dict[str, str]
+    principal: "Principal | None" = None
+    credentials_problem: "Problem | None" = None
+    request_id: str = ""
+    is_https: bool = False
+    cached: bytes | None = None
+    # Why the request was refused before it was looked at, such as a body that is too large.
+    problem: "Problem | None" = None
+    client_left: bool = False
+    watcher: "asyncio.Task[None] | None" = None
+
+    def __init__(self, scope: dict[str, Any], raw_headers: dict[bytes, bytes], body: bytes) -> None:
+        self.scope = scope
+        self.started = time.perf_counter()
+        self.method = scope["method"]
+        self.path = self.path_info = scope["path"]
+        self.script_name = ""
+        # Of a repeated header the last line counts here; scope["headers"] has them all.
+        self.raw_headers = raw_headers
+        self.response_headers: list[tuple[bytes, bytes]] = []
+        self.client_ip = scope["client"][0] if scope.get("client") else ""
+        self.resolver_match = None
+        self.route_params = {}
+        self._body = body
+        self._read_started = True
+        self._post_parse_error = False
+
+    @cached_property
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802
+        """Django's own META, made by Django's own code."""
+        return ASGIRequest(self.scope, BytesIO()).META
+
+    @cached_property
+    def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802
+        return QueryDict(self.scope["query_string"])
+
+    @cached_property
+    def _stream(self) -> BytesIO:  # type: ignore[override]
+        return BytesIO(self._body)
+
+    @cached_property
+    def content_type(self) -> str | None:  # type: ignore[override]
+        self._set_content_type_params(self.META)
+        found: str | None = self.__dict__["content_type"]
+        return found
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value by its lower-case name, or None."""
+        value = self.raw_headers.get(name)
+        return None if value is None else value.decode("latin-1")

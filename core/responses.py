@@ -1,0 +1,25 @@
+"""Responses of the API: JSON that is bytes already."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+
+JSON = "application/json"
+# What belongs to one client: a cache may keep it, and must ask before it uses it again.
+PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+NO_STORE = {"Cache-Control": "no-store", "Vary": "Authorization"}
+
+
+def json_response(payload: bytes | Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A response of JSON bytes, or of anything that orjson can make them of."""
+    body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    return HttpResponse(body, status=status, content_type=JSON, headers=headers)
+
+
+def empty_response(*, status: int = 204, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A response without a body, and so without a type of it."""
+    response = HttpResponse(status=status, headers=headers)
+    del response["Content-Type"]
+    return response

@@ -1,0 +1,54 @@
+"""GET /: what this service is, and where everything is."""
+
+from functools import cache
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+
+from core.content_security import PAGE_POLICY
+from core.negotiation import prefers
+from core.representation import Representation
+from core.request import Request
+
+LINKS = {
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "live": "/health/live",
+    "ready": "/health/ready",
+    "metrics": "/metrics",
+    "problems": "/problems/",
+    "v1": "/v1",
+}
+
+
+async def root(request: Request) -> HttpResponse:
+    """JSON, or a small page for a browser."""
+    if prefers(request.raw_headers.get(b"accept"), "text/html", over="application/json"):
+        response = _page().respond(request, vary="Accept")
+        response["Content-Security-Policy"] = PAGE_POLICY
+        return response
+    return _json().respond(request, vary="Accept")
+
+
+def describe_service() -> dict[str, object]:
+    """The members of the JSON answer."""
+    return {
+        "name": settings.APP_NAME,
+        "version": settings.APP_VERSION,
+        "environment": settings.APP_ENV,
+        "links": LINKS | ({"admin": "/admin/"} if settings.ADMIN_ENABLED else {}),
+    }
+
+
+@cache
+def _json() -> Representation:
+    return Representation(orjson.dumps(describe_service()), "application/json")
+
+
+@cache
+def _page() -> Representation:
+    return Representation(
+        render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8"
+    )

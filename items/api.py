@@ -1,0 +1,142 @@
+"""/v1/items: parse, authorize, call the service, return."""
+
+from django.http import HttpResponse
+from ninja import Router
+
+from core.auth.bearer import Bearer
+from core.cache import Representation, prefetch
+from core.conditional import entity_tag, if_match, not_modified
+from core.idempotency import key_of, run_once
+from core.openapi import (
+    CACHE_CONTROL,
+    ETAG,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    JSON,
+    LINK,
+    LOCATION,
+    MERGE_PATCH,
+    VARY,
+    Success,
+    documented,
+    tag,
+)
+from core.pagination import link_header
+from core.parsing import parse_body
+from core.query import parse_query, query_pairs
+from core.request import Request
+from core.responses import PRIVATE, empty_response, json_response
+from items import examples, lists, services
+from items.schemas import ItemIn, ItemOut, ItemPage, ItemPatch, ItemQuery
+
+router = Router(tags=[tag("Items", "What agents and their people keep here. Users see their own; staff see all.")])
+can_read, can_write = Bearer(scope="items:read"), Bearer(scope="items:write")
+HEADERS = [ETAG, CACHE_CONTROL, VARY]
+
+
+@router.get(
+    "",
+    auth=can_read,
+    **documented(
+        query=ItemQuery,
+        success=Success(200, ItemPage, headers=[LINK, CACHE_CONTROL, VARY], example=examples.PAGE),
+    ),
+)
+async def list_items(request: Request) -> HttpResponse:
+    """List items
+
+    Pages are found by a key, not by counting: the last page costs what the first one costs, and an item that is
+    there throughout a walk is seen exactly once.
+    """
+    page = await lists.list_items(request.principal, query=parse_query(request, ItemQuery))
+    links = link_header(request, query_pairs(request, without="cursor"), page.next_cursor)
+    return json_response(page.body, headers={**PRIVATE, "Link": links})
+
+
+@router.post(
+    "",
+    auth=can_write,
+    **documented(
+        success=Success(201, ItemOut, headers=[LOCATION, *HEADERS], example=examples.ITEM),
+        takes=[IDEMPOTENCY_KEY],
+        example=examples.NEW_ITEM,
+    ),
+)
+async def create_item(request: Request, new: ItemIn) -> HttpResponse:
+    """Create an item
+
+    With an Idempotency-Key the request can be repeated until it is answered: it has one effect, however often sent.
+    """
+    principal = request.principal
+    key = key_of(request, principal)
+    answer, replayed = await run_once(key, services.create_item(principal, new=new))
+    return answer.response(replayed=replayed)
+
+
+@router.get(
+    "/{item_id}",
+    auth=can_read,
+    **documented(success=Success(200, ItemOut, headers=HEADERS, example=examples.ITEM), takes=[IF_NONE_MATCH]),
+)
+@prefetch(services.cache_key)
+async def get_item(request: Request, item_id: str) -> HttpResponse:
+    """Read an item"""
+    item = await services.get_item(request.principal, item_id=item_id, entry=request.cached)
+    headers = {**PRIVATE, "ETag": entity_tag(item.version)}
+    if not_modified(request, headers["ETag"]):
+        return empty_response(status=304, headers=headers)
+    return json_response(item.body, headers=headers)
+
+
+@router.put(
+    "/{item_id}",
+    auth=can_write,
+    **documented(
+        success=Success(200, ItemOut, headers=HEADERS, example=examples.ITEM),
+        takes=[IF_MATCH],
+        example=examples.NEW_ITEM,
+    ),
+)
+async def replace_item(request: Request, item_id: str, new: ItemIn) -> HttpResponse:
+    """Replace an item
+
+    What is left out goes back to its default.
+    """
+    condition = if_match(request)
+    item = await services.replace_item(request.principal, item_id=item_id, new=new, condition=condition)
+    return _item_response(item)
+
+
+@router.patch(
+    "/{item_id}",
+    auth=can_write,
+    **documented(
+        success=Success(200, ItemOut, headers=HEADERS, example=examples.ITEM),
+        takes=[IF_MATCH],
+        body=ItemPatch,
+        body_types=[MERGE_PATCH, JSON],
+        example=examples.PATCH,
+    ),
+)
+async def patch_item(request: Request, item_id: str) -> HttpResponse:
+    """Change some of an item
+
+    A JSON Merge Patch (RFC 7396): what it names is changed, null puts a field back to its default, and metadata is
+    merged at every level.
+    """
+    patch = parse_body(request)
+    condition = if_match(request)
+    item = await services.patch_item(request.principal, item_id=item_id, patch=patch, condition=condition)
+    return _item_response(item)
+
+
+@router.delete("/{item_id}", auth=can_write, **documented(success=Success(204), takes=[IF_MATCH]))
+async def delete_item(request: Request, item_id: str) -> HttpResponse:
+    """Delete an item"""
+    await services.delete_item(request.principal, item_id=item_id, condition=if_match(request))
+    return empty_response(headers=PRIVATE)
+
+
+def _item_response(item: Representation) -> HttpResponse:
+    return json_response(item.body, headers={**PRIVATE, "ETag": entity_tag(item.version)})

@@ -1,0 +1,94 @@
+"""A private redis-server for a test: on a free port and a Unix socket, to be killed, paused, restarted."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses right now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """`with RedisServer() as server: … server.url`. Options are redis-server's, such as `--maxmemory 1mb`."""
+
+    def __init__(self, *options: str, password: str = "") -> None:
+        self.password = password
+        self.options = options
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.socket = self.folder / "redis.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its REDIS_URL."""
+        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Starts it, empty, on the same port as before, and waits until it answers."""
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--unixsocket", str(self.socket), "--save", "", "--appendonly", "no", *self.options]
+        command += ["--requirepass", self.password] if self.password else []
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while True:
+            with self.client() as client:
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    if self.process.poll() is not None or time.monotonic() > deadline:
+                        raise RuntimeError("redis-server does not start") from None
+                    time.sleep(0.02)
+                else:
+                    return
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator["redis.Redis"]:
+        """A client of its own, to look at what is in it."""
+        client = redis.Redis(port=self.port, password=self.password or None, retry=Retry(NoBackoff(), 0))
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def kill(self) -> None:
+        """Ends it at once, as kill -9 does."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def pause(self) -> None:
+        """Stops it; connections to it stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
