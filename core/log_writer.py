@@ -12,37 +12,48 @@ import stat
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from multiprocessing import parent_process
 
-MAX_WAITING_BYTES = 8 * 1024 * 1024
+MAX_WAITING_BYTES = 16 * 1024 * 1024
 GATHER_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
 # POSIX: a write of at most this many bytes to a pipe is never torn apart by other writers.
 ATOMIC_BYTES = select.PIPE_BUF
+# What an event that is not a line yet is taken to need.
+EVENT_BYTES = 1024
+
+type Event = Mapping[str, object]
 
 logger = logging.getLogger("agent_router.log_writer")
 
 
 class LineWriter:
-    """`write` must not be called by two threads at once: a logging handler's own lock sees to that."""
+    """`write` must not be called by two threads at once: a logging handler's own lock sees to that.
+
+    It takes whole lines, and events that `encode` makes into lines: for the thread that is less work than for
+    the event loop, since it does one after the other.
+    """
 
     def __init__(self, descriptor: int, *, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self.descriptor = descriptor
         self.max_waiting_bytes = max_waiting_bytes
-        self._lines: deque[bytes] = deque()
+        self.encode: Callable[[Event], bytes] = lambda event: repr(event).encode()
+        self._waiting: deque[bytes | Event] = deque()
         # Each is changed by callers alone or by the thread alone, so that no lock is needed between them.
         self._queued_bytes = self._written_bytes = 0
         self._refused_lines = self._failed_lines = 0
         self._wake = threading.Semaphore(0)
         self._is_awake = False
         self._is_stopping = False
-        self._is_stuck = False
+        self._is_stuck = self._is_failing = self._is_shared_pipe = False
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
         """Starts the thread."""
         if self._thread is None:
             self._is_stopping = self._is_stuck = False
+            self._is_shared_pipe = parent_process() is not None and _is_pipe(self.descriptor)
             self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
             self._thread.start()
 
@@ -66,15 +77,15 @@ class LineWriter:
         """How many lines were lost since the start of the process."""
         return self._refused_lines + self._failed_lines
 
-    def write(self, line: bytes) -> None:
-        """Takes a whole line, with its line feed."""
+    def write(self, line: bytes | Event) -> None:
+        """Takes a whole line, with its line feed, or an event that nobody changes any more."""
         if self._thread is None:
-            self._write_directly(line)
+            self._write_directly(self._encoded(line))
         elif self._queued_bytes - self._written_bytes > self.max_waiting_bytes:
             self._refused_lines += 1
         else:
-            self._queued_bytes += len(line)
-            self._lines.append(line)
+            self._queued_bytes += _size(line)
+            self._waiting.append(line)
             if not self._is_awake:
                 self._is_awake = True
                 self._wake.release()
@@ -84,6 +95,13 @@ class LineWriter:
         end = time.monotonic() + timeout_seconds
         while self._written_bytes < self._queued_bytes and self._thread and time.monotonic() < end:
             time.sleep(GATHER_SECONDS / 2)
+
+    def _encoded(self, line: bytes | Event) -> bytes:
+        try:
+            return line if isinstance(line, bytes) else self.encode(line)
+        except Exception:  # the thread has the lines of all others to write as well
+            self._failed_lines += 1
+            return b""
 
     def _write_directly(self, line: bytes) -> None:
         # A reader that has not read for seconds shall not keep the process from ending.
@@ -100,20 +118,40 @@ class LineWriter:
             # Whoever adds a line from here on wakes the thread again, so none is forgotten.
             self._is_awake = False
             self._write_waiting()
-            if reported < (dropped := self.dropped_lines):
+            if reported < (dropped := self.dropped_lines) and not self._is_failing:
                 logger.warning("%d log lines were lost: the reader is slow or gone", dropped - reported)
                 reported = dropped
 
     def _write_waiting(self) -> None:
-        shared_pipe = parent_process() is not None and stat.S_ISFIFO(os.fstat(self.descriptor).st_mode)
-        while self._lines:
-            chunk, size = [], 0
-            while self._lines and not (shared_pipe and chunk and size + len(self._lines[0]) > ATOMIC_BYTES):
-                chunk.append(self._lines.popleft())
-                size += len(chunk[-1])
-            if not write_all(self.descriptor, b"".join(chunk)):
-                self._failed_lines += len(chunk)
-            self._written_bytes += size
+        lines: list[bytes] = []
+        length = counted = 0
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            line = self._encoded(waiting)
+            if self._is_shared_pipe and lines and length + len(line) > ATOMIC_BYTES:
+                self._write_lines(lines)
+                lines, length = [], 0
+            lines.append(line)
+            length += len(line)
+            counted += _size(waiting)
+        self._write_lines(lines)
+        self._written_bytes += counted
+
+    def _write_lines(self, lines: list[bytes]) -> None:
+        self._is_failing = not write_all(self.descriptor, b"".join(lines))
+        if self._is_failing:
+            self._failed_lines += len(lines)
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:  # a process may be started without it
+        return False
+
+
+def _size(line: bytes | Event) -> int:
+    return len(line) if isinstance(line, bytes) else EVENT_BYTES
 
 
 def write_all(descriptor: int, data: bytes) -> bool:

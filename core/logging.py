@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -62,23 +63,22 @@ class StdoutHandler(logging.Handler):
         self.writer = writer
         is_terminal = os.isatty(writer.descriptor)
         self.is_text = format == "text" or (format == "auto" and is_terminal)
-        self.has_colour = is_terminal and "NO_COLOR" not in os.environ
+        has_colour = is_terminal and "NO_COLOR" not in os.environ
+        writer.encode = partial(text_line, colour=has_colour) if self.is_text else json_line
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hands the line over; a record that cannot be made into one leaves a line that says so."""
+        """Hands the event over; a record that cannot be made into one leaves a line that says so."""
+        fields = record.__dict__.get("access_fields")
         try:
-            fields: dict[str, Any] = record.__dict__.get("access_fields") or event_fields(record)
-            line = text_line(fields, colour=self.has_colour) if self.is_text else json_line(fields)
+            self.writer.write(fields or self.writer.encode(event_fields(record)))
         except Exception:
             self.handleError(record)
-        else:
-            self.writer.write(line)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """The standard one would print the record's arguments to stderr, secrets and all."""
         message = "A log record could not be written"
         fields = {"timestamp": datetime.now(UTC), "level": "ERROR", "message": message, "logger": record.name}
-        self.writer.write(orjson.dumps(fields, None, _OPTIONS))
+        self.writer.write(self.writer.encode(fields))
 
     def flush(self) -> None:
         """Waits, not for ever, until all lines so far are written."""

@@ -1,37 +1,57 @@
 """The service as a process of its own, over a database of its own, for tests that need real HTTP."""
 
+import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import httpx
 
 PROJECT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30.0
-STAFF_EMAIL, STAFF_PASSWORD = "staff@example.org", "Sturdy-horse-battery-9"
+START_SECONDS = 60.0
+STAFF_EMAIL, PASSWORD = "staff@example.org", "Sturdy-horse-battery-9"
+STAFF_PASSWORD = PASSWORD
+UVICORN_FLAGS = ("--no-server-header", "--no-proxy-headers", "--no-access-log")
+INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
+# So that coverage sees what runs in the service's processes.
+INHERITED |= {name: value for name, value in os.environ.items() if name.startswith("COV")}
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
 
 
 class RunningService:
-    """Migrated, with one member of staff, and answering from `url` once it is entered."""
+    """Migrated, with one member of staff, and answering from `url` once it is entered.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self._folder = folder
-        self._environment = {
-            **os.environ,
+    `settings` are environment variables. It can be stopped, killed and started again on the same port.
+    """
+
+    def __init__(self, folder: Path, *, workers: int = 1, **settings: str) -> None:
+        self.folder, self.workers = folder, workers
+        self.environment = {
+            **INHERITED,
             "APP_ENV": "test",
             "DB_DSN": f"sqlite:///{folder / 'app.db'}",
             "JWT_SECRET": secrets.token_hex(32),
             "REDIS_URL": "",
-            "RATE_LIMIT": "10000/minute",
-            "RATE_LIMIT_AUTH": "10000/minute",
+            "RATE_LIMIT": "1000000/minute",
+            "RATE_LIMIT_AUTH": "1000000/minute",
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -40,47 +60,48 @@ class RunningService:
     @property
     def log(self) -> str:
         """What the process has written so far."""
-        return (self._folder / "service.log").read_text()
+        return (self.folder / "service.log").read_text(errors="replace")
 
-    def manage(self, *arguments: str, **environment: str) -> None:
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The JSON lines among it."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+    def manage(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of manage.py with the service's settings; a failure shows what it said."""
-        command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
-            command,
+            [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
-            env=self._environment | environment,
+            env=self.environment | environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
 
     def __enter__(self) -> Self:
         self.manage("migrate", "--verbosity=0")
         staff = {"DJANGO_SUPERUSER_EMAIL": STAFF_EMAIL, "DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD}
         self.manage("createsuperuser", "--no-input", **staff)
-        # The process inherits the socket, so that nobody can take the port in between.
-        with socket.create_server(("127.0.0.1", 0)) as listener, (self._folder / "service.log").open("wb") as log:
-            self.port = listener.getsockname()[1]
-            command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--fd", str(listener.fileno())]
-            self._process = subprocess.Popen(
-                [*command, "--no-server-header", "--no-proxy-headers", "--no-access-log"],
-                cwd=PROJECT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                pass_fds=[listener.fileno()],
-            )
-        self._wait_until_live()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(START_SECONDS)
+        self.stop()
 
-    def _wait_until_live(self) -> None:
-        assert self._process is not None
+    def boot(self) -> subprocess.Popen[bytes]:
+        """Starts the server and waits for nothing."""
+        command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--workers", str(self.workers), *UVICORN_FLAGS]
+        with (self.folder / "service.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=PROJECT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        return self.process
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        process = self.boot()
         deadline = time.monotonic() + START_SECONDS
         while True:
             connection = HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
@@ -89,8 +110,50 @@ class RunningService:
                 assert connection.getresponse().status == 200, self.log
                 return
             except OSError:
-                assert self._process.poll() is None, self.log
+                assert process.poll() is None, self.log
                 assert time.monotonic() < deadline, self.log
                 time.sleep(0.05)
             finally:
                 connection.close()
+
+    def stop(self) -> int | None:
+        """SIGTERM; returns the exit code."""
+        if self.process is None:
+            return None
+        self.process.terminate()
+        code = self.process.wait(START_SECONDS)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def client(self, **options: Any) -> httpx.Client:
+        """An HTTP client without credentials."""
+        return httpx.Client(**{"base_url": self.url, "timeout": 30, "trust_env": False, **options})
+
+    def user(self, **options: Any) -> httpx.Client:
+        """A client that is logged in as a user of its own; `client.email` and `client.tokens` tell more."""
+        email = f"{secrets.token_hex(8)}@example.org"
+        with self.client() as anonymous:
+            made = anonymous.post("/v1/auth/register", json={"email": email, "password": PASSWORD})
+            assert made.status_code == 201, made.text
+        return self.log_in(email, PASSWORD, **options)
+
+    def staff(self, **options: Any) -> httpx.Client:
+        """A client that is logged in as the member of staff."""
+        return self.log_in(STAFF_EMAIL, STAFF_PASSWORD, **options)
+
+    def log_in(self, email: str, password: str, **options: Any) -> httpx.Client:
+        """A client with a session of its own."""
+        client = self.client(**options)
+        answer = client.post("/v1/auth/login", json={"email": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        tokens = answer.json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        client.email, client.tokens = email, tokens  # type: ignore[attr-defined]
+        return client

@@ -19,7 +19,7 @@ from core.auth.principal import Scope
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # A password that is only compared may have been set where no limit holds; this one merely bounds the work.
 GIVEN_PASSWORD_MAX_LENGTH = 1024
-REFRESH_TOKEN_MAX_LENGTH = 256
+REFRESH_TOKEN_MAX_LENGTH = 4096
 
 
 def _valid_email(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the Redis client promises when Redis fails: no wait beyond the time-out, and it comes back by itself."""
+"""What the Redis client promises when Redis fails: no wait beyond the time-out, and a return by itself."""
 
 import asyncio
 import logging

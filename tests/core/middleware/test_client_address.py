@@ -1,0 +1,173 @@
+"""Whose word counts about where a request comes from."""
+
+import asyncio
+from ipaddress import ip_address
+
+import pytest
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from core.forwarded import normalize_address, parse_entry, parse_trusted_proxies, walk_back
+from core.middleware.client_address import client_address
+from core.request import Request
+
+
+async def view(request: Request) -> HttpResponseBase:
+    return HttpResponse()
+
+
+def seen(
+    settings: Settings,
+    trusted: str,
+    *forwarded: str,
+    peer: str | None = "10.0.0.1",
+    proto: str = "",
+    scheme: str = "http",
+) -> tuple[str, bool]:
+    """The client's address and whether it used HTTPS, as the middleware sees them."""
+    settings.TRUSTED_PROXIES = parse_trusted_proxies(trusted)
+    headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in forwarded]
+    headers += [(b"x-forwarded-proto", proto.encode())] if proto else []
+    client = (peer, 1234) if peer else None
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": headers,
+        "client": client,
+        "scheme": scheme,
+    }
+    request = Request(scope, dict(headers), b"")
+
+    async def main() -> None:
+        await client_address(view)(request)
+
+    asyncio.run(main())
+    return request.client_ip, request.is_https
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "address"),
+    [
+        # Nobody is trusted.
+        ("", ["203.0.113.7"], "10.0.0.1"),
+        ("0", ["203.0.113.7"], "10.0.0.1"),
+        # A number of proxies.
+        ("1", ["203.0.113.7"], "203.0.113.7"),
+        ("1", ["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
+        ("2", ["198.51.100.1, 203.0.113.7"], "198.51.100.1"),
+        ("2", ["1.1.1.1", "198.51.100.1", "203.0.113.7"], "198.51.100.1"),
+        ("3", ["203.0.113.7"], "203.0.113.7"),
+        ("1", [], "10.0.0.1"),
+        # Networks and addresses.
+        ("10.0.0.0/8", ["1.1.1.1, 203.0.113.7, 10.9.9.9"], "203.0.113.7"),
+        ("10.0.0.1,10.9.9.9", ["203.0.113.7,10.9.9.9"], "203.0.113.7"),
+        ("10.0.0.1", ["203.0.113.7, 10.9.9.9"], "10.9.9.9"),
+        ("192.0.2.0/24", ["203.0.113.7"], "10.0.0.1"),
+        ("10.0.0.0/8", ["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
+        ("::/0, 10.0.0.0/8", ["203.0.113.7, 2001:db8::1"], "203.0.113.7"),
+        # What is not an address ends the walk.
+        ("2", ["198.51.100.1, unknown"], "10.0.0.1"),
+        ("2", ["nonsense, 203.0.113.7"], "203.0.113.7"),
+        ("2", ["198.51.100.1,, 203.0.113.7"], "203.0.113.7"),
+        ("1", [""], "10.0.0.1"),
+        # Ports, brackets, zones, mapped addresses.
+        ("1", ["203.0.113.7:5678"], "203.0.113.7"),
+        ("1", ["[2001:DB8::7]:5678"], "2001:db8::7"),
+        ("1", ["[2001:db8::7]"], "2001:db8::7"),
+        ("1", ["2001:db8:0::7"], "2001:db8::7"),
+        ("1", ["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.0/8", ["203.0.113.7, ::ffff:10.0.0.3"], "203.0.113.7"),
+        ("1", ["203.0.113.7:port"], "10.0.0.1"),
+        ("1", ["203.0.113.7%eth0"], "10.0.0.1"),
+        ("1", ["[203.0.113.7]"], "10.0.0.1"),
+    ],
+)
+def test_list_counts_from_the_right_as_far_as_it_is_trusted(
+    settings: Settings, trusted: str, forwarded: list[str], address: str
+) -> None:
+    assert seen(settings, trusted, *forwarded)[0] == address
+
+
+def test_peer_is_normalized(settings: Settings) -> None:
+    assert seen(settings, "", peer="::ffff:192.0.2.1")[0] == "192.0.2.1"
+    assert seen(settings, "192.0.2.0/24", "203.0.113.7", peer="::ffff:192.0.2.1")[0] == "203.0.113.7"
+    assert seen(settings, "", peer="fe80::1%eth0")[0] == "fe80::1"
+
+
+def test_peer_behind_a_unix_socket_is_on_this_machine(settings: Settings) -> None:
+    assert seen(settings, "", "203.0.113.7", peer=None)[0] == "127.0.0.1"
+    assert seen(settings, "10.0.0.0/8", "203.0.113.7", peer=None)[0] == "203.0.113.7"
+    assert seen(settings, "1", peer=None)[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "proto", "scheme", "is_https"),
+    [
+        ("", "", "http", False),
+        ("", "", "https", True),
+        ("", "https", "http", False),
+        ("192.0.2.0/24", "https", "http", False),
+        ("1", "https", "http", True),
+        ("10.0.0.0/8", "HTTPS", "http", True),
+        ("1", "http", "https", False),
+        ("1", "https, http", "http", False),
+        ("2", "https, http", "http", True),
+        ("2", "https", "http", True),
+        ("1", "", "https", True),
+    ],
+)
+def test_https_is_believed_of_trusted_peers(
+    settings: Settings, trusted: str, proto: str, scheme: str, is_https: bool
+) -> None:
+    assert seen(settings, trusted, "203.0.113.7, 203.0.113.8", proto=proto, scheme=scheme)[1] is is_https
+
+
+@pytest.mark.parametrize(
+    "text", ["300.1.2.3/8", "10.0.0.0/33", "proxy.example", "10.0.0.1,", "1,2", "-1", "99", "9" * 99]
+)
+def test_what_nobody_can_trust_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"10\.0\.0\.0/8|at most 32") as refusal:
+        parse_trusted_proxies(text)
+    assert len(str(refusal.value)) < 250
+
+
+addresses = st.ip_addresses().map(str)
+trust = st.integers(0, 4).map(str) | st.sampled_from(["10.0.0.0/8", "0.0.0.0/0,::/0", "10.0.0.1"])
+
+
+@given(
+    trusted=trust,
+    lines=st.lists(st.binary(max_size=60) | addresses.map(str.encode), max_size=6),
+    peer=addresses,
+)
+def test_whatever_is_sent_an_address_comes_out(trusted: str, lines: list[bytes], peer: str) -> None:
+    proxies = parse_trusted_proxies(trusted)
+    address, distance = walk_back(proxies, normalize_address(peer) or "", lines)
+    assert normalize_address(address) == address
+    assert distance <= b",".join(lines).count(b",") + 2
+    assert proxies or (address, distance) == (normalize_address(peer), 0)
+
+
+@given(
+    forged=st.lists(addresses, max_size=5),
+    client=addresses,
+    hops=st.integers(1, 4),
+    chain=st.lists(addresses),
+)
+def test_what_a_client_makes_up_changes_nothing(
+    forged: list[str], client: str, hops: int, chain: list[str]
+) -> None:
+    """Each proxy appends whom it talks to: the client's entry is the last but as many as there are proxies more."""
+    chain = (chain + ["10.0.0.1"] * hops)[: hops - 1]
+    line = ", ".join([*forged, client, *chain]).encode()
+    assert walk_back(parse_trusted_proxies(str(hops)), "10.0.0.9", [line])[0] == normalize_address(client)
+
+
+@given(st.text(max_size=80).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_entries_are_addresses_or_nothing(entry: bytes) -> None:
+    parsed = parse_entry(entry)
+    assert parsed is None or str(ip_address(parsed)) == parsed

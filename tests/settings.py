@@ -1,0 +1,25 @@
+"""The service's settings for tests in this process: nothing of the machine's environment, a database of its own."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+_folder = Path(tempfile.mkdtemp(prefix="agent-router-tests-"))
+for _name in ("ENV_FILE", "DEBUG", "TRUSTED_PROXIES", "METRICS_TOKEN", "JWT_SECRET_PREVIOUS"):
+    os.environ.pop(_name, None)
+os.environ |= {
+    "APP_ENV": "test",
+    "JWT_SECRET": secrets.token_hex(32),
+    "DB_DSN": f"sqlite:///{_folder}/app.db",
+    "REDIS_URL": "",
+    "RATE_LIMIT": "1000000/minute",
+    "RATE_LIMIT_AUTH": "1000000/minute",
+    "LOG_FORMAT": "json",
+}
+
+from agent_router.settings import *  # noqa: E402, F403
+from agent_router.settings import DATABASES  # noqa: E402
+
+# A file: the threads of the database pool have connections of their own, and must see the same data.
+DATABASES["default"]["TEST"] = {"NAME": str(_folder / "test.db")}
