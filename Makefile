@@ -10,7 +10,7 @@ ARGS ?=
 install = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
 python = .venv/bin/python
 # The service reads the environment; .env is what `make` has it read besides.
-manage = ENV_FILE=$${ENV_FILE:-.env} exec $(python) manage.py
+manage = ENV_FILE=$${ENV_FILE:-.env} $(python) manage.py
 # A part of the tests can't reach the coverage that all of them are held to.
 coverage = $(if $(strip $(ARGS)),--no-cov,--cov --cov-report=term-missing:skip-covered)
 
@@ -27,13 +27,13 @@ check: ## Everything that can be checked without running the service: lint, type
 	@$(install) dev && exec $(python) scripts/check.py
 
 format: ## Format the code, and mend what the linter can mend
-	@$(install) dev && $(python) -m ruff check --fix-only --quiet . ; exec $(python) -m ruff format .
+	@$(install) dev && $(python) -m ruff check --fix-only --quiet . && exec $(python) -m ruff format .
 
 install: ## Set up everything for run and test, and nothing else
 	@$(install) dev
 
 superuser: ## Make an account for /admin/
-	@$(install) runtime && $(manage) createsuperuser
+	@$(install) runtime && $(manage) migrate --verbosity 0 && $(manage) createsuperuser
 
 manage: ## Any command of manage.py with the settings of .env: ARGS="purge_expired"
 	@$(install) runtime && $(manage) $(ARGS)

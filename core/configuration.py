@@ -36,8 +36,9 @@ class Environment:
 
     def parsed[T](self, name: str, default: Any, parse: Callable[[str], T]) -> T:
         """The variable as `parse` understands it; a ValueError of `parse` becomes a mistake."""
-        text = self._env.str(name, default=None)
-        if text is None and default is REQUIRED:
+        # Set and empty is not the same as not set; and a secret may begin with $, django-environ's sign for a reference.
+        text = self._env.ENVIRON.get(name)
+        if default is REQUIRED and not text:
             self.refuse(name, "is required and not set")
             text = ""
         elif text is None:
