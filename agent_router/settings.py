@@ -54,6 +54,7 @@ REDIS_URL = env.parsed("REDIS_URL", "redis://localhost:6379/0", check_url)
 REDIS_REQUIRED = env.boolean("REDIS_REQUIRED", False)
 REDIS_TIMEOUT_SECONDS = 0.05
 CACHE_TTL = env.integer("CACHE_TTL", 60, minimum=1)
+BACKUP_DIR = env.text("BACKUP_DIR", "")
 
 # --- Who may do what ----------------------------------------------------------------------------------------------
 
@@ -132,6 +133,7 @@ SECRET_KEY_FALLBACKS = (
 )
 
 INSTALLED_APPS = [
+    "core",  # before the admin: its templates of the admin's pages come first
     "core.admin_site.apps.AgentRouterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -140,8 +142,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_prometheus",
     "corsheaders",
-    "core",
     "core.auth",
+    "core.backup",
     "core.docs",
     "items",
 ]
@@ -153,7 +155,7 @@ MIDDLEWARE = [
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
-    "corsheaders.middleware.CorsMiddleware",  # answers preflights before authentication and limits
+    "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
     "core.middleware.authentication.authentication",  # the limit is by principal
     "core.middleware.rate_limit.rate_limit",  # before any work that a refused request would have cost
     "core.middleware.negotiation.negotiation",  # a refusal counts against the limit
@@ -226,3 +228,8 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # A digest in each URL: browsers keep a file until it changes.
+    "staticfiles": {"BACKEND": "core.static_files.VersionedStorage"},
+}

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from agent_router.api import api
 from core import health, metrics, problem_pages, root, static_files
+from core.admin_site.site import redirect_to_admin
 from core.docs.views import docs
 from core.openapi.views import openapi_view
 
@@ -23,4 +24,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("static/<path:path>", static_files.serve_static_file),
 ]
 if settings.ADMIN_ENABLED:
-    urlpatterns.append(path("admin/", admin.site.urls))
+    urlpatterns += [path("admin", redirect_to_admin), path("admin/", admin.site.urls)]

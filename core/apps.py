@@ -12,6 +12,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from core import idempotency, purging
         from core.database import search
+        from core.ratelimit import checks  # noqa: F401  registers itself
 
         search.install()
         purging.register("idempotency records", idempotency.purge)

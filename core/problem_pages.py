@@ -18,9 +18,7 @@ from core.request import Request
 async def problem_page(request: Request, slug: str) -> HttpResponse:
     """One problem type, in JSON or as a page."""
     if slug not in PROBLEMS:
-        return problem_response(
-            request, NotFound("There is no problem type of this name; /problems/ lists all")
-        )
+        return problem_response(request, NotFound("There is no problem type of this name; /problems/ lists all"))
     return _respond(request, slug)
 
 

@@ -25,9 +25,7 @@ class Representation:
         object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest()[:20])
         object.__setattr__(self, "gzipped", _compressed(self.body, self.content_type))
 
-    def respond(
-        self, request: HttpRequest, *, cache_control: str = "no-cache", vary: str = ""
-    ) -> HttpResponse:
+    def respond(self, request: HttpRequest, *, cache_control: str = "no-cache", vary: str = "") -> HttpResponse:
         """The answer to a GET or HEAD: 200, or 304 when If-None-Match has the ETag (RFC 9110, 13.1.2)."""
         body, etag = self.body, f'"{self.digest}"'
         headers = {"Cache-Control": cache_control}

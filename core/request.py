@@ -5,6 +5,7 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
 from django.http import QueryDict
 from django.utils.functional import cached_property
@@ -29,8 +30,11 @@ class Request(ASGIRequest):
     request_id: str = ""
     is_https: bool = False
     cached: bytes | None = None
-    # Why the request was refused before it was looked at, such as a body that is too large.
+    # Why the request was refused before it was looked at, such as a body that is too large: its rest is unread.
     problem: "Problem | None" = None
+    is_body_unread: bool = False
+    # All is done but to send the answer.
+    is_answered: bool = False
     client_left: bool = False
     watcher: "asyncio.Task[None] | None" = None
 
@@ -52,8 +56,15 @@ class Request(ASGIRequest):
 
     @cached_property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802
-        """Django's own META, made by Django's own code."""
-        return ASGIRequest(self.scope, BytesIO()).META
+        """Django's own META, made by Django's own code. Raises BadRequest for a query that is not UTF-8."""
+        try:
+            return ASGIRequest(self.scope, BytesIO()).META
+        except UnicodeDecodeError:
+            raise BadRequest from None
+
+    def _get_scheme(self) -> str:
+        # What the proxy says, if it is trusted: Django's CSRF protection and absolute URLs go by it.
+        return "https" if self.is_https else "http"
 
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802
@@ -65,8 +76,14 @@ class Request(ASGIRequest):
 
     @cached_property
     def content_type(self) -> str | None:  # type: ignore[override]
-        self._set_content_type_params(self.META)
+        self._set_content_type_params(self.META)  # type: ignore[attr-defined]
         found: str | None = self.__dict__["content_type"]
+        return found
+
+    @cached_property
+    def content_params(self) -> dict[str, str] | None:  # type: ignore[override]
+        self._set_content_type_params(self.META)  # type: ignore[attr-defined]
+        found: dict[str, str] | None = self.__dict__["content_params"]
         return found
 
     def header(self, name: bytes) -> str | None:

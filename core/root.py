@@ -49,6 +49,4 @@ def _json() -> Representation:
 
 @cache
 def _page() -> Representation:
-    return Representation(
-        render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8"
-    )
+    return Representation(render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the application sent."""
+    """What the application sent. Header names are in lower case; lines of one name are joined."""
 
     status: int
     headers: dict[str, str]
@@ -23,13 +23,13 @@ class Answer:
         return json.loads(self.body)
 
 
-def fetch(target: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
-    """The answer to one request. Headers are named as keywords: `if_none_match='"1"'`."""
+def fetch(target: str, *, method: str = "GET", **headers: str) -> Answer:
+    """The answer to one request without a body. Headers are named as keywords: `if_none_match='"1"'`."""
     sent = {"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return asyncio.run(_fetch(target, method, body, sent))
+    return asyncio.run(_fetch(target, method, sent))
 
 
-async def _fetch(target: str, method: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Answer:
     from agent_router.asgi import application
 
     path, _, query = target.partition("?")
@@ -48,13 +48,22 @@ async def _fetch(target: str, method: str, body: bytes, headers: Mapping[str, st
     }
     messages: list[dict[str, Any]] = []
 
+    unread = [{"type": "http.request", "body": b"", "more_body": False}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if unread:
+            return unread.pop()
+        # The client stays: it neither sends more nor leaves.
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
 
     await application(scope, receive, send)
     start, *parts = messages
-    found = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+    found: dict[str, str] = {}
+    for raw_name, raw_value in start["headers"]:
+        name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
     return Answer(start["status"], found, b"".join(part["body"] for part in parts))

@@ -31,8 +31,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 @pytest.fixture
 def me(service: RunningService) -> Iterator[httpx.Client]:
     """A client that is logged in as a new user."""
-    with service.user() as client:
-        yield client
+    client = service.user()
+    yield client
+    client.close()
 
 
 @pytest.fixture

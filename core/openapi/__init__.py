@@ -1,12 +1,12 @@
 """The OpenAPI document, exact because every route says what it promises, next to its code.
 
-    from core.openapi import ETAG, IDEMPOTENCY_KEY, LOCATION, PRIVATE, Success, documented, tag
+    from core.openapi import ETAG, IDEMPOTENCY_KEY, LOCATION, Success, documented, tag
 
     router = Router(tags=[tag("Items", "What agents keep here.")])
 
     @router.post("", auth=Bearer("items:write"), **documented(
         body=ItemIn,
-        success=Success(201, ItemOut, headers=[ETAG, LOCATION, *PRIVATE], example=ITEM),
+        success=Success(201, ItemOut, headers=[ETAG, LOCATION], example=ITEM),
         takes=[IDEMPOTENCY_KEY],
         example={"name": "First item"},
     ))
@@ -22,9 +22,9 @@ is built from it once, when somebody first asks for /openapi.json.
 What comes by itself
     The operation's id (`create_item` is createItem), summary and description (the docstring's first line, its
     rest), `/v1/items/` for a router's path "", `{id}` for a parameter `item_id`, the security of `auth=`,
-    headers that are on every answer, and the problems of `core.openapi.failures`: 400, 406, 429, 500, 503 for
-    every operation, 401 and 403 with `auth=`, 408, 413, 415 and 422 with a body, 422 with a query, 404 with a
-    parameter in the path.
+    headers that are on every answer (X-Request-ID, Vary, RateLimit …) or success (Cache-Control), and
+    the problems of `core.openapi.failures`: 400, 406, 429, 500, 503 for every operation, 401 and 403 with `auth=`,
+    408, 413, 415 and 422 with a body, 422 with a query, 404 with a parameter in the path.
 
 What the author says
     `success`, `body` and `query` (models; not needed where ninja reads them from the view's parameters),
@@ -55,7 +55,6 @@ from core.openapi.headers import (
     IF_NONE_MATCH,
     LINK,
     LOCATION,
-    PRIVATE,
     RETRY_AFTER,
     VARY,
 )
@@ -72,7 +71,6 @@ __all__ = [
     "LINK",
     "LOCATION",
     "MERGE_PATCH",
-    "PRIVATE",
     "RETRY_AFTER",
     "VARY",
     "Contract",

@@ -85,15 +85,11 @@ class Components:
         """Takes in schemas by their names. Raises ValueError when another schema has the name already."""
         for name, schema in schemas.items():
             if self.schemas.setdefault(name, schema) != schema:
-                raise ValueError(
-                    f"two schemas of the OpenAPI document are called {name}: rename one of the models"
-                )
+                raise ValueError(f"two schemas of the OpenAPI document are called {name}: rename one of the models")
 
     def model(self, model: type[BaseModel], mode: JsonSchemaMode) -> JSONObject:
         """A reference to a model's schema; `mode` is "validation" for input, "serialization" for output."""
-        schema = model.model_json_schema(
-            ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator, mode=mode
-        )
+        schema = model.model_json_schema(ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator, mode=mode)
         self.add_schemas(schema.pop("$defs", {}))
         self.add_schemas({model.__name__: schema})
         return {"$ref": REF_TEMPLATE.format(model=model.__name__)}

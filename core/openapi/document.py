@@ -8,7 +8,7 @@ from ninja.operation import Operation
 
 from core.api import API
 from core.openapi.components import Components
-from core.openapi.contract import EXTRA, Contract, JSONObject
+from core.openapi.contract import EXTRA, MERGE_PATCH, Contract, JSONObject
 from core.openapi.failures import Traits, automatic_failures
 from core.openapi.introduction import introduction
 from core.openapi.operations import (
@@ -26,13 +26,9 @@ SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An access token (a JWT from `POST /v1/auth/login`) or an API key (`ar_…`).",
-    },
-    "metrics": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "The service's `METRICS_TOKEN`, for operators.",
-    },
+        "description": "An access token (a JWT from `POST /v1/auth/login`) or an API key (`ar_…`). "
+        "For `/metrics` alone it is the operator's `METRICS_TOKEN`.",
+    }
 }
 ID_PARAMETER = re.compile(r"{(\w+)_id}")
 
@@ -53,10 +49,10 @@ class Document(OpenAPISchema):
         if not api.servers:
             # Without servers the document is about the one that it comes from.
             del self["servers"]
-        used = {
-            tag for path in self["paths"].values() for operation in path.values() for tag in operation["tags"]
-        }
-        self["tags"] = [{"name": name, "description": TAGS[name]} for name in TAGS if name in used]
+        # In the order in which the operations are, so that readers meet the resources before the rest.
+        operations = [operation for path in self["paths"].values() for operation in path.values()]
+        used = dict.fromkeys(tag for operation in operations for tag in operation["tags"])
+        self["tags"] = [{"name": name, "description": TAGS[name]} for name in used if name in TAGS]
 
     def get_paths(self) -> JSONObject:
         """The paths as they are promised: a collection ends with a slash, an id is called `id`."""
@@ -66,9 +62,7 @@ class Document(OpenAPISchema):
             if operation.include_in_schema:
                 shown = "/" + ID_PARAMETER.sub("{id}", path).lstrip("/")
                 described = self.operation_details(operation)
-                paths.setdefault(shown, {}).update(
-                    {method.lower(): described for method in operation.methods}
-                )
+                paths.setdefault(shown, {}).update({method.lower(): described for method in operation.methods})
         for plain in PLAIN_OPERATIONS:
             paths.setdefault(plain.path, {})["get"] = self._plain_details(plain)
         return paths
@@ -87,9 +81,7 @@ class Document(OpenAPISchema):
     def operation_details(self, operation: Operation) -> JSONObject:
         contract: Contract | None = (operation.openapi_extra or {}).get(EXTRA)
         if contract is None:
-            raise ValueError(
-                f"{operation.view_func.__qualname__} has no contract: **documented(...) is missing"
-            )
+            raise ValueError(f"{operation.view_func.__qualname__} has no contract: **documented(...) is missing")
         summary, description = _texts(operation)
         parameters = self._parameters(operation, contract)
         body = describe_body(contract, self.components) or self._ninja_body(operation, contract)
@@ -100,6 +92,7 @@ class Document(OpenAPISchema):
             auth=bool(operation.auth_callbacks),
             scope=bool(scopes),
             body=body is not None,
+            patch=MERGE_PATCH in contract.body_types,
             query=any(parameter["in"] == "query" for parameter in parameters),
             path=any(parameter["in"] == "path" for parameter in parameters),
         )
@@ -110,9 +103,7 @@ class Document(OpenAPISchema):
             "tags": operation.tags or [],
             "parameters": parameters,
             "requestBody": body,
-            "responses": describe_responses(
-                contract, automatic_failures(traits), self.components, limited=True
-            ),
+            "responses": describe_responses(contract, automatic_failures(traits), self.components, limited=True),
             "security": [{"bearer": scopes}] if operation.auth_callbacks else None,
             "deprecated": operation.deprecated,
         }
@@ -159,7 +150,5 @@ def _texts(operation: Operation) -> tuple[str, str | None]:
     first, _, rest = operation.signature.docstring.partition("\n")
     told = operation.summary != operation.view_func.__name__.title().replace("_", " ")
     summary = operation.summary if told or not first else first
-    description = (
-        operation.description if operation.description != operation.signature.docstring else rest.strip()
-    )
+    description = operation.description if operation.description != operation.signature.docstring else rest.strip()
     return summary.rstrip("."), description or None

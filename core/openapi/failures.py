@@ -30,7 +30,7 @@ from core.errors import (
     ValidationFailed,
 )
 from core.openapi.contract import Failure, Header
-from core.openapi.headers import ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE
+from core.openapi.headers import ACCEPT_PATCH, ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE
 
 # Headers that an answer of this status always has.
 STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
@@ -50,6 +50,7 @@ class Traits:
     auth: bool = False
     scope: bool = False
     body: bool = False
+    patch: bool = False
     query: bool = False
     path: bool = False
     negotiated: bool = True
@@ -62,11 +63,13 @@ def automatic_failures(traits: Traits) -> list[Failure]:
         (traits.negotiated, (NotAcceptable,)),
         (traits.limited, (TooManyRequests, ServiceUnavailable)),
         (traits.auth, (Unauthorized,)),
-        (traits.body, (MalformedJSON, RequestTimeout, ContentTooLarge, UnsupportedMediaType)),
+        (traits.body, (MalformedJSON, RequestTimeout, ContentTooLarge)),
         (traits.body or traits.query, (ValidationFailed,)),
         (traits.path, (NotFound,)),
     ]
     failures = [Failure(problem) for applies, problems in kinds if applies for problem in problems]
+    if traits.body:
+        failures.append(Failure(UnsupportedMediaType, headers=(ACCEPT_PATCH,) if traits.patch else ()))
     if traits.scope:
         failures.append(Failure(InsufficientScope, headers=(WWW_AUTHENTICATE,)))
     elif traits.auth:

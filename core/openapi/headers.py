@@ -35,7 +35,7 @@ LINK = Header(
     '<https://api.example/v1/items/?limit=20>; rel="first"',
 )
 CACHE_CONTROL = Header("Cache-Control", "Who may keep the answer (RFC 9111).", TEXT, "private, no-cache")
-VARY = Header("Vary", "The request headers on which the answer depends.", TEXT, "Authorization")
+VARY = Header("Vary", "The request headers on which the answer depends.", TEXT, "Authorization, Origin")
 RATE_LIMIT = Header(
     "RateLimit",
     "What is left of each limit: `r` requests now, more in `t` s (draft-ietf-httpapi-ratelimit-headers).",
@@ -61,11 +61,13 @@ WWW_AUTHENTICATE = Header(
     TEXT,
     'Bearer error="invalid_token"',
 )
+ACCEPT_PATCH = Header("Accept-Patch", "The type of a patch.", TEXT, "application/merge-patch+json")
 ALLOW = Header("Allow", "The methods that the path knows.", TEXT, "GET, HEAD, POST, OPTIONS")
 
-# What is on every answer under /v1, and on every answer that belongs to one client.
+# What comes by itself: on every answer, under /v1 on every answer, and there on every success.
+EVERYWHERE = (REQUEST_ID, VARY)
 LIMITED = (RATE_LIMIT, RATE_LIMIT_POLICY)
-PRIVATE = (CACHE_CONTROL, VARY)
+SUCCESSFUL = (CACHE_CONTROL,)
 
 # Of requests. They have no `example`: Swagger UI would fill it in and send it.
 

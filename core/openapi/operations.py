@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from core.openapi.components import Components, SchemaGenerator
 from core.openapi.contract import Contract, Failure, Header, JSONObject, Success
 from core.openapi.failures import STATUS_HEADERS
-from core.openapi.headers import LIMITED, REQUEST_ID
+from core.openapi.headers import EVERYWHERE, LIMITED, SUCCESSFUL
 
 NOT_MODIFIED = "The representation is still the one that `If-None-Match` names; there is no body."
 
@@ -19,13 +19,13 @@ def describe_responses(
     contract: Contract, failures: Iterable[Failure], components: Components, *, limited: bool
 ) -> JSONObject:
     """Every answer by its status: the success, 304 where it can come, and the problems."""
-    common = [REQUEST_ID, *(LIMITED if limited else ())]
+    common = [*EVERYWHERE, *(LIMITED if limited else ())]
     success = contract.success
     extra = [header for taken in contract.takes for header in taken.success_headers]
-    headers = [*success.headers, *extra, *common]
+    headers = [*success.headers, *extra, *(SUCCESSFUL if limited else ()), *common]
     responses = {str(success.status): _describe_success(success, headers, components)}
     if any(taken.not_modified for taken in contract.takes):
-        kept = [header for header in success.headers if header.name in {"ETag", "Cache-Control", "Vary"}]
+        kept = [header for header in headers if header.name in {"ETag", "Cache-Control"}]
         responses["304"] = {
             "description": NOT_MODIFIED,
             "headers": components.response_headers([*kept, *common]),
@@ -102,9 +102,7 @@ def describe_request_headers(contract: Contract) -> list[JSONObject]:
 
 def describe_query(query: type[BaseModel], components: Components) -> list[JSONObject]:
     """A model's fields as parameters of the query."""
-    schema: dict[str, Any] = query.model_json_schema(
-        ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator
-    )
+    schema: dict[str, Any] = query.model_json_schema(ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator)
     components.add_schemas(schema.get("$defs", {}))
     required = schema.get("required", [])
     return [
@@ -117,9 +115,7 @@ def tidy_parameter(parameter: JSONObject) -> JSONObject:
     """A parameter as a client needs it, from a model's field as pydantic describes it."""
     schema = dict(parameter["schema"])
     # No query can say null: that a model takes it only marks what was left out.
-    options = [
-        option for option in schema.pop("anyOf", schema.pop("allOf", [])) if option != {"type": "null"}
-    ]
+    options = [option for option in schema.pop("anyOf", schema.pop("allOf", [])) if option != {"type": "null"}]
     schema |= options[0] if len(options) == 1 else {"anyOf": options} if options else {}
     schema.pop("title", None)
     tidy = parameter | {"schema": schema}

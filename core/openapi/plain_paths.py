@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import NotFound, ServiceUnavailable, Unauthorized
 from core.openapi.contract import HTML, JSON, Contract, Failure, JSONObject, Success
-from core.openapi.headers import CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY
+from core.openapi.headers import CACHE_CONTROL, ETAG, IF_NONE_MATCH
 from core.openapi.tags import tag
 from core.problem_pages import explain
 
@@ -79,11 +79,9 @@ SLUG: JSONObject = {
 }
 
 
-def _kept(
-    schema: JSONObject, *, example: Any = None, media_type: str = JSON, also: tuple[str, ...] = ()
-) -> Contract:
+def _kept(schema: JSONObject, *, example: Any = None, media_type: str = JSON, also: tuple[str, ...] = ()) -> Contract:
     """What answers with the same bytes until the service is started anew, and so with an ETag."""
-    headers = (ETAG, CACHE_CONTROL, VARY)
+    headers = (ETAG, CACHE_CONTROL)
     success = Success(200, schema=schema, example=example, media_type=media_type, also=also, headers=headers)
     return Contract(success=success, takes=(IF_NONE_MATCH,))
 
@@ -140,7 +138,7 @@ PLAIN_OPERATIONS = (
             success=Success(200, schema=TEXT, media_type="text/plain", headers=(CACHE_CONTROL,)),
             problems=(Failure(Unauthorized, "`METRICS_TOKEN` is set and was not sent."),),
         ),
-        security=({}, {"metrics": []}),
+        security=({}, {"bearer": []}),
     ),
     PlainOperation(
         path="/openapi.json",

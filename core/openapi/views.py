@@ -1,8 +1,9 @@
 """GET /openapi.json."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import cache
+from typing import Any
 
 import orjson
 from django.http import HttpResponse
@@ -13,7 +14,7 @@ from core.representation import Representation
 from core.request import Request
 
 
-def openapi_view(api: API) -> Callable[[Request], Awaitable[HttpResponse]]:
+def openapi_view(api: API) -> Callable[..., Coroutine[Any, Any, HttpResponse]]:
     """The view that serves an API's document; it is built once, at the first request for it."""
 
     @cache

@@ -58,8 +58,7 @@ def test_if_none_match_gets_304_without_a_body(form: str) -> None:
 def test_304_goes_by_the_encoding_that_would_be_sent() -> None:
     tags = (f'"{LONG.digest}"', f'"{LONG.digest}-gzip"')
     statuses = [
-        LONG.respond(get("/", headers={"If-None-Match": tag, "Accept-Encoding": "gzip"})).status_code
-        for tag in tags
+        LONG.respond(get("/", headers={"If-None-Match": tag, "Accept-Encoding": "gzip"})).status_code for tag in tags
     ]
     assert statuses == [200, 304]
 
