@@ -39,10 +39,8 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
             return await get_response(request)
         method, route, principal = request.method or "", request.route, request.principal
         plan = limits.plan(method, route.template if route else None)
-        if principal is None or plan.by_address:
-            tag = address_tag(request.client_ip)
-        else:
-            tag = principal.user_key.encode()
+        counted = None if plan.by_address else principal
+        tag = counted.user_key.encode() if counted else address_tag(request.client_ip)
         commands: list[Command] = [plan.pack(tag)]
         key_function = route.prefetch(method) if route else None
         if key_function and principal:

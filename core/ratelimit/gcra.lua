@@ -45,8 +45,8 @@ local told = {}
 for i, bucket in ipairs(buckets) do
   if wait == 0 then
     bucket.left = bucket.left - bucket.cost
-    -- The key goes when the bucket is full again; a second more, so that it is not made anew all the time.
-    local expiry = math.ceil((bucket.capacity - bucket.left) / bucket.per_second * 1000) + 1000
+    -- The key goes when the bucket is full again; a minute later, so that quick ones are not made anew all the time.
+    local expiry = math.ceil((bucket.capacity - bucket.left) / bucket.per_second * 1000) + 60000
     redis.call('SET', KEYS[i], string.format('%.0f %.0f', bucket.now, bucket.left), 'PX', string.format('%d', expiry))
   end
   local rest = math.fmod(bucket.left, bucket.cost)

@@ -28,7 +28,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 1.0
 # A connection that lived this long was no flapping: the next attempt follows at once.
 STABLE_SECONDS = 2.0
 CONNECT_SECONDS = 0.5
-PROBE: Command = ("SET", "ar:probe", 1, "PX", 1000)
+PROBE: Command = ("SET", "ar:probe", 1, "EX", 60)
 BY_US = "closed"
 
 

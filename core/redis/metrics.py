@@ -2,9 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-UP = Gauge(
-    "redis_up", "1 while Redis is used, 0 while the service goes on without", multiprocess_mode="livemin"
-)
+UP = Gauge("redis_up", "1 while Redis is used, 0 while the service goes on without", multiprocess_mode="livemin")
 BREAKER_STATE = Gauge(
     "redis_breaker_state", "0 closed: Redis is used; 1 open: it is only probed", multiprocess_mode="livemax"
 )

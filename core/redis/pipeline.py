@@ -33,7 +33,8 @@ type Call = tuple[asyncio.Future[Replies], Sequence[Command]]
 
 GIVE_UP_FACTOR = 4
 MAX_STALLS = 3
-# Before a batch is given up the loop polls its sockets once more: it may be the loop that is late, not Redis.
+# An overdue batch is looked at again before it is given up, after the loop has polled its sockets: it may be
+# the loop that is late, not Redis.
 SECOND_LOOK_SECONDS = 0.001
 
 _NOTHING = object()
@@ -42,12 +43,12 @@ _NOTHING = object()
 class Batch:
     """The calls of one write, in order."""
 
-    __slots__ = ("answered", "calls", "given_up", "sent")
+    __slots__ = ("answered", "calls", "given_up", "looked_at", "sent")
 
     def __init__(self, calls: list[Call], sent: float) -> None:
         self.calls, self.sent = calls, sent
         self.answered = 0
-        self.given_up = False
+        self.looked_at = self.given_up = False
 
 
 class Pipeline(asyncio.Protocol):
@@ -80,7 +81,6 @@ class Pipeline(asyncio.Protocol):
         self._expected = 0
         self._refused = False
         self._timer: asyncio.TimerHandle | None = None
-        self._looked = False
         self._stalls = 0
         # redis-py has no public way to a connection's transport. Its version is pinned, and the tests need
         # this.
@@ -191,25 +191,26 @@ class Pipeline(asyncio.Protocol):
         self._timer = None
         soon = monotonic() + SECOND_LOOK_SECONDS
         overdue = [one for one in self._batches if not one.given_up and one.sent + self._timeout <= soon]
-        self._looked = bool(overdue) and not self._looked
-        if overdue and not self._looked:
-            self._give_up(overdue)
+        if hopeless := [one for one in overdue if one.looked_at]:
+            self._give_up(hopeless)
+        for batch in overdue:
+            batch.looked_at = True
         if not self._batches:
             return
         oldest = self._batches[0]
-        if oldest.sent + GIVE_UP_FACTOR * self._timeout <= soon:
+        if oldest.given_up and oldest.sent + GIVE_UP_FACTOR * self._timeout <= soon:
             self.end("timeout", f"no reply within {GIVE_UP_FACTOR * self._timeout:.2f} s")
             return
         awaited = [one.sent + self._timeout for one in self._batches if not one.given_up]
         due = min(awaited, default=oldest.sent + GIVE_UP_FACTOR * self._timeout)
         self._timer = self.loop.call_later(max(due - soon, SECOND_LOOK_SECONDS), self._look)
 
-    def _give_up(self, overdue: list[Batch]) -> None:
+    def _give_up(self, batches: list[Batch]) -> None:
         if self.ready:
             self.ready = False
             self._stalls += 1
             self._on_trouble("timeout")
-        for batch in overdue:
+        for batch in batches:
             batch.given_up = True
             for future, _ in batch.calls[batch.answered :]:
                 if not future.done():

@@ -56,6 +56,7 @@ def client(server: RedisServer) -> Iterator["redis.Redis"]:
         yield client
 
 
+@settings(deadline=None)
 @given(rate=rates)
 def test_numbers_are_whole_and_fit_into_redis_doubles(rate: Rate) -> None:
     bucket = make_bucket("p", rate)
@@ -82,9 +83,7 @@ def test_redis_and_the_process_count_alike(
     plan, clock, example = plan_of(*limits), Clock(), b"%d" % next(_tags)
     local = LocalLimiter(clock_microseconds=clock)
     numbers = [
-        value
-        for one in plan.buckets
-        for value in (one.name, one.cost, one.refill, one.unit_microseconds, one.capacity)
+        value for one in plan.buckets for value in (one.name, one.cost, one.refill, one.unit_microseconds, one.capacity)
     ]
     for step, tag in steps:
         clock.now = max(clock.now + step, 0)
@@ -93,6 +92,7 @@ def test_redis_and_the_process_count_alike(
         assert local.charge(plan, example + tag) == in_redis
 
 
+@settings(deadline=None)
 @given(rate=st.builds(Rate, st.integers(1, 40), st.sampled_from([1, 60, 3600, 86400])), data=st.data())
 def test_no_window_lets_more_through_than_the_quota_and_its_refill(rate: Rate, data: st.DataObject) -> None:
     plan, clock = plan_of(rate), Clock()
@@ -202,8 +202,8 @@ def test_of_three_times_the_limit_at_once_exactly_the_limit_passes_two_processes
     assert sum(int(caller.communicate(timeout=30)[0]) for caller in callers) == 40
     lives = {key: client.ttl(key) for key in client.scan_iter() if key != b"ar:probe"}
     assert set(lives) == {b"ar:rl:{user}:p:40/3600", b"ar:rl:{user}:p-2:100/3600"}
-    assert 3590 < lives[b"ar:rl:{user}:p:40/3600"] <= 3601
-    assert 1430 < lives[b"ar:rl:{user}:p-2:100/3600"] <= 1441, "no longer than until it is full again"
+    assert 3590 < lives[b"ar:rl:{user}:p:40/3600"] <= 3660
+    assert 1430 < lives[b"ar:rl:{user}:p-2:100/3600"] <= 1500, "a minute after it is full again"
 
 
 @pytest.mark.parametrize("rates", [[A_BILLION], [Rate(1, 1)], [Rate(7, 86400), Rate(3, 1)]])

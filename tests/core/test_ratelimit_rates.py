@@ -1,8 +1,9 @@
 """What RATE_LIMIT, RATE_LIMIT_AUTH and RATE_LIMIT_ROUTES may say."""
 
 import pytest
+from pytest_django import Settings
 
-from core.ratelimit.checks import unknown_routes
+from core.ratelimit.checks import check_rate_limit_routes, unknown_routes
 from core.ratelimit.rates import Rate, parse_rates, parse_route_rates
 
 
@@ -83,3 +84,10 @@ def test_limit_on_a_route_that_does_not_exist_is_an_error() -> None:
     assert [error.id for error in errors] == ["ratelimit.E001"]
     assert "GET /v1/itmes/{}" in errors[0].msg
     assert "GET /v1/items/{}, POST /v1/items" in (errors[0].hint or "")
+
+
+def test_routes_are_those_of_the_service(settings: Settings) -> None:
+    settings.RATE_LIMIT_ROUTES = parse_route_rates('{"POST /v1/items/": "1/second", "GET /v1/items/{any}": "1/second"}')
+    assert check_rate_limit_routes() == []
+    settings.RATE_LIMIT_ROUTES = parse_route_rates('{"PUT /v1/items/": "1/second"}')
+    assert [error.id for error in check_rate_limit_routes()] == ["ratelimit.E001"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 from redis.exceptions import DataError
 
 from core.redis import RedisClient
@@ -228,3 +229,28 @@ def test_reply_that_nobody_asked_for_ends_the_connection(server: RedisServer) ->
         assert "nobody" in await garbled
 
     run(server.url, job)
+
+
+def test_what_is_not_redis_is_left(server: RedisServer) -> None:
+    async def job(client: RedisClient) -> None:
+        pipeline = client._pipeline
+        assert isinstance(pipeline, Pipeline)
+        waiting = asyncio.ensure_future(client.call([("PING",)]))
+        await asyncio.sleep(0)
+        pipeline.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        assert await waiting is None
+        assert "protocol" in await pipeline.ended
+
+    run(server.url, job)
+
+
+def test_settings_say_where_it_is(server: RedisServer, settings: Settings) -> None:
+    settings.REDIS_URL, settings.REDIS_TIMEOUT_SECONDS = server.url, PATIENCE_SECONDS
+
+    async def main() -> None:
+        client = RedisClient()
+        await client.open()
+        assert await client.ping()
+        await client.close()
+
+    asyncio.run(main())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from core.redis import RedisClient
+from core.redis.client import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
 from tests.redis_server import RedisServer, free_port
 from tests.tcp_proxy import TCPProxy
 
@@ -271,18 +273,34 @@ def test_read_only_replica_is_not_used(caplog: pytest.LogCaptureFixture) -> None
     assert "READONLY" in caplog.text
 
 
+class HoldsTheLoop(asyncio.Protocol):
+    """Takes longer over whatever it receives than Redis may take to answer."""
+
+    def data_received(self, data: bytes) -> None:
+        time.sleep(5 * TIMEOUT_SECONDS)
+
+
 def test_busy_loop_is_not_mistaken_for_a_slow_redis() -> None:
+    """While something holds the loop the reply comes and the time is up: the reply has to be seen first."""
+
     async def job() -> None:
-        with RedisServer() as server:
+        ours, theirs = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(HoldsTheLoop, sock=theirs)
+        with RedisServer() as server, ours:
             async with opened(server.url) as client:
-                for _ in range(5):
+                for _ in range(10):
                     call = asyncio.create_task(client.call([("ECHO", "here")]))
-                    await asyncio.sleep(0)
-                    await asyncio.sleep(0)  # it has been sent
-                    time.sleep(3 * TIMEOUT_SECONDS)  # noqa: ASYNC251
+                    await asyncio.sleep(0)  # the call is made
+                    await asyncio.sleep(0)  # and sent
+                    ours.send(b"x")
                     assert await call == [b"here"]
+        transport.close()
 
     run(job)
+
+
+def test_pauses_between_attempts_are_short_enough_to_be_back_in_time() -> None:
+    assert LONGEST_PAUSE_SECONDS + CONNECT_SECONDS + TIMEOUT_SECONDS < BACK_WITHIN_SECONDS
 
 
 def test_metrics_tell_the_state() -> None:

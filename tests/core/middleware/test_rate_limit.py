@@ -101,9 +101,7 @@ def statuses(responses: list[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("with_redis", [False, True])
-def test_headers_and_refusal(
-    configure: Callable[..., Middleware], server: RedisServer, with_redis: bool
-) -> None:
+def test_headers_and_refusal(configure: Callable[..., Middleware], server: RedisServer, with_redis: bool) -> None:
     middleware = configure("2/hour;100/day")
     requests = [make_request(ITEMS, by=principal(1)) for _ in range(3)]
     responses = run(middleware, *requests, url=server.url if with_redis else "")
@@ -121,9 +119,7 @@ def test_headers_and_refusal(
     assert "2 in 3600 s, 100 in 86400 s" in problem["detail"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/health/live", "/health/ready", "/docs", "/metrics", "/v1", "/admin/login/"]
-)
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/docs", "/metrics", "/v1", "/admin/login/"])
 def test_outside_of_v1_nothing_is_limited(configure: Callable[..., Middleware], path: str) -> None:
     requests = [make_request(Route(path), path=path) for _ in range(3)]
     responses = run(configure("1/hour"), *requests)
@@ -207,9 +203,7 @@ def test_cache_entry_comes_with_the_count(configure: Callable[..., Middleware], 
     assert len(asked) == 3, "nothing is looked up for the anonymous"
 
 
-def test_redis_decides_alone_while_it_answers(
-    configure: Callable[..., Middleware], server: RedisServer
-) -> None:
+def test_redis_decides_alone_while_it_answers(configure: Callable[..., Middleware], server: RedisServer) -> None:
     middleware = configure("2/hour")
     requests = [make_request(ITEMS, by=principal(1)) for _ in range(2)]
     assert statuses(run(middleware, *requests, url=server.url)) == [200, 200]
