@@ -11,6 +11,7 @@ from agent_router.api import api  # noqa: E402
 from agent_router.urls import urlpatterns  # noqa: E402
 from core.auth.hashing import hashing  # noqa: E402
 from core.auth.key_usage import key_usage  # noqa: E402
+from core.backup.watch import backup_watch  # noqa: E402
 from core.database import database  # noqa: E402
 from core.handler import Handler  # noqa: E402
 from core.lifespan import lifespan  # noqa: E402
@@ -24,5 +25,5 @@ router.add_operations(api.operations())
 router.add_views(urlpatterns)
 
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
-lifespan.resources = [log_output, database, redis, hashing, key_usage, sampler]
+lifespan.resources = [log_output, database, redis, hashing, key_usage, backup_watch, sampler]
 application = Handler(router)
