@@ -32,7 +32,7 @@ class API(NinjaAPI):
         self.add_exception_handler(Problem, _on_problem)
         self.add_exception_handler(ValidationError, _on_invalid)
         self.add_exception_handler(HttpError, _on_http_error)
-        self.add_exception_handler(Http404, lambda request, _: problem_response(request, NotFound()))
+        self.add_exception_handler(Http404, _on_missing)
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
         """None: the views return whole responses, and ninja's blank one would cost 5 µs a request."""
@@ -48,6 +48,10 @@ class API(NinjaAPI):
 
 def _on_problem(request: Any, problem: Any) -> HttpResponse:
     return problem_response(request, problem)
+
+
+def _on_missing(request: Any, error: Any) -> HttpResponse:
+    return problem_response(request, NotFound())
 
 
 def _on_http_error(request: Any, error: Any) -> HttpResponse:

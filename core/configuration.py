@@ -1,8 +1,9 @@
 """Reading settings from the environment: every mistake is collected and told in one message."""
 
 import json
-import os
+import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import environ
 
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 REQUIRED = object()
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
+# A line as django-environ reads it.
+_ASSIGNMENT = re.compile(r"(?:export )?[A-Za-z_0-9]+=")
 
 
 class Environment:
@@ -20,15 +24,23 @@ class Environment:
 
     def __init__(self) -> None:
         self.mistakes: dict[str, str] = {}
-        self._env = environ.Env()
-        if (file := os.environ.get("ENV_FILE")) and not self._read_file(Path(file)):
-            self.refuse("ENV_FILE", f"there is no file {file}")
+        self._variables = environ.Env.ENVIRON
+        if file := self._variables.get("ENV_FILE"):
+            self._read_file(file)
 
-    def _read_file(self, path: Path) -> bool:
-        if path.is_file():
-            environ.Env.read_env(path)
-            return True
-        return False
+    def _read_file(self, file: str) -> None:
+        try:
+            lines = Path(file).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            self.refuse("ENV_FILE", f"the file {file} cannot be read: {reason}")
+            return
+        for number, line in enumerate(lines, start=1):
+            if _ASSIGNMENT.match(line):
+                environ.Env.read_env(StringIO(line))
+            elif line.strip() and not line.lstrip().startswith("#"):
+                # Told without the line itself, which may hold a secret.
+                self.refuse("ENV_FILE", f"line {number} of {file} is not NAME=value")
 
     def refuse(self, name: str, why: str) -> None:
         """Notes what is wrong with a setting; the first mistake of each setting is the one that is told."""
@@ -36,12 +48,13 @@ class Environment:
 
     def parsed[T](self, name: str, default: Any, parse: Callable[[str], T]) -> T:
         """The variable as `parse` understands it; a ValueError of `parse` becomes a mistake."""
-        # Set and empty is not the same as not set; and a secret may begin with $, django-environ's sign for a reference.
-        text = self._env.ENVIRON.get(name)
-        if default is REQUIRED and not text:
-            self.refuse(name, "is required and not set")
-            text = ""
-        elif text is None:
+        # Not through Env.str, which takes a value that begins with $ for the name of another variable.
+        text = self._variables.get(name)
+        if default is REQUIRED:
+            default = ""
+            if not text:
+                self.refuse(name, "is required and not set")
+        if text is None:
             text = default
         try:
             return parse(text)
@@ -50,7 +63,7 @@ class Environment:
         try:
             # Something to go on with until `finish`, so that the other mistakes are found as well.
             return parse(default)
-        except (TypeError, ValueError):
+        except ValueError:
             return None  # type: ignore[return-value]
 
     def text(self, name: str, default: Any = "", *, choices: tuple[str, ...] = ()) -> str:
@@ -67,7 +80,7 @@ class Environment:
         """A whole number between `minimum` and `maximum`, both included."""
 
         def whole_number(text: str) -> int:
-            if not text.strip().lstrip("-").isdecimal():
+            if not _WHOLE_NUMBER.fullmatch(text.strip()):
                 raise ValueError("must be a whole number")
             if not minimum <= (number := int(text)) <= maximum:
                 raise ValueError(f"must be between {minimum} and {maximum}")

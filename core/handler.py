@@ -8,55 +8,39 @@ views are asynchronous, the database has its own fixed pool of threads (core/dat
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_started
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 
-from core.errors import (
-    CONTENT_TYPE as PROBLEM_TYPE,
-)
-from core.errors import (
-    ContentTooLarge,
-    Forbidden,
-    InternalError,
-    MalformedRequest,
-    MethodNotAllowed,
-    NotFound,
-    Problem,
-    RequestTimeout,
-    problem_response,
-)
-from core.lifespan import draining, lifespan
+from core.django_errors import as_problem, problem_of
+from core.errors import InternalError, MethodNotAllowed, NotFound, problem_response
+from core.lifespan import lifespan
 from core.request import Request
-from core.routing import Router
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from core.responses import empty_response
+from core.routing import Route, Router
+from core.transfer import (
+    BodyRefused,
+    ClientDisconnected,
+    Receive,
+    Send,
+    discard_body,
+    read_body,
+    send_response,
+)
 
 # A request that is answered sooner than this never pays for a watch on its client.
 WATCH_AFTER_SECONDS = 0.1
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DJANGO_PREFIXES = ("/admin/", "/static/")
-# What Django's own error pages become: every error of the service is a problem.
-PROBLEMS_OF_DJANGO: dict[int, type[Problem]] = {
-    403: Forbidden,
-    404: NotFound,
-    405: MethodNotAllowed,
-    413: ContentTooLarge,
-    500: InternalError,
-}
 
 logger = logging.getLogger("agent_router.handler")
-
-
-class ClientDisconnected(Exception):
-    """The client left before its request was read."""
 
 
 class Handler(ASGIHandler):
@@ -65,6 +49,24 @@ class Handler(ASGIHandler):
     def __init__(self, router: Router) -> None:
         self.router = router
         super().__init__()
+
+    def load_middleware(self, is_async: bool = True) -> None:
+        """Chains settings.MIDDLEWARE, all of it asynchronous, around the view.
+
+        Django would put a wrapper around each that turns exceptions into responses; `_respond` does so for all.
+        """
+        chain: Any = self._get_response_async
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        for path in reversed(settings.MIDDLEWARE):
+            try:
+                chain = import_string(path)(chain)
+            except MiddlewareNotUsed:
+                continue
+            if hasattr(chain, "process_view"):
+                self._view_middleware.insert(0, chain.process_view)
+        self._middleware_chain = chain
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -76,27 +78,19 @@ class Handler(ASGIHandler):
 
     async def serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
-        body, problem = b"", None
-        headers = dict(scope["headers"])
-        if b"content-length" in headers or b"transfer-encoding" in headers:
-            try:
-                body = await read_body(headers, receive)
-            except ClientDisconnected:
-                return
-            except Problem as found:
-                problem = found
-        request = Request(scope, headers, body)
-        request.problem = problem
-        if found_route := self.router.resolve(request.path):
-            request.route, request.route_params = found_route
+        request = await self._read_request(scope, receive)
+        if request is None:
+            return
         watch = asyncio.get_running_loop().call_later(
-            WATCH_AFTER_SECONDS, self._watch_client, receive, asyncio.current_task(), request
+            WATCH_AFTER_SECONDS, _watch_client, receive, asyncio.current_task(), request
         )
+        is_django, response = request.path.startswith(DJANGO_PREFIXES), None
         try:
-            if request.path.startswith(DJANGO_PREFIXES):
-                await self._serve_with_django(request, send)
-            else:
-                await send_response(request, await self._middleware_chain(request), send)
+            if is_django:
+                # By this signal and by response.close() Django looks after the connection of its thread.
+                await request_started.asend(sender=type(self), scope=scope)
+            response = await self._respond(request)
+            await send_response(request, response, send)
         except asyncio.CancelledError:
             if not request.client_left:
                 raise
@@ -104,101 +98,78 @@ class Handler(ASGIHandler):
             watch.cancel()
             if request.watcher is not None:
                 request.watcher.cancel()
+            if is_django and response is not None:
+                await sync_to_async(response.close)()
+        if request.is_body_unread:
+            await discard_body(receive)
+            await send({"type": "http.response.body", "body": b""})
 
-    async def _serve_with_django(self, request: Request, send: Send) -> None:
-        """The admin and static files: with the signals by which Django looks after its thread's connection."""
-        await request_started.asend(sender=type(self), scope=request.scope)
-        response = await self._middleware_chain(request)
+    async def _read_request(self, scope: dict[str, Any], receive: Receive) -> Request | None:
+        """The request with its body and its route; None if the client leaves before it is there."""
+        headers, body, refusal = dict(scope["headers"]), b"", None
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            try:
+                body = await read_body(headers, receive)
+            except ClientDisconnected:
+                return None
+            except BodyRefused as found:
+                refusal = found
+        request = Request(scope, headers, body)
+        if refusal is not None:
+            request.problem, request.is_body_unread = refusal.problem, refusal.is_unread
+        if found_route := self.router.resolve(request.path):
+            request.route, request.route_params = found_route
+        return request
+
+    async def _respond(self, request: Request) -> HttpResponseBase:
+        """What the middleware and the view answer, whatever happens in them."""
         try:
-            if response.status_code >= 400 and response.get("Content-Type") != PROBLEM_TYPE:
-                kind = PROBLEMS_OF_DJANGO.get(response.status_code, MalformedRequest)
-                await send_response(request, problem_response(request, kind()), send)
-            else:
-                await send_response(request, response, send)
-        finally:
-            await sync_to_async(response.close)()
+            return as_problem(request, await self._middleware_chain(request))
+        except Exception as error:
+            return _respond_to(request, error)
 
-    async def _get_response_async(self, request: Request) -> HttpResponseBase:  # type: ignore[override]
-        """What the innermost middleware awaits: the view, whatever it raises turned into a problem."""
+    async def _get_response_async(self, request: Request) -> HttpResponseBase:
+        """What the innermost middleware awaits: the view's answer, or the problem that it raised."""
         try:
             if request.problem is not None:
                 raise request.problem
-            if request.route is None:
-                if not request.path.startswith(DJANGO_PREFIXES):
-                    raise NotFound
-                response: HttpResponseBase = await super()._get_response_async(request)
-                return response
-            view = request.route.views.get(request.method or "")
-            if view is not None:
+            if request.route is not None:
+                view = request.route.views.get(request.method or "")
+                if view is None:
+                    return _without_view(request, request.route)
                 return await view(request, **request.route_params)
-            if request.method == "OPTIONS":
-                return HttpResponse(status=204, headers={"Allow": request.route.allow})
-            raise MethodNotAllowed(
-                f"{request.method} is not allowed here", headers={"Allow": request.route.allow}
-            )
-        except Problem as problem:
-            return problem_response(request, problem)
-        except Http404:
-            return problem_response(request, NotFound())
-        except Exception:
-            logger.exception("Unexpected error", extra={"request_id": request.request_id})
-            return problem_response(request, InternalError())
-
-    def _watch_client(self, receive: Receive, task: asyncio.Task[None], request: Request) -> None:
-        """Starts to wait for the client's leaving. A read is then given up; a change that has begun is finished."""
-
-        async def wait_for_disconnect() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            request.client_left = True
-            if request.method in SAFE_METHODS:
-                task.cancel()
-
-        request.watcher = asyncio.ensure_future(wait_for_disconnect())
+            if request.path.startswith(DJANGO_PREFIXES):
+                response = await super()._get_response_async(request)  # type: ignore[misc]
+                return as_problem(request, response)
+            raise NotFound
+        except Exception as error:
+            return _respond_to(request, error)
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """The request's body, at most MAX_BODY_BYTES of it.
-
-    Raises ContentTooLarge as soon as more is declared or has come, RequestTimeout after BODY_TIMEOUT_SECONDS,
-    ClientDisconnected. What is left unread then, the server throws away as it comes.
-    """
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared) > settings.MAX_BODY_BYTES:
-        raise ContentTooLarge(f"The body is larger than {settings.MAX_BODY_BYTES} bytes")
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnected
-                size += len(chunk := message.get("body", b""))
-                if size > settings.MAX_BODY_BYTES:
-                    raise ContentTooLarge(f"The body is larger than {settings.MAX_BODY_BYTES} bytes")
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    except TimeoutError:
-        raise RequestTimeout(headers={"Connection": "close"}) from None
+def _without_view(request: Request, route: Route) -> HttpResponse:
+    if request.method == "OPTIONS":
+        return empty_response(headers={"Allow": route.allow})
+    raise MethodNotAllowed(f"{request.method} is not allowed here", headers={"Allow": route.allow})
 
 
-async def send_response(request: Request, response: HttpResponseBase, send: Send) -> None:
-    """Sends the response, with the headers that the middleware left on the request."""
-    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-    headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
-    headers += request.response_headers
-    if draining.is_draining:
-        headers.append((b"connection", b"close"))
-    if response.streaming:
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        async for chunk in aiter(response):  # type: ignore[attr-defined]
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    content: bytes = response.content
-    if response.status_code not in (204, 304) and "Content-Length" not in response.headers:
-        headers.append((b"content-length", b"%d" % len(content)))
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _respond_to(request: Request, error: Exception) -> HttpResponse:
+    """The problem for an exception; one that nobody expected is logged with its stack."""
+    problem = problem_of(error)
+    if problem is None:
+        logger.error("Unexpected error", exc_info=error, extra={"request_id": request.request_id})
+        problem = InternalError()
+    return problem_response(request, problem)
+
+
+def _watch_client(receive: Receive, task: asyncio.Task[None] | None, request: Request) -> None:
+    """Starts to wait for the client's leaving. A read is then given up; a change that has begun is finished."""
+    assert task is not None
+
+    async def wait_for_disconnect() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        request.client_left = True
+        if request.method in SAFE_METHODS or request.is_answered:
+            task.cancel()
+
+    request.watcher = asyncio.ensure_future(wait_for_disconnect())

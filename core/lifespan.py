@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
@@ -33,6 +34,8 @@ class Draining:
         The server would close its idle connections at once, with requests of their clients still on the way. In the
         second between, each answer says `Connection: close`, and clients go elsewhere by themselves.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python lets no other thread handle signals; then the server does not either
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             server = signal.getsignal(number)

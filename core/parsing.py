@@ -6,18 +6,22 @@ both told as what they are. Bodies in which they may occur, found by a regular e
 
 import json
 import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import isinf
 from typing import Any, NoReturn
 
 import orjson
 
-from core.errors import FieldError, MalformedJSON, UnsupportedMediaType, ValidationFailed
+from core.errors import MAX_ERRORS, FieldError, MalformedJSON, UnsupportedMediaType, ValidationFailed
 from core.request import Request
 
 INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**64 - 1
-MAX_LEVELS = 200
+# As orjson has it.
+MAX_LEVELS = 1024
 # Nineteen digits in a row may be an integer beyond 64 bits; \u0000 is a NUL, \ud8… to \udf… a surrogate.
 _ODD = re.compile(rb"[0-9]{19}|\\u0000|\\u[dD][89a-fA-F]")
+_REFUSED = re.compile("[\0\ud800-\udfff]")
 _JSON = b"application/json"
 _MERGE_PATCH = b"application/merge-patch+json"
 
@@ -32,7 +36,9 @@ def parse_body(request: Request) -> Any:
     if media_type != _JSON:
         essence = media_type.partition(b";")[0].strip().lower()
         if essence != _JSON and not (essence == _MERGE_PATCH and request.method == "PATCH"):
-            raise UnsupportedMediaType(headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {})
+            raise UnsupportedMediaType(
+                headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
+            )
     return parse_json(request.body)
 
 
@@ -52,7 +58,7 @@ def _parse_carefully(body: bytes) -> Any:
         value = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_double, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise MalformedJSON("The body is not JSON, or is nested too deeply") from None
-    if errors := list(_odd_values(value, "#", 0)):
+    if errors := list(islice(_faults(value), MAX_ERRORS)):
         raise ValidationFailed(f"{len(errors)} values are not valid" if len(errors) > 1 else None, errors=errors)
     return value
 
@@ -78,28 +84,45 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _odd_values(value: Any, place: str, level: int) -> list[FieldError]:
-    """What JSON allows and this service refuses, with its place."""
-    if isinstance(value, _TooLarge):
-        return [{"pointer": place, "detail": "must be an integer of 64 bits", "code": "integer_too_large"}]
-    if isinstance(value, str):
-        return _odd_text(value, place)
-    if level == MAX_LEVELS:
-        raise MalformedJSON(f"The body is nested more than {MAX_LEVELS} levels deep")
-    found: list[FieldError] = []
-    if isinstance(value, dict):
-        for name, member in value.items():
-            step = name.replace("~", "~0").replace("/", "~1").encode("utf-8", "replace").decode()
-            found += _odd_text(name, place) + _odd_values(member, f"{place}/{step}", level + 1)
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            found += _odd_values(member, f"{place}/{index}", level + 1)
-    return found
+# A step, its level, and the place that it starts from: a pointer is made only of what is told.
+type _Place = tuple[str | int, int, "_Place | None"]
 
 
-def _odd_text(text: str, place: str) -> list[FieldError]:
-    if "\0" in text:
-        return [{"pointer": place, "detail": "must not contain a NUL character", "code": "nul_character"}]
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return [{"pointer": place, "detail": "must not contain an unpaired surrogate", "code": "surrogate"}]
-    return []
+def _faults(value: Any) -> Iterator[FieldError]:
+    """What JSON allows and this service refuses, with its place. Raises MalformedJSON beyond MAX_LEVELS."""
+    # In a list, the root is a member like any other.
+    waiting: list[tuple[Any, _Place]] = [([value], ("", 0, None))]
+    for container, place in waiting:
+        if (level := place[1]) > MAX_LEVELS:
+            raise MalformedJSON(f"The body is nested more than {MAX_LEVELS} levels deep")
+        members: Iterable[tuple[Any, Any]] = enumerate(container)
+        if isinstance(container, dict):
+            members = container.items()
+            for name in filter(_REFUSED.search, container):
+                yield _fault(name, place)
+        for step, member in members:
+            kind = type(member)
+            if (kind is dict or kind is list) and member:
+                waiting.append((member, (step, level + 1, place)))
+            elif kind is _TooLarge or (kind is str and _REFUSED.search(member)):
+                yield _fault(member, (step, level + 1, place))
+
+
+def _fault(value: int | str, place: _Place) -> FieldError:
+    if isinstance(value, int):
+        detail, code = "must be an integer of 64 bits", "integer_too_large"
+    elif "\0" in value:
+        detail, code = "must not contain a NUL character", "nul_character"
+    else:
+        detail, code = "must not contain an unpaired surrogate", "surrogate"
+    return {"pointer": _pointer(place), "detail": detail, "code": code}
+
+
+def _pointer(place: _Place) -> str:
+    """The place as a JSON pointer (RFC 6901)."""
+    steps: list[str] = []
+    step, level, container = place
+    while level > 1 and container is not None:
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+        step, level, container = container
+    return "/".join(["#", *reversed(steps)]).encode("utf-8", "replace").decode()

@@ -8,14 +8,12 @@ whose patterns it cannot hold, stay with Django's own resolver.
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from django.urls.resolvers import RoutePattern
 from ninja.operation import Operation
-
-from core.request import Request
 
 PARAMETER = re.compile(r"[<{](?:str:)?(\w+)[>}]")
 View = Callable[..., Awaitable[HttpResponseBase]]
@@ -65,21 +63,32 @@ class Router:
     def add_operations(self, operations: Iterable[tuple[str, Operation]]) -> None:
         """Adds ninja's operations, each with its whole path."""
         for path, operation in operations:
-            route = self._route(path)
+            route = self.route(path)
             for method in operation.methods:
-                route.add(method, operation.run, getattr(operation.view_func, "prefetch", None))
+                view = cast("View", operation.run)
+                route.add(method, view, getattr(operation.view_func, "prefetch", None))
 
     def add_views(self, patterns: Iterable[URLPattern | URLResolver]) -> None:
-        """Adds the plain asynchronous views among Django's URL patterns; each answers GET."""
-        for pattern in patterns:
-            if isinstance(pattern, URLPattern) and isinstance(pattern.pattern, RoutePattern):
-                self._route("/" + str(pattern.pattern)).add("GET", pattern.callback)
+        """Adds the plain asynchronous views among Django's URL patterns; each answers GET.
 
-    def _route(self, path: str) -> Route:
+        Patterns with a parameter that may hold more than a segment are left to Django's resolver.
+        """
+        for pattern in patterns:
+            if not (isinstance(pattern, URLPattern) and isinstance(pattern.pattern, RoutePattern)):
+                continue
+            path = f"/{pattern.pattern}"
+            if all("<" not in segment or PARAMETER.fullmatch(segment) for segment in _segments(path)):
+                self.route(path).add("GET", pattern.callback)
+
+    def route(self, path: str) -> Route:
+        """The route of a path, new if there is none yet."""
         node = self._root
         for segment in _segments(path):
             if parameter := PARAMETER.fullmatch(segment):
-                node.parameter, node.parameter_name = node.parameter or _Node(), parameter[1]
+                if node.parameter is None:
+                    node.parameter, node.parameter_name = _Node(), parameter[1]
+                elif node.parameter_name != parameter[1]:
+                    raise ValueError(f"{path} and another path have different names for the same segment")
                 node = node.parameter
             else:
                 node = node.children.setdefault(segment, _Node())

@@ -27,8 +27,8 @@ class Parameter(Expression):
         super().__init__(output_field=field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return "%s", [self]
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (self,)
 
     def convert(self, value: Any) -> Any:
         """The value in the form in which the database driver takes it."""
@@ -133,8 +133,9 @@ def compiled_update(queryset: Callable[[], models.QuerySet[Any, Any]], *names: s
     """UPDATE of these fields of a queryset's rows; each is a parameter."""
 
     def build() -> tuple[str, Sequence[Any]]:
-        query = queryset().query.chain(UpdateQuery)
-        query.add_update_values({name: parameter(query.model, name) for name in names})
+        rows = queryset()
+        query: Any = rows.query.chain(UpdateQuery)
+        query.add_update_values({name: parameter(rows.model, name) for name in names})
         sql, params = query.get_compiler(connection=connection).as_sql()
         return sql, params
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+
 from django.db import InterfaceError, OperationalError
 
 from core.errors import ServiceUnavailable
@@ -18,6 +19,8 @@ SQLITE_STATES = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 }
+# After these the connection is as good as before.
+SQLITE_PASSING_STATES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 
 logger = logging.getLogger("agent_router.database")
 
@@ -38,8 +41,17 @@ def is_state(error: BaseException) -> bool:
         return True
     if not isinstance(error, OperationalError):
         return False
-    cause = error.__cause__
-    if isinstance(cause, sqlite3.Error):
-        return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in SQLITE_STATES
-    return True
+    code = _sqlite_code(error)
+    return code is None or code in SQLITE_STATES
 
+
+def stays_with_connection(error: BaseException) -> bool:
+    """Whether SQLite must open the file anew: one that could only be read when it was opened stays read-only."""
+    return _sqlite_code(error) in SQLITE_STATES - SQLITE_PASSING_STATES
+
+
+def _sqlite_code(error: BaseException | None) -> int | None:
+    """SQLite's primary result code, if that is what the error comes from."""
+    while error is not None and not isinstance(error, sqlite3.Error):
+        error = error.__cause__
+    return None if error is None else getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db.transaction import TransactionManagementError
 
-from core.database.failures import is_state, unavailable
-from core.database.sqlite import writer_pragmas
+from core.database.failures import is_state, stays_with_connection, unavailable
+from core.database.sqlite import with_checkpoints
 from core.database.threads import Job, ThreadGroup
 
 # How many reads one thread takes at once, and how many writes share a commit.
@@ -45,14 +46,14 @@ class Database:
         self._writers = self._readers
         if self._is_sqlite:
             self._writers = ThreadGroup(
-                "database-writer", count=1, work=_run_writes_together, prepare=_connect_writer, batch=WRITE_BATCH,
+                "database-writer", count=1, work=_run_writes, prepare=_connect_writer, batch=WRITE_BATCH,
                 **options,
             )  # fmt: skip
             self._writers.open()
 
     async def close(self) -> None:
         """Finishes the jobs that were taken, then closes threads and connections."""
-        groups = {group for group in (self._writers, self._readers) if group is not None}
+        groups = dict.fromkeys(group for group in (self._readers, self._writers) if group is not None)
         self._readers = self._writers = None
         for group in groups:
             await group.close()
@@ -69,6 +70,7 @@ class Database:
     async def write[T](self, job: Callable[[], T]) -> T:
         """Runs a job in a transaction and returns after its commit. A job that raises leaves nothing behind.
 
+        It may run a second time if the first was undone for no fault of its own.
         Raises what the job raises; ServiceUnavailable if the database is out of reach or busy.
         """
         assert self._writers is not None, "the database is not open"
@@ -116,9 +118,9 @@ def _connect() -> None:
 
 
 def _connect_writer() -> None:
+    # In the thread's own settings, so that a connection which has to be made anew checkpoints, too.
+    connection.settings_dict = with_checkpoints(connection.settings_dict)
     _connect()
-    if connection.connection is not None:
-        connection.connection.execute(writer_pragmas())
 
 
 def _run_each(jobs: Sequence[Job]) -> None:
@@ -128,41 +130,66 @@ def _run_each(jobs: Sequence[Job]) -> None:
             job.result = job.run()
         except BaseException as error:
             job.error = unavailable(error)
-            if is_state(error) and connection.vendor != "sqlite" and not connection.is_usable():
+            if is_state(error) and _is_broken(error):
                 connection.close()
 
 
-def _run_writes_together(jobs: Sequence[Job]) -> None:
-    """Runs the jobs in one transaction, each in a savepoint: one commit, one fsync for all of them.
+def _is_broken(error: BaseException) -> bool:
+    return stays_with_connection(error) if connection.vendor == "sqlite" else not connection.is_usable()
 
-    A job that fails takes nothing with it; a commit that fails fails all of them.
-    """
+
+def _run_writes(jobs: Sequence[Job]) -> None:
+    """Runs the jobs of SQLite's one writer, each in a transaction or in a savepoint of one for all of them."""
     if len(jobs) == 1:
         _run_write(jobs[0])
-        return
+    else:
+        _run_writes_together(jobs)
+    if any(job.error is not None and stays_with_connection(job.error) for job in jobs):
+        connection.close()
+
+
+def _run_writes_together(jobs: Sequence[Job]) -> None:
+    """One commit, one fsync for all. A job that fails takes nothing with it.
+
+    If the commit fails for what one job did (a foreign key is checked there), each is run again by itself.
+    """
     try:
         with transaction.atomic():
             for job in jobs:
-                savepoint = transaction.savepoint()
                 try:
-                    job.result = job.run()
+                    _attempt(job)
                 except BaseException as error:
-                    transaction.savepoint_rollback(savepoint)
-                    transaction.set_rollback(False)
+                    if connection.needs_rollback:
+                        # There is no savepoint to go back to: SQLite has ended the whole transaction.
+                        raise
                     job.error = unavailable(error)
-                else:
-                    transaction.savepoint_commit(savepoint)
-    except DatabaseError as error:
+    except BaseException as error:
         for job in jobs:
-            job.error = job.error or unavailable(error)
+            if is_state(error):
+                job.error = unavailable(error)
+            else:
+                _run_write(job)
 
 
 def _run_write(job: Job) -> None:
+    job.error = None
     try:
-        with transaction.atomic():
-            job.result = job.run()
+        _attempt(job)
     except BaseException as error:
         job.error = unavailable(error)
+
+
+def _attempt(job: Job) -> None:
+    """Runs a job in a transaction, or in a savepoint of the one that is open."""
+    with transaction.atomic():
+        job.result = job.run()
+        if connection.needs_rollback:
+            # Django would undo the job without a word, and its caller would take it for done.
+            raise TransactionManagementError("the job went on after a database error")
+        if connection.run_on_commit:
+            # What is to be done after the commit cannot undo it: its failure is logged, and harms no other job.
+            hooks: Any = connection.run_on_commit
+            hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
 
 
 database = Database()

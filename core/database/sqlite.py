@@ -9,7 +9,7 @@ PRAGMAS = {
     # Readers go on while one writes, and the other way round.
     "journal_mode": "WAL",
     # An acknowledged commit survives a power cut. NORMAL lost a third of them on a rig that cut the power;
-    # group commit (core/database/writer.py) pays for FULL.
+    # group commit (core/database/pool.py) pays for FULL.
     "synchronous": "FULL",
     # SQLite leaves foreign keys unchecked unless asked.
     "foreign_keys": "ON",
@@ -19,7 +19,7 @@ PRAGMAS = {
     "temp_store": "MEMORY",
     # Off: an I/O error in mapped memory kills the process (SIGBUS), where read() returns an error.
     "mmap_size": "0",
-    # Only the writer checkpoints (see writer_pragmas): two connections that write and checkpoint at the same
+    # Only the writer checkpoints (see with_checkpoints): two connections that write and checkpoint at the same
     # moment are what the WAL-reset race of SQLite before 3.51.3 needs.
     "wal_autocheckpoint": "0",
 }
@@ -36,6 +36,8 @@ def connection_options() -> dict[str, Any]:
     }
 
 
-def writer_pragmas() -> str:
-    """What the one writing connection of a process does on top: it checkpoints."""
-    return f"PRAGMA wal_autocheckpoint={WRITER_CHECKPOINT_PAGES}"
+def with_checkpoints(settings: dict[str, Any]) -> dict[str, Any]:
+    """Django's settings of a database, for the one connection of a process that writes and so checkpoints."""
+    options = settings["OPTIONS"]
+    checkpoint = f"PRAGMA wal_autocheckpoint={WRITER_CHECKPOINT_PAGES}"
+    return settings | {"OPTIONS": options | {"init_command": f"{options['init_command']};{checkpoint}"}}

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from core.errors import ServiceUnavailable
@@ -32,10 +32,10 @@ class Job:
 
 
 class ThreadGroup:
-    """`count` threads; `work` runs the jobs that a thread takes at once, at most `batch`.
+    """`count` threads. `work` runs the jobs that a thread takes at once: while all are busy, `batch` or a few more.
 
-    At most `max_waiting` jobs wait, and none longer than `max_wait_seconds`: beyond that they are refused with 503,
-    for a queue without bounds only makes every answer late.
+    At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`: beyond that they are
+    refused with 503, for a queue without bounds only makes every answer late.
     """
 
     def __init__(
@@ -57,29 +57,35 @@ class ThreadGroup:
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
         self._threads: list[threading.Thread] = []
+        # Each is changed by its own thread alone.
+        self._is_busy = [False] * count
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Starts the threads, for the running loop."""
         self._loop = asyncio.get_running_loop()
         self._threads = [
-            threading.Thread(target=self._run, name=f"{self.name}-{number}", daemon=True)
+            threading.Thread(target=self._run, args=(number,), name=f"{self.name}-{number}", daemon=True)
             for number in range(self.count)
         ]
         for thread in self._threads:
             thread.start()
 
     async def close(self) -> None:
-        """Lets the threads finish what was handed over, and waits for their end."""
+        """Takes no more jobs, lets the threads finish what they were given, and waits for their end."""
         self._hand_over()
+        self._loop = None
         for _ in self._threads:
             self._queue.put(None)
-        await asyncio.to_thread(lambda: [thread.join() for thread in self._threads])
+        await asyncio.to_thread(self._join)
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
         self._threads = []
-        self._loop = None
 
     def submit(self, run: Callable[[], Any]) -> asyncio.Future[Any]:
-        """A future of what the function returns or raises."""
+        """A future of what the function returns or raises. Raises ServiceUnavailable if too many jobs wait."""
         if self._loop is None:
             raise RuntimeError(f"the {self.name} threads are not open")
         if self.waiting >= self.max_waiting:
@@ -98,19 +104,30 @@ class ThreadGroup:
         for start in range(0, len(jobs), size):
             self._queue.put(jobs[start : start + size])
 
-    def _run(self) -> None:
-        self._prepare()
+    def _run(self, number: int) -> None:
         try:
-            while (jobs := self._queue.get()) is not None:
-                while len(jobs) < self.batch and not self._queue.empty():
-                    more = self._queue.get()
-                    if more is None:
-                        self._queue.put(None)
-                        break
-                    jobs += more
-                self._run_jobs(jobs)
-        finally:
-            self._finish()
+            self._prepare()
+        except Exception:  # the jobs will say what is wrong; without the thread they would wait for ever
+            logger.exception("The %s thread could not prepare", self.name)
+        while (jobs := self._queue.get()) is not None:
+            self._is_busy[number] = True
+            self._take_more(jobs)
+            self._run_jobs(jobs)
+            self._is_busy[number] = False
+            jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
+        self._finish()
+
+    def _take_more(self, jobs: list[Job]) -> None:
+        # What waits is left to a thread that has nothing to do: a slow job holds up those that come after it.
+        while len(jobs) < self.batch and all(self._is_busy) and not self._queue.empty():
+            try:
+                more = self._queue.get_nowait()
+            except Empty:  # another thread was faster: to wait here would keep the jobs in hand waiting, too
+                return
+            if more is None:
+                self._queue.put(None)
+                return
+            jobs += more
 
     def _run_jobs(self, jobs: list[Job]) -> None:
         oldest = time.monotonic() - self.max_wait_seconds
@@ -119,13 +136,12 @@ class ThreadGroup:
             if job.queued_at < oldest:
                 job.error = ServiceUnavailable("The database has been busy for too long")
         try:
-            self._work(wanted)
+            if wanted:
+                self._work(wanted)
         except BaseException as error:  # a thread that dies would leave its jobs waiting for ever
             logger.exception("The %s thread failed", self.name)
             for job in wanted:
                 job.error = job.error or error
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._deliver, jobs)
 
     def _deliver(self, jobs: list[Job]) -> None:
         self.waiting -= len(jobs)

@@ -1,0 +1,110 @@
+"""Request bodies in, responses out, in ASGI messages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.http.response import HttpResponseBase
+
+from core.errors import ContentTooLarge, Problem, RequestTimeout
+from core.lifespan import draining
+from core.request import Request
+
+type Receive = Callable[[], Awaitable[Any]]
+type Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# How long the rest of a body that was refused is still read, and thrown away.
+LINGER_SECONDS = 2.0
+WITHOUT_BODY = (204, 304)
+
+
+class ClientDisconnected(Exception):
+    """The client left before its request was read."""
+
+
+class BodyRefused(Exception):
+    """Why a body was not taken, and whether there is more of it on the way."""
+
+    def __init__(self, problem: Problem, *, is_unread: bool) -> None:
+        super().__init__(problem.detail)
+        self.problem, self.is_unread = problem, is_unread
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """The request's body, at most MAX_BODY_BYTES of it.
+
+    Raises BodyRefused as soon as more is declared or has come, or after BODY_TIMEOUT_SECONDS; ClientDisconnected.
+    """
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > settings.MAX_BODY_BYTES:
+        raise _too_large(is_unread=True)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnected
+                size += len(chunk := message.get("body", b""))
+                is_last = not message.get("more_body", False)
+                if size > settings.MAX_BODY_BYTES:
+                    raise _too_large(is_unread=not is_last)
+                chunks.append(chunk)
+                if is_last:
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError:
+        raise BodyRefused(RequestTimeout(), is_unread=True) from None
+
+
+def _too_large(*, is_unread: bool) -> BodyRefused:
+    problem = ContentTooLarge(f"The body is larger than {settings.MAX_BODY_BYTES} bytes")
+    return BodyRefused(problem, is_unread=is_unread)
+
+
+async def discard_body(receive: Receive) -> None:
+    """Reads on for a moment, and keeps nothing.
+
+    A connection that is closed with data unread is reset, and may take the answer with it (RFC 9112, section 9.6).
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+
+
+async def send_response(request: Request, response: HttpResponseBase, send: Send) -> None:
+    """Sends the response, with the headers that the middleware left on the request."""
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
+    headers += request.response_headers
+    if draining.is_draining or request.is_body_unread:
+        headers.append((b"connection", b"close"))
+    start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+    if response.streaming:
+        await _send_stream(request, response, start, send)
+        return
+    content: bytes = b"" if response.status_code in WITHOUT_BODY else response.content  # type: ignore[attr-defined]
+    if response.status_code not in WITHOUT_BODY and "Content-Length" not in response.headers:
+        headers.append((b"content-length", b"%d" % len(content)))
+    await send(start)
+    # The server closes the connection after the last message: not while a client is still sending.
+    await send({"type": "http.response.body", "body": content, "more_body": request.is_body_unread})
+
+
+async def _send_stream(request: Request, response: Any, start: dict[str, Any], send: Send) -> None:
+    """Sends what the response's asynchronous generator yields, and closes it whatever happens."""
+    request.is_answered = True
+    try:
+        await send(start)
+        if request.method != "HEAD" and not request.client_left:
+            async for chunk in response:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": request.is_body_unread})
+    finally:
+        # Left to the garbage collector, the generator would hold what it holds until some later time.
+        if hasattr(response._iterator, "aclose"):
+            await response._iterator.aclose()
+        response.close()

@@ -1,0 +1,215 @@
+"""Clients that leave, and responses that come in pieces, over real connections."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from threading import Event
+
+import pytest
+from django.http import HttpResponse, StreamingHttpResponse
+
+from core import handler
+from core.request import Request
+from tests.core.served_handler import SECONDS, Client, ServedHandler, await_true
+
+CHUNKS = 5
+
+
+class Views:
+    """Views that wait until the test lets them go on, and note how they end."""
+
+    def __init__(self) -> None:
+        self.began, self.finished, self.cancelled, self.closed, self.go_on = (Event() for _ in range(5))
+        self.pieces = 0
+
+    async def wait(self, request: Request) -> HttpResponse:
+        self.began.set()
+        try:
+            while not self.go_on.is_set():  # noqa: ASYNC110  set by another thread
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        self.finished.set()
+        return HttpResponse(b"done")
+
+    async def _pieces(self, end: int | None) -> AsyncIterator[bytes]:
+        try:
+            while end is None or self.pieces < end:
+                self.pieces += 1
+                yield b"piece %d" % self.pieces
+                await asyncio.sleep(0.005)
+        finally:
+            self.closed.set()
+
+    async def stream(self, request: Request) -> StreamingHttpResponse:
+        return StreamingHttpResponse(self._pieces(CHUNKS), content_type="text/plain")
+
+    async def endless(self, request: Request) -> StreamingHttpResponse:
+        return StreamingHttpResponse(self._pieces(None), content_type="text/plain")
+
+    async def flood(self, request: Request) -> StreamingHttpResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(1_000_000)
+            finally:
+                self.closed.set()
+
+        return StreamingHttpResponse(pieces())
+
+    async def broken(self, request: Request) -> StreamingHttpResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"the first"
+            raise RuntimeError("in the middle")
+
+        return StreamingHttpResponse(pieces())
+
+
+@pytest.fixture
+def views() -> Views:
+    return Views()
+
+
+@pytest.fixture
+def served(views: Views, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedHandler]:
+    monkeypatch.setattr(handler, "WATCH_AFTER_SECONDS", 0.02)
+    routes: dict[str, Callable[..., object]] = {
+        "GET /wait": views.wait,
+        "POST /wait": views.wait,
+        "GET /stream": views.stream,
+        "GET /endless": views.endless,
+        "POST /endless": views.endless,
+        "GET /flood": views.flood,
+        "GET /broken": views.broken,
+    }
+    with ServedHandler(routes) as running:
+        yield running
+
+
+@pytest.fixture
+def client(served: ServedHandler) -> Iterator[Client]:
+    with served.connect() as connection:
+        yield connection
+
+
+def test_read_is_given_up_when_its_client_leaves(served: ServedHandler, client: Client, views: Views) -> None:
+    client.request("GET", "/wait")
+    assert views.began.wait(SECONDS)
+    client.close()
+    assert views.cancelled.wait(SECONDS)
+    await_true(lambda: served.tasks() == 0)
+
+
+def test_change_is_finished_when_its_client_leaves(served: ServedHandler, client: Client, views: Views) -> None:
+    client.request("POST", "/wait", body=b"{}")
+    assert views.began.wait(SECONDS)
+    client.close()
+    await_true(lambda: served.tasks() == 1)  # the watcher is done, the view is not
+    views.go_on.set()
+    assert views.finished.wait(SECONDS)
+    assert not views.cancelled.is_set()
+    await_true(lambda: served.tasks() == 0)
+
+
+def test_client_that_stays_gets_its_late_answer_and_keeps_its_connection(client: Client, views: Views) -> None:
+    for method in ("GET", "POST"):
+        views.began.clear()
+        views.go_on.clear()
+        client.request(method, "/wait", body=b"{}")
+        assert views.began.wait(SECONDS)
+        assert not views.cancelled.wait(0.1)
+        views.go_on.set()
+        assert client.response()[::2] == (200, b"done")
+
+
+def test_request_that_is_given_up_is_logged_and_no_error(
+    client: Client, views: Views, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.request("GET", "/wait")
+    assert views.began.wait(SECONDS)
+    client.close()
+    await_true(lambda: [one for one in caplog.records if hasattr(one, "access_fields")])
+    [record] = [one for one in caplog.records if hasattr(one, "access_fields")]
+    assert record.access_fields["status"] == 499
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+def test_client_that_leaves_within_its_body_leaves_nothing(
+    served: ServedHandler, views: Views, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        with served.connect() as client:
+            client.send(b"POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n123")
+    await_true(lambda: served.server.server_state.connections == set())
+    await_true(lambda: served.tasks() == 0)
+    assert not views.began.is_set()
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+def test_pipelined_request_is_answered_after_a_slow_one(client: Client, views: Views) -> None:
+    client.request("GET", "/wait")
+    assert views.began.wait(SECONDS)
+    client.request("GET", "/stream")
+    assert not views.cancelled.wait(0.1)
+    views.go_on.set()
+    assert client.response()[2] == b"done"
+    assert client.response()[2].startswith(b"piece 1")
+
+
+def test_stream_comes_piece_by_piece(client: Client, views: Views) -> None:
+    client.request("GET", "/stream")
+    status, headers = client.head()
+    assert (status, headers["transfer-encoding"]) == (200, "chunked")
+    assert [client.chunk() for _ in range(CHUNKS + 1)] == [b"piece %d" % n for n in range(1, CHUNKS + 1)] + [b""]
+    assert views.closed.wait(SECONDS)
+    client.request("GET", "/stream")
+    assert client.response()[0] == 200
+
+
+def test_head_of_a_stream_makes_none_of_it(client: Client, views: Views) -> None:
+    client.request("HEAD", "/endless")
+    assert client.response(has_body=False)[0] == 200
+    client.request("GET", "/stream")
+    assert client.response()[0] == 200
+    assert views.pieces == CHUNKS
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_stream_ends_when_its_client_leaves(served: ServedHandler, client: Client, views: Views, method: str) -> None:
+    client.request(method, "/endless")
+    client.head()
+    client.chunk()
+    client.close()
+    assert views.closed.wait(SECONDS)
+    await_true(lambda: served.tasks() == 0)
+
+
+def test_stream_waits_for_a_client_that_does_not_read(served: ServedHandler, client: Client, views: Views) -> None:
+    client.request("GET", "/flood")
+    client.head()
+    assert not views.closed.wait(0.2)
+    client.close()
+    assert views.closed.wait(SECONDS)
+    await_true(lambda: served.tasks() == 0)
+
+
+def test_stream_that_breaks_is_cut_off_and_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    client.request("GET", "/broken")
+    _, headers = client.head()
+    assert client.chunk() == b"the first"
+    # Without the last chunk of length 0, by which a client knows that it has got all.
+    assert client.rest() == b""
+    [error] = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "in the middle" in str(error.exc_info)
+    assert headers["x-request-id"]
+
+
+def test_no_task_is_left_by_anything(served: ServedHandler, views: Views) -> None:
+    views.go_on.set()
+    with served.connect() as client:
+        for _ in range(20):
+            for method, path in (("GET", "/wait"), ("POST", "/wait"), ("GET", "/stream"), ("GET", "/nowhere")):
+                client.request(method, path)
+                client.response()
+        await_true(lambda: served.tasks() == 0)
