@@ -11,7 +11,7 @@ from tests.running_service import RunningService
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The service on SQLite without Redis. Tests share it, each with users of its own."""
+    """The service without Redis, on the tests' database. Tests share it, each with users of its own."""
     with RunningService(tmp_path_factory.mktemp("service")) as running:
         yield running
 

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests import databases
+
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STAFF_EMAIL, PASSWORD = "staff@example.org", "Sturdy-horse-battery-9"
@@ -43,7 +45,7 @@ class RunningService:
         self.environment = {
             **INHERITED,
             "APP_ENV": "test",
-            "DB_DSN": f"sqlite:///{folder / 'app.db'}",
+            "DB_DSN": settings.get("DB_DSN") or databases.new_dsn(folder),
             "JWT_SECRET": secrets.token_hex(32),
             "REDIS_URL": "",
             "RATE_LIMIT": "1000000/minute",
@@ -65,6 +67,14 @@ class RunningService:
     def log_lines(self) -> list[dict[str, Any]]:
         """The JSON lines among it."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of the service's database; see `databases.query`."""
+        return databases.query(self.environment["DB_DSN"], statement, *parameters)
+
+    def stored(self) -> bytes:
+        """All that the service's database holds, to search for what should not be there."""
+        return databases.everything_in(self.environment["DB_DSN"])
 
     def manage(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of manage.py with the service's settings; a failure shows what it said."""

@@ -5,13 +5,15 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from tests import databases
+
 _folder = Path(tempfile.mkdtemp(prefix="agent-router-tests-"))
 for _name in ("ENV_FILE", "DEBUG", "TRUSTED_PROXIES", "METRICS_TOKEN", "JWT_SECRET_PREVIOUS"):
     os.environ.pop(_name, None)
 os.environ |= {
     "APP_ENV": "test",
     "JWT_SECRET": secrets.token_hex(32),
-    "DB_DSN": f"sqlite:///{_folder}/app.db",
+    "DB_DSN": databases.new_dsn(_folder),
     "REDIS_URL": "",
     "RATE_LIMIT": "1000000/minute",
     "RATE_LIMIT_AUTH": "1000000/minute",
@@ -21,5 +23,6 @@ os.environ |= {
 from agent_router.settings import *  # noqa: E402, F403
 from agent_router.settings import DATABASES  # noqa: E402
 
-# A file: the threads of the database pool have connections of their own, and must see the same data.
-DATABASES["default"]["TEST"] = {"NAME": str(_folder / "test.db")}
+if not databases.IS_POSTGRES:
+    # A file: the threads of the database pool have connections of their own, and must see the same data.
+    DATABASES["default"]["TEST"] = {"NAME": str(_folder / "test.db")}

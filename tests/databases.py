@@ -1,0 +1,72 @@
+"""The database that the tests run on: SQLite, or PostgreSQL with TEST_DATABASE=postgres.
+
+Each test process then has a PostgreSQL of its own; TEST_DB_DSN names one to use in its place, in which the process
+makes databases and drops them again.
+"""
+
+import atexit
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.postgres_server import PostgresServer
+
+IS_POSTGRES = os.environ.get("TEST_DATABASE", "postgres" if os.environ.get("TEST_DB_DSN") else "sqlite") == "postgres"
+
+
+def new_dsn(folder: Path) -> str:
+    """The DB_DSN of an empty database; SQLite's file is in the folder."""
+    return _make_database()() if IS_POSTGRES else f"sqlite:///{folder / 'app.db'}"
+
+
+@cache
+def _make_database() -> Callable[[], str]:
+    if given := os.environ.get("TEST_DB_DSN"):
+        return lambda: _database_at(given)
+    server = PostgresServer()
+    atexit.register(server.__exit__)
+    return server.__enter__().create_database
+
+
+def _database_at(dsn: str) -> str:
+    name = f"test_{secrets.token_hex(6)}"
+    _execute(dsn, "CREATE DATABASE {}", name)
+    atexit.register(_execute, dsn, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+def _execute(dsn: str, statement: LiteralString, name: str) -> None:
+    with closing(psycopg.connect(dsn, autocommit=True)) as connection:
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+def query(dsn: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Rows of a database, which is changed if the statement says so. Parameters are `?` on both databases.
+
+    What SQLite keeps as text or numbers, PostgreSQL gives as UUIDs, times and booleans.
+    """
+    if dsn.startswith("sqlite"):
+        path = dsn.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, timeout=10, autocommit=True)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+    with closing(psycopg.connect(dsn, autocommit=True)) as server:
+        cursor = server.execute(statement.replace("?", "%s").encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def everything_in(dsn: str) -> bytes:
+    """All that a database holds, as it is stored, to search for what should not be there."""
+    if dsn.startswith("sqlite"):
+        file = Path(dsn.removeprefix("sqlite:///"))
+        return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+    tables = query(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return "\n".join(str(row) for [name] in tables for row in query(dsn, f'SELECT t::text FROM "{name}" t')).encode()

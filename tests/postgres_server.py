@@ -1,0 +1,171 @@
+"""A private PostgreSQL for tests: a cluster in a folder of its own, on a free port, to be stopped, killed, restarted.
+
+`PG_BIN` names the folder of PostgreSQL's programs if they are neither on the PATH nor where Debian keeps them.
+"""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+from tests.redis_server import free_port
+
+START_SECONDS = 30.0
+SERVER_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    # What is killed here is the server and never the machine.
+    "fsync": "off",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "logging_collector": "off",
+}
+
+
+def binary_folder() -> Path:
+    """Where initdb and postgres are. Raises RuntimeError if this machine has none."""
+    places = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    # Debian puts a link to one of them on the PATH; the others are beside what it leads to.
+    places += [Path(found).resolve().parent for name in ("initdb", "postgres") if (found := shutil.which(name))]
+    for place in places:
+        if (place / "initdb").exists() and (place / "postgres").exists():
+            return place
+    raise RuntimeError("no PostgreSQL on this machine: install it, or name the folder of its programs in PG_BIN")
+
+
+def run_as() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: it runs as its own user then, or as nobody."""
+    if os.geteuid() != 0:
+        return {}
+    known = {user.pw_name: user for user in pwd.getpwall()}
+    user = known.get("postgres") or known["nobody"]
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+class PostgresServer:
+    """`with PostgresServer() as server: … server.create_database()`. Options are settings of the server's."""
+
+    def __init__(self, **options: str) -> None:
+        self.options = SERVER_SETTINGS | options
+        self.binaries, self.run_as = binary_folder(), run_as()
+        self.password = secrets.token_hex(8)
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self.data = self.folder / "data"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if self.run_as:
+            os.chown(self.folder, self.run_as["user"], self.run_as["group"])
+        self.create()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create(self) -> None:
+        """Makes the cluster's files."""
+        # The locale of most servers: it sorts words as people do, not byte by byte.
+        locale = ("--locale=C.UTF-8", "--encoding=UTF8")
+        self.run("initdb", "-D", str(self.data), "-U", "app", "--auth=trust", "--no-sync", *locale)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Runs one of PostgreSQL's programs to its end."""
+        command = [str(self.binaries / program), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self.run_as)
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        """Starts it on the same port as before, and waits until it lets clients in."""
+        self.boot()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+            except psycopg.OperationalError:
+                assert self.process is not None
+                assert self.process.poll() is None, self.log
+                assert time.monotonic() < deadline, self.log
+                time.sleep(0.02)
+            else:
+                return
+
+    def boot(self) -> None:
+        """Starts it and waits for nothing."""
+        command = [str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder)]
+        for name, value in self.options.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "server.log").open("ab") as log:
+            # A group of its own, so that a kill takes every process of it at once.
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **self.run_as
+            )
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends it: SIGINT cuts every connection, SIGQUIT leaves recovery for the next start."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(START_SECONDS)
+            self.process = None
+
+    def kill(self) -> None:
+        """Ends every process of it at once, as a crash of the machine does."""
+        if self.process is not None:
+            self._signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def pause(self) -> None:
+        """Stops it; connections to it stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
+        """A connection of the test's own, in autocommit."""
+        return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=5)
+
+    def create_database(self) -> str:
+        """Makes an empty database and returns its DSN."""
+        name = f"test_{secrets.token_hex(6)}"
+        with self.connect() as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.dsn(name)
+
+    def dsn(self, database: str) -> str:
+        """The DB_DSN of one of its databases."""
+        return f"postgresql://app:{self.password}@127.0.0.1:{self.port}/{database}"
+
+
+@contextlib.contextmanager
+def paused(server: PostgresServer) -> Iterator[None]:
+    """The server answers nobody within the block."""
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
