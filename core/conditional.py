@@ -1,7 +1,7 @@
 """Conditional requests (RFC 9110, section 13). A version is a strong entity tag: `"3"`."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -14,7 +14,7 @@ _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
 _ONE_TAG = re.compile(_TAG)
 
 
-def entity_tag(version: int | str) -> str:
+def entity_tag(version: int) -> str:
     """The ETag of a version."""
     return f'"{version}"'
 
@@ -24,37 +24,45 @@ def not_modified(request: Request, tag: str) -> bool:
     given = request.raw_headers.get(b"if-none-match")
     if given is None:
         return False
-    if given == tag.encode():
-        return True
-    text = _joined(request, b"if-none-match")
-    return text == "*" or tag in {found.removeprefix("W/") for found in _ONE_TAG.findall(text)}
+    return given == tag.encode() or _holds_weakly(_joined(request, b"if-none-match"), tag)
 
 
-def if_match(request: Request) -> str | None:
-    """If-Match as it was sent, checked for its form.
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What a client asks to be true before a change: If-Match and If-None-Match, as they were sent."""
 
-    Raises InvalidHeader; PreconditionRequired where REQUIRE_IF_MATCH asks for one and none was sent.
-    """
-    if b"if-match" not in request.raw_headers:
-        if settings.REQUIRE_IF_MATCH:
-            raise PreconditionRequired
-        return None
-    text = _joined(request, b"if-match")
-    if text != "*" and not _TAGS.fullmatch(text):
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def check(self, version: int) -> None:
+        """Compares with the current version: to be called in the transaction of the change.
+
+        Raises PreconditionFailed, with the current ETag; PreconditionRequired where REQUIRE_IF_MATCH asks for an
+        If-Match and there is none.
+        """
+        tag = entity_tag(version)
+        if self.if_match is None:
+            if settings.REQUIRE_IF_MATCH:
+                raise PreconditionRequired
+        elif self.if_match != "*" and tag not in _ONE_TAG.findall(self.if_match):
+            raise PreconditionFailed(f"The current version is {version}", headers={"ETag": tag})
+        if self.if_none_match is not None and _holds_weakly(self.if_none_match, tag):
+            raise PreconditionFailed("If-None-Match holds the current version", headers={"ETag": tag})
+
+
+def precondition(request: Request) -> Precondition:
+    """The precondition of a change. Raises InvalidHeader for an If-Match that is malformed."""
+    headers = request.raw_headers
+    if_match = _joined(request, b"if-match") if b"if-match" in headers else None
+    if if_match is not None and if_match != "*" and not _TAGS.fullmatch(if_match):
         raise InvalidHeader('If-Match must be * or entity tags, such as "3"')
-    return text
+    return Precondition(if_match, _joined(request, b"if-none-match") if b"if-none-match" in headers else None)
 
 
-def check_if_match(condition: str | None, version: int) -> None:
-    """Raises PreconditionFailed, with the current ETag, unless the condition holds strongly for the version."""
-    if condition is None or condition == "*":
-        return
-    tag = entity_tag(version)
-    if tag not in _ONE_TAG.findall(condition):
-        headers: Mapping[str, str] = {"ETag": tag}
-        raise PreconditionFailed(f"The current version is {version}", headers=headers)
+def _holds_weakly(text: str, tag: str) -> bool:
+    return text == "*" or tag in {found.removeprefix("W/") for found in _ONE_TAG.findall(text)}
 
 
 def _joined(request: Request, name: bytes) -> str:
     """A header's value, its lines joined: lists may be spread over several."""
-    return ",".join(value.decode("latin-1") for key, value in request.scope["headers"] if key == name).strip()
+    return ",".join(value.decode("latin-1") for key, value in request.scope["headers"] if key == name).strip(" \t")

@@ -2,15 +2,56 @@
 
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from core.api import MESSAGES, invalid, pointer
+from core.errors import FieldError, ValidationFailed
+
 
 def merge_patch(target: Any, patch: Any) -> Any:
     """The target with the patch applied; neither is changed. Members that are null in the patch go."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
+    # A list of what is to be done, not recursion: a patch may be nested deeper than Python's stack.
+    todo = [(merged, patch)]
+    while todo:
+        into, changes = todo.pop()
+        for name, value in changes.items():
+            if value is None:
+                into.pop(name, None)
+            elif isinstance(value, dict):
+                old = into.get(name)
+                into[name] = dict(old) if isinstance(old, dict) else {}
+                todo.append((into[name], value))
+            else:
+                into[name] = value
     return merged
+
+
+def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
+    """The patch, if it is an object that names only fields of the model.
+
+    Raises ValidationFailed. Without this, an unknown member would pass whose value is null.
+    """
+    if not isinstance(patch, dict):
+        raise ValidationFailed(errors=[{"pointer": "#", "detail": MESSAGES["dict_type"], "code": "dict_type"}])
+    code = "extra_forbidden"
+    unknown = [name for name in patch if name not in model.model_fields]
+    errors: list[FieldError] = [
+        {"pointer": pointer([name]), "detail": MESSAGES[code], "code": code} for name in unknown
+    ]
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return patch
+
+
+def patched[M: BaseModel](model: type[M], current: dict[str, Any], patch: dict[str, Any]) -> M:
+    """What the patch makes of the current fields; one that is null goes back to its default.
+
+    Raises ValidationFailed.
+    """
+    try:
+        return model.model_validate(merge_patch(current, patch))
+    except ValidationError as error:
+        raise invalid(error) from None

@@ -19,7 +19,21 @@ class IdempotencyRecord(models.Model):
 
     class Meta:
         db_table = "idempotency_record"
-        ordering = ("-created_at",)
+        ordering = ("-expires_at",)
 
     def __str__(self) -> str:
         return self.scope_digest
+
+
+class CacheEpoch(models.Model):
+    """The one row that says which entries of the cache are good. See `core.cache.epoch`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    token = models.CharField(max_length=16, help_text="What the entries of the epoch begin with.")
+    redis_run_id = models.CharField(max_length=40, help_text="The Redis server that holds them.")
+
+    class Meta:
+        db_table = "cache_epoch"
+
+    def __str__(self) -> str:
+        return self.token

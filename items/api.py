@@ -3,9 +3,9 @@
 from django.http import HttpResponse
 from ninja import Router
 
-from core.auth.bearer import Bearer
+from core.auth.bearer import Bearer, principal_of
 from core.cache import Representation, prefetch
-from core.conditional import entity_tag, if_match, not_modified
+from core.conditional import entity_tag, not_modified, precondition
 from core.idempotency import key_of, run_once
 from core.openapi import (
     CACHE_CONTROL,
@@ -27,7 +27,8 @@ from core.parsing import parse_body
 from core.query import parse_query, query_pairs
 from core.request import Request
 from core.responses import PRIVATE, empty_response, json_response
-from items import examples, lists, services
+from items import examples, services
+from items.lists import item_list
 from items.schemas import ItemIn, ItemOut, ItemPage, ItemPatch, ItemQuery
 
 router = Router(tags=[tag("Items", "What agents and their people keep here. Users see their own; staff see all.")])
@@ -49,7 +50,7 @@ async def list_items(request: Request) -> HttpResponse:
     Pages are found by a key, not by counting: the last page costs what the first one costs, and an item that is
     there throughout a walk is seen exactly once.
     """
-    page = await lists.list_items(request.principal, query=parse_query(request, ItemQuery))
+    page = await item_list.page(principal_of(request), parse_query(request, ItemQuery))
     links = link_header(request, query_pairs(request, without="cursor"), page.next_cursor)
     return json_response(page.body, headers={**PRIVATE, "Link": links})
 
@@ -68,7 +69,7 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
 
     With an Idempotency-Key the request can be repeated until it is answered: it has one effect, however often sent.
     """
-    principal = request.principal
+    principal = principal_of(request)
     key = key_of(request, principal)
     answer, replayed = await run_once(key, services.create_item(principal, new=new))
     return answer.response(replayed=replayed)
@@ -82,7 +83,7 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
 @prefetch(services.cache_key)
 async def get_item(request: Request, item_id: str) -> HttpResponse:
     """Read an item"""
-    item = await services.get_item(request.principal, item_id=item_id, entry=request.cached)
+    item = await services.get_item(principal_of(request), item_id=item_id, entry=request.cached)
     headers = {**PRIVATE, "ETag": entity_tag(item.version)}
     if not_modified(request, headers["ETag"]):
         return empty_response(status=304, headers=headers)
@@ -103,8 +104,8 @@ async def replace_item(request: Request, item_id: str, new: ItemIn) -> HttpRespo
 
     What is left out goes back to its default.
     """
-    condition = if_match(request)
-    item = await services.replace_item(request.principal, item_id=item_id, new=new, condition=condition)
+    principal, condition = principal_of(request), precondition(request)
+    item = await services.replace_item(principal, item_id=item_id, new=new, precondition=condition)
     return _item_response(item)
 
 
@@ -126,15 +127,15 @@ async def patch_item(request: Request, item_id: str) -> HttpResponse:
     merged at every level.
     """
     patch = parse_body(request)
-    condition = if_match(request)
-    item = await services.patch_item(request.principal, item_id=item_id, patch=patch, condition=condition)
+    principal, condition = principal_of(request), precondition(request)
+    item = await services.patch_item(principal, item_id=item_id, patch=patch, precondition=condition)
     return _item_response(item)
 
 
 @router.delete("/{item_id}", auth=can_write, **documented(success=Success(204), takes=[IF_MATCH]))
 async def delete_item(request: Request, item_id: str) -> HttpResponse:
     """Delete an item"""
-    await services.delete_item(request.principal, item_id=item_id, condition=if_match(request))
+    await services.delete_item(principal_of(request), item_id=item_id, precondition=precondition(request))
     return empty_response(headers=PRIVATE)
 
 

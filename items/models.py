@@ -1,38 +1,44 @@
-"""The item: what it holds, in what order it is listed, who sees it."""
+"""The item: what it holds, in what order it is listed."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from datetime import datetime
+from typing import ClassVar, NamedTuple
 
-from django.conf import settings
 from django.core.validators import MinLengthValidator
 from django.db import models
-from django.db.models.functions import Cast
 
 from core.database.fields import JSONTextField
-from core.database.search import contains
-from core.identifiers import uuid7
+from core.resource import Resource, ResourceQuerySet
 
 NAME_MAX_LENGTH, DESCRIPTION_MAX_LENGTH = 200, 5000
 
 
-class ItemQuerySet(models.QuerySet["Item"]):
-    """Filters that are used in more than one place."""
+class ItemRow(NamedTuple):
+    """An item as `ItemQuerySet.as_rows` reads it: metadata is compact JSON, ids and times are the database's text.
 
-    def search(self, pattern: models.expressions.Combinable) -> Self:
-        """Items with the text in their name or description; `pattern` as `containing` makes it."""
-        return self.filter(models.Q(contains("name", pattern)) | models.Q(contains("description", pattern)))
+    A time may also be one that has not been stored yet.
+    """
 
-    def as_rows(self) -> models.QuerySet["Item", tuple[str, ...]]:
-        """What `items.representation` makes JSON of; ids and times as the database writes them."""
-        text = models.TextField()
-        return self.values_list(
-            Cast("id", text), "name", "description", "status", Cast("metadata", text), Cast("owner_id", text),
-            "version", Cast("created_at", text), Cast("updated_at", text),
-        )  # fmt: skip
+    id: str
+    name: str
+    description: str
+    status: str
+    metadata: str
+    owner_id: str
+    version: int
+    created_at: str | datetime
+    updated_at: str | datetime
 
 
-class Item(models.Model):
+class ItemQuerySet(ResourceQuerySet["Item"]):
+    """Items, for lists and services."""
+
+    searched = ("name", "description")
+    row = ItemRow._fields
+
+
+class Item(Resource):
     """A named thing with free-form metadata, owned by the user who made it."""
 
     class Status(models.TextChoices):
@@ -40,19 +46,12 @@ class Item(models.Model):
         ACTIVE = "active"
         ARCHIVED = "archived"
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=NAME_MAX_LENGTH, validators=[MinLengthValidator(1)])
     description = models.TextField(max_length=DESCRIPTION_MAX_LENGTH, default="", blank=True)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
     metadata = JSONTextField(default=dict, blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="items", db_index=False
-    )
-    version = models.PositiveIntegerField(default=1, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    updated_at = models.DateTimeField(editable=False)
 
-    objects: ClassVar[models.Manager["Item"]] = ItemQuerySet.as_manager()
+    objects: ClassVar[models.Manager[Item]] = models.Manager.from_queryset(ItemQuerySet)()
 
     class Meta:
         db_table = "item"
@@ -70,4 +69,3 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.name
-

@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from core.listing import ListQuery
+from core.query import Instant, each_once
 from items.models import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 
 METADATA_MAX_BYTES, METADATA_MAX_LEVELS = 16 * 1024, 16
@@ -92,19 +94,16 @@ class ItemPage(BaseModel):
     total: int | None = Field(default=None, ge=0, description="How many items match; only with total=true.")
 
 
-class ItemQuery(BaseModel):
+class ItemQuery(ListQuery):
     """How a list is asked for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: int = Field(20, ge=1, le=100, description="How many items a page has at most.")
-    cursor: str | None = Field(None, description="next_cursor of the page before, with the same sort and filters.")
     sort: Sort = Field("-created_at", description="- for descending.")
-    status: tuple[Status, ...] = Field((), description="One or several, by repeating the parameter.")
+    status: Annotated[tuple[Status, ...], AfterValidator(each_once)] = Field(
+        (), description="One or several, by repeating the parameter."
+    )
     name: str | None = Field(None, description="Exactly this name.")
     q: str | None = Field(None, max_length=200, description="In the name or description, whatever the case.")
-    created_after: AwareDatetime | None = Field(None, description="RFC 3339 with an offset, exclusive.")
-    created_before: AwareDatetime | None = Field(None, description="RFC 3339 with an offset, exclusive.")
-    updated_after: AwareDatetime | None = Field(None, description="RFC 3339 with an offset, exclusive.")
-    updated_before: AwareDatetime | None = Field(None, description="RFC 3339 with an offset, exclusive.")
-    total: bool = Field(False, description="Also count all items that match.")
+    created_after: Instant | None = Field(None, description="RFC 3339 with an offset, exclusive.")
+    created_before: Instant | None = Field(None, description="RFC 3339 with an offset, exclusive.")
+    updated_after: Instant | None = Field(None, description="RFC 3339 with an offset, exclusive.")
+    updated_before: Instant | None = Field(None, description="RFC 3339 with an offset, exclusive.")

@@ -1,30 +1,26 @@
 """What can be done with items: scoping, transactions, cache and domain errors."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
 
-from core.api import MESSAGES, invalid, pointer
 from core.auth.principal import Principal
 from core.cache import Representation, RepresentationCache
-from core.conditional import check_if_match, entity_tag
+from core.conditional import Precondition, entity_tag
 from core.database import database
 from core.database.compiled import CompiledQuery, compiled_delete, compiled_insert, compiled_update, parameter
-from core.errors import FieldError, NotFound, ValidationFailed
+from core.errors import NotFound
 from core.idempotency import Answer
-from core.identifiers import uuid7
-from core.merge_patch import merge_patch
+from core.identifiers import canonical_uuid, is_id, parse_id, uuid7
+from core.json_text import same_json
+from core.merge_patch import check_patch, patched
 from core.timestamps import later_than, now, rfc3339
-from items.models import Item, ItemQuerySet
-from items.representation import canonical_uuid, represent
+from items.models import Item, ItemQuerySet, ItemRow
+from items.representation import represent
 from items.schemas import ItemIn
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 cache = RepresentationCache("item")
 
@@ -43,15 +39,8 @@ _DELETE = compiled_delete(_one)
 
 def cache_key(principal: Principal, params: dict[str, str]) -> bytes | None:
     """The cache entry of the item that a path names."""
-    item_id = params["item_id"].lower()
-    return cache.key(item_id) if _UUID.fullmatch(item_id) else None
-
-
-def parse_id(text: str) -> UUID:
-    """An item's id. Raises NotFound for what is none: it cannot be told from an item that is not there."""
-    if not _UUID.fullmatch(text):
-        raise NotFound
-    return UUID(text)
+    item_id = params["item_id"]
+    return cache.key(item_id.lower()) if is_id(item_id) else None
 
 
 async def get_item(principal: Principal, *, item_id: str, entry: bytes | None) -> Representation:
@@ -70,106 +59,104 @@ async def get_item(principal: Principal, *, item_id: str, entry: bytes | None) -
 
 def create_item(principal: Principal, *, new: ItemIn) -> Callable[[], Answer]:
     """The effect of creating an item, to run in a write transaction."""
-    moment = now()
-    item_id = uuid7()
-    metadata = orjson.dumps(new.metadata).decode()
+    moment, item_id = now(), uuid7()
+    row = ItemRow(
+        id=str(item_id),
+        name=new.name,
+        description=new.description,
+        status=new.status,
+        metadata=orjson.dumps(new.metadata).decode(),
+        owner_id=principal.user_key,
+        version=1,
+        created_at=moment,
+        updated_at=moment,
+    )
+    answer = Answer(201, represent(row).body, f"/v1/items/{item_id}", entity_tag(1))
+    given = {"id": item_id, "owner_id": principal.user_id, "metadata": new.metadata}
 
     def effect() -> Answer:
-        _INSERT.run(
-            id=item_id, name=new.name, description=new.description, status=new.status, metadata=new.metadata,
-            owner_id=principal.user_id, version=1, created_at=moment, updated_at=moment,
-        )  # fmt: skip
+        _INSERT.run(**row._asdict() | given)
         return answer
 
-    row = (
-        str(item_id), new.name, new.description, new.status, metadata, principal.user_key, 1, moment, moment,
-    )  # fmt: skip
-    answer = Answer(201, represent(row).body, f"/v1/items/{item_id}", entity_tag(1))
     return effect
 
 
-async def replace_item(principal: Principal, *, item_id: str, new: ItemIn, condition: str | None) -> Representation:
-    """Puts `new` in place of an item. Raises NotFound, PreconditionFailed."""
-    return await _change(principal, item_id, lambda current: new, condition)
-
-
-async def patch_item(
-    principal: Principal, *, item_id: str, patch: Any, condition: str | None
+async def replace_item(
+    principal: Principal, *, item_id: str, new: ItemIn, precondition: Precondition
 ) -> Representation:
+    """Puts `new` in place of an item. Raises NotFound, PreconditionFailed."""
+    return await _change(principal, item_id, lambda row: new, precondition)
+
+
+async def patch_item(principal: Principal, *, item_id: str, patch: Any, precondition: Precondition) -> Representation:
     """Applies a JSON Merge Patch to an item. Raises NotFound, ValidationFailed, PreconditionFailed."""
-    check_patch(patch)
-    return await _change(principal, item_id, lambda current: _patched(current, patch), condition)
+    check_patch(patch, ItemIn)
+
+    def make(row: ItemRow) -> ItemIn:
+        current = {
+            "name": row.name,
+            "description": row.description,
+            "status": row.status,
+            "metadata": orjson.loads(row.metadata),
+        }
+        return patched(ItemIn, current, patch)
+
+    return await _change(principal, item_id, make, precondition)
 
 
-async def delete_item(principal: Principal, *, item_id: str, condition: str | None) -> None:
+async def delete_item(principal: Principal, *, item_id: str, precondition: Precondition) -> None:
     """Deletes an item. Raises NotFound, PreconditionFailed."""
     uuid = parse_id(item_id)
 
     def delete() -> Representation:
-        found = _find_for_change(principal, uuid)
-        version = found[6]
-        check_if_match(condition, version)
+        row = _lock(principal, uuid)
+        precondition.check(row.version)
         _DELETE.run(id=uuid)
-        return Representation(version + 1, b"", b"")
+        return Representation(row.version + 1, b"", b"")
 
     await cache.change(cache.key(str(uuid)), lambda: database.write(delete))
 
 
 async def _change(
-    principal: Principal, item_id: str, make: Callable[[tuple[Any, ...]], ItemIn], condition: str | None
+    principal: Principal, item_id: str, make: Callable[[ItemRow], ItemIn], precondition: Precondition
 ) -> Representation:
-    """A change of the fields that clients set. One that changes nothing succeeds, and leaves the version alone."""
     uuid = parse_id(item_id)
 
     def change() -> Representation:
-        row = _find_for_change(principal, uuid)
+        row = _lock(principal, uuid)
         new = make(row)
-        check_if_match(condition, row[6])
-        metadata = orjson.dumps(new.metadata).decode()
-        is_same = row[1:4] == (new.name, new.description, new.status) and same_json(row[4], metadata)
-        version = row[6] if is_same else row[6] + 1
-        moment = later_than(datetime.fromisoformat(rfc3339(row[8])))
-        _UPDATE.run(
-            id=uuid, name=new.name, description=new.description, status=new.status, metadata=new.metadata,
-            version=version, updated_at=moment,
-        )  # fmt: skip
-        changed = (row[0], new.name, new.description, new.status, metadata, row[5], version, row[7], moment)
-        return represent(changed)
+        precondition.check(row.version)
+        return represent(store_change(row, new))
 
     return await cache.change(cache.key(str(uuid)), lambda: database.write(change))
 
 
-def _find_for_change(principal: Principal, uuid: UUID) -> tuple[Any, ...]:
-    row = _FIND_FOR_CHANGE.fetch_one(id=uuid)
-    if row is None or not (principal.is_staff or canonical_uuid(row[5]) == principal.user_key):
+def _lock(principal: Principal, uuid: UUID) -> ItemRow:
+    row = lock_item(uuid)
+    if row is None or not (principal.is_staff or canonical_uuid(row.owner_id) == principal.user_key):
         raise NotFound
     return row
 
 
-def check_patch(patch: Any) -> None:
-    """Raises ValidationFailed for a patch that is no object or names what a client cannot set, even with null."""
-    if not isinstance(patch, dict):
-        errors: list[FieldError] = [{"pointer": "#", "detail": "must be an object", "code": "dict_type"}]
-    else:
-        detail, code = MESSAGES["extra_forbidden"], "extra_forbidden"
-        unknown = [name for name in patch if name not in ItemIn.model_fields]
-        errors = [{"pointer": pointer([name]), "detail": detail, "code": code} for name in unknown]
-    if errors:
-        raise ValidationFailed(errors=errors)
+def lock_item(uuid: UUID) -> ItemRow | None:
+    """The item, which nobody else changes until the end of the transaction."""
+    row = _FIND_FOR_CHANGE.fetch_one(id=uuid)
+    return None if row is None else ItemRow(*row)
 
 
-def _patched(row: tuple[Any, ...], patch: dict[str, Any]) -> ItemIn:
-    current = {"name": row[1], "description": row[2], "status": row[3], "metadata": orjson.loads(row[4])}
-    try:
-        return ItemIn.model_validate(merge_patch(current, patch))
-    except ValidationError as error:
-        raise invalid(error) from None
+def store_change(row: ItemRow, new: ItemIn) -> ItemRow:
+    """Stores a change of an item that the transaction has locked, and returns the item as it is then.
 
-
-def same_json(one: str, other: str) -> bool:
-    """Whether two compact JSON texts say the same, whatever the order of keys. 1, 1.0 and true are three things."""
-    return one == other or _sorted_json(one) == _sorted_json(other)
-
-
-def _sorted_json(text: str) -> bytes:
-    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
+    One that changes nothing leaves the version alone.
+    """
+    metadata = orjson.dumps(new.metadata).decode()
+    is_same = row[1:4] == (new.name, new.description, new.status) and same_json(row.metadata, metadata)
+    fields: dict[str, Any] = {
+        "name": new.name,
+        "description": new.description,
+        "status": new.status,
+        "version": row.version if is_same else row.version + 1,
+        "updated_at": later_than(datetime.fromisoformat(rfc3339(row.updated_at))),
+    }
+    _UPDATE.run(id=row.id, metadata=new.metadata, **fields)
+    return row._replace(metadata=metadata, **fields)

@@ -1,0 +1,114 @@
+"""Lists of the admin that stay quick with a million rows: nothing on them counts, sorts or groups a whole table."""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.templatetags.admin_list import date_hierarchy
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.core.paginator import Paginator
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+
+# Rows beyond these are found by filters, not by turning pages.
+MOST_ROWS = 10_000
+# What an action takes at once: its page names each of them.
+MOST_SELECTED = 1_000
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than MOST_ROWS."""
+
+    @cached_property
+    def _counted(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: MOST_ROWS + 1].count())
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are, or MOST_ROWS if there are more."""
+        return min(self._counted, MOST_ROWS)
+
+    @property
+    def count_text(self) -> str:
+        """The count for people."""
+        return f"More than {MOST_ROWS:,}" if self._counted > MOST_ROWS else f"{self.count:,}"
+
+
+class IndexedChangeList(ChangeList):
+    """Sorts by one column and then by the primary key in the same direction, as indexes do."""
+
+    def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> list[Any]:
+        first = str(super().get_ordering(request, queryset)[0])
+        return [first] if first in ("pk", "-pk") else [first, "-pk" if first.startswith("-") else "pk"]
+
+    def dates(self) -> dict[str, Any]:
+        """What the template of the date hierarchy shows, found by steps along the index."""
+        seen: Any = SimpleNamespace(
+            date_hierarchy=self.date_hierarchy,
+            model=self.model,
+            params=self.params,
+            queryset=_Steps(self.queryset, self.date_hierarchy),
+            get_query_string=self.get_query_string,
+        )
+        return date_hierarchy(seen) or {}
+
+
+class _Steps:
+    """As much of a queryset as Django's date hierarchy asks for. Its own would look at every row of a year."""
+
+    def __init__(self, rows: models.QuerySet[Any], field: str) -> None:
+        self._rows, self._field = rows, field
+
+    def aggregate(self, **_: Any) -> dict[str, datetime | None]:
+        return {"first": self._first(self._rows), "last": self._first(self._rows, "-")}
+
+    def datetimes(self, field: str, kind: str) -> list[datetime]:
+        found = []
+        moment = self._first(self._rows)
+        while moment is not None:
+            begin = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+            begin = begin.replace(day=1) if kind in ("month", "year") else begin
+            begin = begin.replace(month=1) if kind == "year" else begin
+            found.append(begin)
+            # Any day of the next period; its first is what counts.
+            later = begin + timedelta(days={"day": 1, "month": 32, "year": 366}[kind])
+            later = later if kind == "day" else later.replace(day=1)
+            moment = self._first(self._rows.filter(**{f"{self._field}__gte": later}))
+        return found
+
+    def _first(self, rows: models.QuerySet[Any], sign: str = "") -> datetime | None:
+        return rows.order_by(f"{sign}{self._field}").values_list(self._field, flat=True).first()
+
+
+class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """For models whose sortable columns each have an index. `sortable_by` and `date_hierarchy` name such only."""
+
+    change_list_template = "admin/large_table.html"
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 200
+    list_select_related = False
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        return IndexedChangeList
+
+    def response_action(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], *arguments: Any, **options: Any
+    ) -> HttpResponse | None:
+        is_across = request.POST.get("select_across") == "1"
+        if is_across and queryset[: MOST_SELECTED + 1].count() > MOST_SELECTED:
+            message = f"Nothing was done: at most {MOST_SELECTED:,} can be selected at once. Filter the list first."
+            self.message_user(request, message, messages.ERROR)
+            return None
+        response: HttpResponse | None = super().response_action(request, queryset, *arguments, **options)
+        return response
+
+
+def is_sorted_by_hand(request: HttpRequest) -> bool:
+    """Whether the user has chosen the column to sort by."""
+    return ORDER_VAR in request.GET
