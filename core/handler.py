@@ -8,7 +8,7 @@ views are asynchronous, the database has its own fixed pool of threads (core/dat
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -20,8 +20,8 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from core.django_errors import as_problem, problem_of
-from core.errors import InternalError, MethodNotAllowed, NotFound, problem_response
-from core.lifespan import lifespan
+from core.errors import InternalError, MethodNotAllowed, NotFound, ServiceUnavailable, problem_response
+from core.lifespan import draining, lifespan
 from core.request import Request
 from core.responses import empty_response
 from core.routing import Route, Router
@@ -39,6 +39,7 @@ from core.transfer import (
 WATCH_AFTER_SECONDS = 0.1
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DJANGO_PREFIXES = ("/admin/", "/static/")
+STOPPING = "The service is stopping"
 
 logger = logging.getLogger("agent_router.handler")
 
@@ -78,21 +79,28 @@ class Handler(ASGIHandler):
 
     async def serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
-        request = await self._read_request(scope, receive)
-        if request is None:
-            return
-        watch = asyncio.get_running_loop().call_later(
-            WATCH_AFTER_SECONDS, _watch_client, receive, asyncio.current_task(), request
-        )
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        draining.requests.add(task)
+        try:
+            request = await self._read_request(scope, receive)
+            if request is not None:
+                await self._answer(request, receive, send, task)
+        finally:
+            draining.requests.discard(task)
+
+    async def _answer(self, request: Request, receive: Receive, send: Send, task: "asyncio.Task[None]") -> None:
+        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, _watch_client, receive, task, request)
         is_django, response = request.path.startswith(DJANGO_PREFIXES), None
         try:
             if is_django:
                 # By this signal and by response.close() Django looks after the connection of its thread.
-                await request_started.asend(sender=type(self), scope=scope)
+                await request_started.asend(sender=type(self), scope=request.scope)
             response = await self._respond(request)
             await send_response(request, response, send)
         except asyncio.CancelledError:
-            if not request.client_left:
+            if draining.is_overdue and not request.is_answered:
+                await send_response(request, problem_response(request, ServiceUnavailable(STOPPING)), send)
+            elif not request.client_left:
                 raise
         finally:
             watch.cancel()
@@ -114,6 +122,10 @@ class Handler(ASGIHandler):
                 return None
             except BodyRefused as found:
                 refusal = found
+            except asyncio.CancelledError:
+                if not draining.is_overdue:
+                    raise
+                refusal = BodyRefused(ServiceUnavailable(STOPPING), is_unread=False)
         request = Request(scope, headers, body)
         if refusal is not None:
             request.problem, request.is_body_unread = refusal.problem, refusal.is_unread
@@ -161,9 +173,8 @@ def _respond_to(request: Request, error: Exception) -> HttpResponse:
     return problem_response(request, problem)
 
 
-def _watch_client(receive: Receive, task: asyncio.Task[None] | None, request: Request) -> None:
+def _watch_client(receive: Receive, task: asyncio.Task[None], request: Request) -> None:
     """Starts to wait for the client's leaving. A read is then given up; a change that has begun is finished."""
-    assert task is not None
 
     async def wait_for_disconnect() -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
+from django.conf import settings
+
 # How long open connections are still answered after SIGTERM, so that whatever a client had sent by then is read.
 DRAIN_SECONDS = 1.0
 
@@ -27,6 +29,9 @@ class Draining:
 
     def __init__(self) -> None:
         self.is_draining = False
+        self.is_overdue = False
+        # The tasks of the requests that are being answered.
+        self.requests: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
         """Puts a second's drain in front of the server's own handling of SIGTERM and SIGINT.
@@ -49,8 +54,15 @@ class Draining:
                 return
             self.is_draining = True
             loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, server, number, None)
+            loop.call_soon_threadsafe(loop.call_later, settings.SHUTDOWN_TIMEOUT_SECONDS, self._end_requests)
 
         return handle
+
+    def _end_requests(self) -> None:
+        """Has requests that still run answered with 503: their time is over, and the server waits for them."""
+        self.is_overdue = True
+        for task in list(self.requests):
+            task.cancel()
 
 
 class Lifespan:
