@@ -5,8 +5,10 @@ service has anyway, the settings and grants of the database stay, and up to the 
 """
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from django.db import DatabaseError, connection, connections
@@ -16,6 +18,8 @@ from core.backup import client_programs
 from core.backup.failures import BackupError
 from core.backup.folder import Backup
 from core.backup.postgresql import quoted, schema_name
+
+LEAVING_SECONDS = 5.0
 
 
 def restore(backup: Backup, aside: str, forgotten: list[str], *, force: bool) -> str:
@@ -48,15 +52,24 @@ def _has_tables() -> bool:
 
 
 def _refuse_users() -> None:
-    """Raises BackupError while the service is connected."""
+    """Raises BackupError while the service is connected. The server notices within moments that a process has gone."""
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while count := _count_users():
+        if time.monotonic() > deadline:
+            raise BackupError(
+                f"the database is in use ({count} connections): end the service first, all of its processes"
+            )
+        time.sleep(0.1)
+
+
+def _count_users() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
             "AND application_name = current_setting('application_name') AND application_name <> ''"
         )
         [count] = cursor.fetchone()
-    if count:
-        raise BackupError(f"the database is in use ({count} connections): end the service first, all of its processes")
+    return int(count)
 
 
 def _preparations(schema: str, old: str) -> Iterator[str]:
@@ -87,17 +100,19 @@ def _deletions(schema: str, tables: list[str]) -> Iterator[str]:
 def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) -> None:
     """Has psql run a dump's own script between ours. Without the COMMIT at its end all of it is undone."""
     arguments = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={client_programs.target()}", "--file=-"]
-    with subprocess.Popen(  # noqa: S603  # a program found by name, arguments of our own
-        [client_programs.program("psql"), *arguments],
-        env=client_programs.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as psql:
+    refusal = ""
+    with (
+        TemporaryFile("w+") as errors,
+        subprocess.Popen(  # noqa: S603  # a program found by name, arguments of our own
+            [client_programs.program("psql"), *arguments],
+            env=client_programs.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            text=True,
+        ) as psql,
+    ):
         assert psql.stdin is not None
-        assert psql.stderr is not None
-        refusal = ""
         try:
             _write(psql.stdin, ["BEGIN;", *before])
             _write_dump(dump, schema, psql.stdin)
@@ -108,8 +123,10 @@ def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) ->
         except BackupError as error:
             refusal = str(error)
             psql.kill()
-        said = psql.stderr.read().strip()
-    if psql.returncode or refusal:
+        code = psql.wait()
+        errors.seek(0)
+        said = errors.read().strip()
+    if code or refusal:
         raise BackupError(f"the dump could not be restored, and nothing was changed: {said or refusal}")
 
 

@@ -12,6 +12,8 @@ from django.db import connection, connections
 @pytest.fixture
 def database(tmp_path: Path, transactional_db: None) -> Iterator[Path]:
     """The file of a migrated SQLite database in WAL mode, which the commands take for the configured one."""
+    if connection.vendor != "sqlite":
+        pytest.skip("these tests are about SQLite; tests/core/backup/test_postgresql.py is about PostgreSQL")
     name = connection.settings_dict["NAME"]
     file = tmp_path / "live" / "app.db"
     file.parent.mkdir()

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 
-from core.backup import create, sqlite
+from core.backup import sqlite
 from core.backup.create import create_backup
 from core.backup.failures import BackupError
 from core.backup.folder import only_one
@@ -208,7 +208,7 @@ def test_copy_that_does_not_end_well_is_told(database: Path, folder: Path, monke
     def write_garbage(source: Path, target: Path) -> None:
         target.write_bytes(b"this is not a database, though long enough to be taken for one" * 100)
 
-    monkeypatch.setattr(create.sqlite, "copy_online", write_garbage)
+    monkeypatch.setattr(sqlite, "copy_online", write_garbage)
     with pytest.raises(BackupError, match="not a sound database"):
         create_backup(folder)
     assert names(folder) == set()
