@@ -190,15 +190,14 @@ LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)
 # --- Accounts, sessions of the admin, pages -----------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["core.auth.backends.AccountBackend"]  # the admin's log-in shares the lockout
 PASSWORD_HASHERS = ["core.auth.passwords.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "core.auth.passwords.MaximumLengthValidator"},
 ]
 CSRF_FAILURE_VIEW = "core.middleware.admin.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION

@@ -76,7 +76,7 @@ class RunningService:
         """All that the service's database holds, to search for what should not be there."""
         return databases.everything_in(self.environment["DB_DSN"])
 
-    def manage(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, check: bool = True, **environment: Any) -> subprocess.CompletedProcess[str]:
         """Runs a command of manage.py with the service's settings; a failure shows what it said."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],

@@ -9,15 +9,16 @@ from django.db import IntegrityError
 from core.auth import audit, lockout, sessions
 from core.auth.audit import Event
 from core.auth.caller import Caller
+from core.auth.credentials import ended
 from core.auth.digests import email_digest
 from core.auth.emails import canonical_email
 from core.auth.hashing import hashing
 from core.auth.login import Proof, lock_proven_user, prove_password
 from core.auth.models import APIKey, AuditEvent, Session, User
-from core.auth.passwords import hash_new_password
+from core.auth.passwords import check_new_password, hash_new_password, hash_password
 from core.auth.principal import Principal
 from core.database import database
-from core.errors import Conflict, Forbidden, Unauthorized
+from core.errors import Conflict, Forbidden
 from core.timestamps import now
 
 
@@ -43,7 +44,7 @@ async def get_account(principal: Principal) -> User:
     """The principal's own account; raises Unauthorized if it was deleted this very moment."""
     user = await database.read(lambda: User.objects.filter(id=principal.user_id).first())
     if user is None:
-        raise Unauthorized
+        raise ended()
     return user
 
 
@@ -54,11 +55,12 @@ async def change_password(principal: Principal, current: str, new: str, caller: 
     """
     user = await get_account(principal)
     with hashing.place():
+        # Before the try: a right password must not count as a failure because the new one is no good.
+        await hashing.run(partial(check_new_password, new, email=user.email, pointer="#/new_password"))
         proof = await _prove(user, current, caller)
-        new_hash = partial(hash_new_password, new, email=user.email, pointer="#/new_password")
-        encoded = await hashing.run(new_hash)
-        ended, event = await database.write(partial(_store_password, proof, encoded, principal, caller))
-    sessions.forget_sessions(ended)
+        encoded = await hashing.run(partial(hash_password, new))
+        session_ids, event = await database.write(partial(_store_password, proof, encoded, principal, caller))
+    sessions.forget_sessions(session_ids)
     audit.announce([event])
 
 
@@ -72,25 +74,27 @@ async def change_email(principal: Principal, email: str, current_password: str, 
     with hashing.place():
         proof = await _prove(user, current_password, caller)
         try:
-            user, event = await database.write(partial(_store_email, proof, address, principal, caller))
+            changed = await database.write(partial(_store_email, proof, address, principal, caller))
         except IntegrityError:
             raise _taken() from None
+    if changed is None:
+        raise _taken()
+    user, event = changed
     audit.announce([event])
     return user
 
 
 async def delete_account(principal: Principal, caller: Caller) -> None:
     """Deletes the account with its sessions, keys and whatever else belongs to it."""
-    ended, event = await database.write(partial(_delete_user, principal, caller))
-    sessions.forget_sessions(ended)
+    session_ids, event = await database.write(partial(_delete_user, principal, caller))
+    sessions.forget_sessions(session_ids)
     audit.announce([event])
 
 
-def revoke_access(user_id: UUID, *, because: str) -> tuple[int, int]:
-    """Ends all sessions and API keys of a user; how many of each. Inside a transaction: for staff."""
-    ended = sessions.end_sessions(user_id, because=because)
-    keys = APIKey.objects.filter(user_id=user_id, revoked_at__isnull=True).update(revoked_at=now())
-    return len(ended), keys
+def revoke_access(user_id: UUID, *, because: str) -> None:
+    """Ends all sessions and API keys of a user. For staff; holds everywhere within a second."""
+    sessions.end_sessions(user_id, because=because)
+    APIKey.objects.filter(user_id=user_id, revoked_at__isnull=True).update(revoked_at=now())
 
 
 async def _prove(user: User, password: str, caller: Caller) -> Proof:
@@ -106,22 +110,19 @@ def _create_user(email: str, encoded: str, caller: Caller) -> tuple[User, AuditE
     return user, audit.record(Event.REGISTERED, caller, user_id=user.id)
 
 
-def _store_password(
-    proof: Proof, encoded: str, principal: Principal, caller: Caller
-) -> tuple[list[UUID], AuditEvent]:
+def _store_password(proof: Proof, encoded: str, principal: Principal, caller: Caller) -> tuple[list[UUID], AuditEvent]:
     user = _lock(proof)
     user.password = encoded
     user.save(update_fields=["password"])
-    ended = sessions.end_sessions(user.id, because=Event.PASSWORD_CHANGED, but=principal.session_id)
-    return ended, audit.record(
-        Event.PASSWORD_CHANGED, caller, user_id=user.id, session_id=principal.session_id
-    )
+    session_ids = sessions.end_sessions(user.id, because=Event.PASSWORD_CHANGED, but=principal.session_id)
+    return session_ids, audit.record(Event.PASSWORD_CHANGED, caller, user_id=user.id, session_id=principal.session_id)
 
 
-def _store_email(proof: Proof, email: str, principal: Principal, caller: Caller) -> tuple[User, AuditEvent]:
+def _store_email(proof: Proof, email: str, principal: Principal, caller: Caller) -> tuple[User, AuditEvent] | None:
+    """None for a taken address, rather than an exception, so that the right password's try is forgotten."""
     user = _lock(proof)
     if User.objects.filter(email=email).exclude(id=user.id).exists():
-        raise _taken()
+        return None
     user.email = email
     user.save(update_fields=["email"])
     return user, audit.record(Event.EMAIL_CHANGED, caller, user_id=user.id, session_id=principal.session_id)
@@ -130,12 +131,12 @@ def _store_email(proof: Proof, email: str, principal: Principal, caller: Caller)
 def _delete_user(principal: Principal, caller: Caller) -> tuple[list[UUID], AuditEvent]:
     user = User.objects.select_for_update().filter(id=principal.user_id).first()
     if user is None:
-        raise Unauthorized
-    ended = list(Session.objects.filter(user=user).values_list("id", flat=True))
+        raise ended()
+    session_ids = list(Session.objects.filter(user=user).values_list("id", flat=True))
     lockout.forget_tries(email_digest(user.email))
     event = audit.record(Event.DELETED, caller, user_id=user.id, session_id=principal.session_id)
     user.delete()
-    return ended, event
+    return session_ids, event
 
 
 def _lock(proof: Proof) -> User:

@@ -1,6 +1,5 @@
 """Accounts in the admin: users with their sessions and keys, and the record of what happened to them."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from django.db import models, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from core.admin_site.large_tables import LargeTableAdmin
 from core.auth import accounts, audit, lockout
 from core.auth.audit import Event
 from core.auth.backends import caller_of_any
@@ -58,13 +58,12 @@ class APIKeyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     """Users; only superusers hand out powers, and change or end other superusers."""
 
     list_display = ("email", "is_active", "is_staff", "is_superuser", "created_at", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
-    list_per_page = 50
-    show_full_result_count = False
+    sortable_by = ("email", "created_at")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
     search_fields = ("email",)
@@ -80,9 +79,8 @@ class UserAdmin(DjangoUserAdmin):
     inlines = (SessionInline, APIKeyInline)
     actions = ("revoke_access", "deactivate", "unlock")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Sequence[Any]:
-        fixed = super().get_readonly_fields(request, obj)
-        return fixed if _is_superuser(request) else (*fixed, *POWERS)
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        return self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, *POWERS)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and _may_touch(request, obj)
@@ -97,6 +95,26 @@ class UserAdmin(DjangoUserAdmin):
         super().save_model(request, obj, form, change)
         if change and "is_active" in form.changed_data and not obj.is_active:
             _record(request, obj, Event.DEACTIVATED)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What would go with the users, in numbers: Django's page would name each of a million items."""
+        counts: dict[Any, int] = {User._meta.verbose_name_plural: len(objs)}
+        for relation in User._meta.get_fields(include_hidden=True):
+            if relation.one_to_many and isinstance(relation, models.ForeignObjectRel):
+                model = relation.related_model
+                found = model._base_manager.filter(**{f"{relation.field.name}__in": objs}).count()
+                counts |= {model._meta.verbose_name_plural: found} if found else {}
+        return [str(user) for user in objs], counts, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        _record(request, obj, Event.DELETED)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = _touchable(request, queryset)
+        for user in users:
+            _record(request, user, Event.DELETED)
+        super().delete_queryset(request, users)
 
     @admin.action(description="Revoke sessions and API keys", permissions=["change"])
     def revoke_access(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -124,14 +142,25 @@ class UserAdmin(DjangoUserAdmin):
         self.message_user(request, "The accounts are unlocked.", messages.SUCCESS)
 
 
+class EventFilter(admin.SimpleListFilter):
+    """The kinds of events, known without asking a table that may be long."""
+
+    title = parameter_name = "event"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return [(event, event.replace("_", " ")) for event in Event]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        return queryset.filter(event=self.value()) if self.value() else queryset
+
+
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class AuditEventAdmin(ReadOnly, LargeTableAdmin):
     """What happened, the latest first."""
 
     list_display = ("created_at", "event", "user", "ip", "user_agent", "detail")
-    list_filter = ("event",)
-    list_per_page = 50
-    show_full_result_count = False
+    list_filter = (EventFilter,)
+    sortable_by = ("created_at",)
     date_hierarchy = "created_at"
     search_fields = ("user_id",)
     search_help_text = "An e-mail (whether it has an account or not), a user's id, or an IP address"
@@ -139,7 +168,8 @@ class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         """With each event's e-mail as its user has it now."""
         email = User.objects.filter(id=models.OuterRef("user_id")).values("email")
-        return super().get_queryset(request).annotate(user_email=models.Subquery(email))
+        found: QuerySet[AuditEvent] = super().get_queryset(request)
+        return found.annotate(user_email=models.Subquery(email))
 
     @admin.display(description="user")
     def user(self, event: AuditEvent) -> str:

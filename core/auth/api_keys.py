@@ -15,13 +15,13 @@ from django.db.models import QuerySet
 from core.auth import audit, revocation
 from core.auth.audit import Event
 from core.auth.caller import Caller
-from core.auth.credentials import KEY_SECRET_LENGTH
+from core.auth.credentials import KEY_SECRET_LENGTH, ended
 from core.auth.digests import secret_digest
 from core.auth.models import KEY_PREFIX_LENGTH, APIKey, AuditEvent, User
 from core.auth.principal import Principal, Scope
 from core.auth.sessions import live_sessions
 from core.database import database
-from core.errors import Conflict, NotFound, Unauthorized
+from core.errors import Conflict, NotFound
 from core.timestamps import now
 
 KEYS_PER_USER = 100
@@ -71,19 +71,17 @@ def _keys(user_id: UUID) -> QuerySet[APIKey]:
 
 
 def _save_key(key: APIKey, principal: Principal, caller: Caller) -> AuditEvent:
+    assert principal.session_id is not None
     # The user's row is locked so that two requests at once do not both take the last place.
     user = User.objects.select_for_update().filter(id=key.user_id, is_active=True).first()
-    # Asked once more, and not of the cache: a key outlives the session, so one that has just ended must not
-    # make it.
+    # Asked once more, and not of the cache: a key outlives its session, so one that has ended must not make it.
     if user is None or not live_sessions(key.user_id).filter(id=principal.session_id).exists():
-        raise Unauthorized
+        raise ended()
     if _keys(key.user_id).count() >= KEYS_PER_USER:
         raise Conflict(f"An account has at most {KEYS_PER_USER} API keys: revoke one first")
     _drop_oldest_revoked(key.user_id)
     key.save()
-    return audit.record(
-        Event.KEY_MADE, caller, user_id=key.user_id, api_key_id=key.id, detail=f"ar_{key.prefix}"
-    )
+    return audit.record(Event.KEY_MADE, caller, user_id=key.user_id, api_key_id=key.id, detail=f"ar_{key.prefix}")
 
 
 def _drop_oldest_revoked(user_id: UUID) -> None:
@@ -102,9 +100,7 @@ def _revoke(user_id: UUID, key_id: UUID, caller: Caller) -> tuple[str, AuditEven
         raise NotFound
     key.revoked_at = now()
     key.save(update_fields=["revoked_at"])
-    event = audit.record(
-        Event.KEY_REVOKED, caller, user_id=user_id, api_key_id=key.id, detail=f"ar_{key.prefix}"
-    )
+    event = audit.record(Event.KEY_REVOKED, caller, user_id=user_id, api_key_id=key.id, detail=f"ar_{key.prefix}")
     return key.prefix, event
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from ninja.security.http import HttpAuthBase
 
-from core.auth.credentials import CHALLENGE
+from core.auth.credentials import missing
 from core.auth.principal import Principal, Scope
-from core.errors import Forbidden, InsufficientScope, Unauthorized
+from core.errors import Forbidden, InsufficientScope
 from core.request import Request
 
 
@@ -16,7 +16,7 @@ def principal_of(request: Request) -> Principal:
         return request.principal
     if request.credentials_problem is not None:
         raise request.credentials_problem
-    raise Unauthorized("Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE)
+    raise missing()
 
 
 class Bearer(HttpAuthBase):
@@ -45,6 +45,4 @@ class Bearer(HttpAuthBase):
             return Forbidden("API keys cannot manage accounts: use an access token")
         # RFC 6750, section 3.1
         challenge = f'Bearer error="insufficient_scope", scope="{self.scope}"'
-        return InsufficientScope(
-            f"The API key needs the scope {self.scope}", headers={"WWW-Authenticate": challenge}
-        )
+        return InsufficientScope(f"The API key needs the scope {self.scope}", headers={"WWW-Authenticate": challenge})

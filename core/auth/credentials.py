@@ -35,14 +35,26 @@ async def identify(request: Request, header: bytes) -> Principal | None:
         if not header:
             return None
     token = header[7:].strip()
+    if not token:
+        raise missing()
     if token.startswith(KEY_START):
         return await _identify_by_key(request, token)
     return await _identify_by_token(token)
 
 
+def missing() -> Unauthorized:
+    """The answer to a request without a bearer token."""
+    return Unauthorized("Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE)
+
+
 def unauthorized(detail: str) -> Unauthorized:
     """The answer to a bearer token that is not valid."""
     return Unauthorized(detail, headers=INVALID_TOKEN)
+
+
+def ended() -> Unauthorized:
+    """The answer to an access token whose session, or whose user, is gone."""
+    return unauthorized("The session of this access token has ended")
 
 
 async def _identify_by_token(token: bytes) -> Principal:
@@ -52,7 +64,7 @@ async def _identify_by_token(token: bytes) -> Principal:
         raise unauthorized(str(error)) from None
     standing = await revocation.sessions.get(access.session_key)
     if standing is None or standing.principal.user_key != access.user_key:
-        raise unauthorized("The session of this access token has ended")
+        raise ended()
     return standing.principal
 
 
@@ -62,10 +74,9 @@ async def _identify_by_key(request: Request, token: bytes) -> Principal:
         raise unauthorized("The API key is malformed")
     _, prefix, secret = parts
     standing = await revocation.api_keys.get(prefix)
-    # Compared even when there is no such key, though its prefix is no secret.
-    expected = standing.secret_digest if standing else ""
-    if not hmac.compare_digest(secret_digest(secret), expected) or standing is None:
+    if standing is None or not hmac.compare_digest(secret_digest(secret), standing.secret_digest):
         raise unauthorized("The API key is not valid, or not any more")
+    assert standing.principal.api_key_id is not None
     key_usage.note(standing.principal.api_key_id, request.client_ip)
     return standing.principal
 
@@ -87,8 +98,6 @@ def _normalized(header: bytes) -> bytes:
     scheme, _, token = header.strip().partition(b" ")
     if not scheme:
         return b""
-    if scheme.lower() != b"bearer" or not token.strip():
-        raise Unauthorized(
-            "Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE
-        )
+    if scheme.lower() != b"bearer":
+        raise missing()
     return b"Bearer " + token

@@ -25,7 +25,7 @@ class LogInForm(AdminAuthenticationForm):
             ) from None
 
 
-class NewUserForm(BaseUserCreationForm):
+class NewUserForm(BaseUserCreationForm):  # type: ignore[type-arg]
     """A new user has an e-mail and a password; the rest is set on the next page."""
 
     class Meta:

@@ -116,9 +116,7 @@ def _write_use(row: APIKey, use: Use) -> list[AuditEvent]:
     if is_due or new:
         row.save(update_fields=["last_used_at", "known_ips"])
     callers = [replace(NOWHERE, ip=ip) for ip in new]
-    return [
-        audit.record(Event.KEY_NEW_ADDRESS, one, user_id=row.user_id, api_key_id=row.id) for one in callers
-    ]
+    return [audit.record(Event.KEY_NEW_ADDRESS, one, user_id=row.user_id, api_key_id=row.id) for one in callers]
 
 
 key_usage = KeyUsage()

@@ -20,35 +20,26 @@ from core.errors import AccountLocked
 STALE_ROWS_DROPPED = 2
 
 
-def count_try(email_digest: str) -> None:
-    """Counts one try; raises AccountLocked when no more are allowed, in which case nothing has changed."""
+def count_try(email_digest: str) -> bool:
+    """Counts one try; whether it is the last one that is allowed.
+
+    Raises AccountLocked when no more are, in which case nothing has changed.
+    """
+    row = _lock_row(email_digest)
+    # Only now: whoever had the row before has written a time of its own into it.
     now = time.time()
-    row = LogInTries.objects.select_for_update().filter(email_digest=email_digest).first()
-    if row is None:
-        _drop_stale_rows(now)
-        row, _ = LogInTries.objects.select_for_update().get_or_create(
-            email_digest=email_digest, defaults={"tried_at": "[]", "forgotten_at": _moment(now)}
-        )
     if (wait := _locked_seconds(row, now)) > 0:
         raise locked(wait)
     # After a lock has run out, as after a success, the count starts anew.
-    recent = (
-        []
-        if row.locked_until
-        else [at for at in json.loads(row.tried_at) if 0 <= now - at < settings.LOCKOUT_WINDOW]
-    )
-    recent.append(now)
+    tried_at = [] if row.locked_until else json.loads(row.tried_at)
+    # The clock of the host that counted one may be ahead of this one's.
+    recent = [*(at for at in tried_at if abs(now - at) < settings.LOCKOUT_WINDOW), now]
     is_last = len(recent) >= settings.LOCKOUT_FAILURES
     row.tried_at = json.dumps(recent)
     row.locked_until = _moment(now + settings.LOCKOUT_DURATION) if is_last else None
     row.forgotten_at = _moment(now + max(settings.LOCKOUT_WINDOW, settings.LOCKOUT_DURATION))
     row.save()
-
-
-def is_locked(email_digest: str) -> bool:
-    """Whether further tries are refused."""
-    row = LogInTries.objects.filter(email_digest=email_digest).first()
-    return row is not None and _locked_seconds(row, time.time()) > 0
+    return is_last
 
 
 def forget_tries(email_digest: str) -> None:
@@ -65,13 +56,24 @@ def locked(wait_seconds: float) -> AccountLocked:
     )
 
 
+def _lock_row(email_digest: str) -> LogInTries:
+    """The address's row, made if need be, and locked until the transaction ends."""
+    rows = LogInTries.objects.select_for_update()
+    if row := rows.filter(email_digest=email_digest).first():
+        return row
+    _drop_stale_rows(now := time.time())
+    new = {"tried_at": "[]", "forgotten_at": _moment(now + settings.LOCKOUT_WINDOW)}
+    return rows.get_or_create(email_digest=email_digest, defaults=new)[0]
+
+
 def _locked_seconds(row: LogInTries, now: float) -> float:
     if row.locked_until is None:
         return 0
     wait = row.locked_until.timestamp() - now
-    # Further away than any lock reaches: the clock was wrong when it was set, or is now. Nobody stays out for
-    # that.
-    return wait if wait <= settings.LOCKOUT_DURATION else 0
+    # Clocks of hosts differ a little. But beyond all reason the clock was wrong when the lock was set, or is now:
+    # nobody stays out for that.
+    is_credible = wait <= 2 * settings.LOCKOUT_DURATION
+    return min(wait, settings.LOCKOUT_DURATION) if is_credible else 0
 
 
 def _drop_stale_rows(now: float) -> None:

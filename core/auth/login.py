@@ -24,6 +24,16 @@ from core.timestamps import now
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """A try that was counted, and the active account that it is for; without one, no id and no hash."""
+
+    email_digest: str
+    is_last: bool
+    user_id: UUID | None
+    encoded: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """A password that was right: for which account, and the hash that it was compared with."""
 
@@ -57,59 +67,52 @@ async def prove_password(
 ) -> Proof:
     """Counts a try and verifies the password; raises `refusal` if it is wrong, AccountLocked after too many.
 
-    Within `hashing.place()`, so that a service that is too busy to try does not count the try either. The
-    tries stay counted until the caller's transaction forgets them.
+    Within `hashing.place()`, so that a service that is too busy to try does not count the try either. The try
+    stays counted until the caller's transaction forgets it.
+    """
+    one = await database.write(partial(begin_try, email))
+    is_right, upgraded = await hashing.run(partial(verify_and_upgrade, password, one.encoded or hashing.nobodys_hash))
+    if one.user_id is None or not is_right:
+        audit.announce(await database.write(partial(note_failure, one, caller, failure)))
+        raise refusal
+    return Proof(one.user_id, one.email_digest, one.encoded, upgraded)
+
+
+def begin_try(email: str) -> Try:
+    """Counts a try and looks for the active account with this canonical address. In a transaction.
+
+    Raises AccountLocked.
     """
     digest = email_digest(email)
-    account = await database.write(partial(count_try_and_find, email, digest))
-    user_id, encoded = account or (None, hashing.nobodys_hash)
-    is_right, upgraded = await hashing.run(partial(verify_and_upgrade, password, encoded))
-    if user_id is None or not is_right:
-        audit.announce(await database.write(partial(note_failure, digest, user_id, caller, failure)))
-        raise refusal
-    return Proof(user_id=user_id, email_digest=digest, encoded=encoded, upgraded=upgraded)
+    is_last = lockout.count_try(digest)
+    account = User.objects.filter(email=email, is_active=True).values_list("id", "password").first()
+    user_id, encoded = account or (None, "")
+    return Try(email_digest=digest, is_last=is_last, user_id=user_id, encoded=encoded)
+
+
+def note_failure(one: Try, caller: Caller, failure: Event, *, detail: str = "") -> list[AuditEvent]:
+    """Records a wrong password, and that it locked the account if it did. In a transaction.
+
+    Refused tries are not recorded one by one, so an address adds at most eleven rows in a quarter of an hour.
+    """
+    kinds = [failure, Event.LOCKED] if one.is_last else [failure]
+    return [
+        audit.record(kind, caller, user_id=one.user_id, email_digest=one.email_digest, detail=detail) for kind in kinds
+    ]
 
 
 def lock_proven_user(proof: Proof) -> User | None:
     """The account, locked, if it is still active and its password still the one that was proven.
 
-    In a transaction.
-
-    Forgets the failed tries, and stores the upgraded hash.
+    Forgets the tries, and stores the upgraded hash. In a transaction.
     """
-    user = (
-        User.objects.select_for_update()
-        .filter(id=proof.user_id, is_active=True, password=proof.encoded)
-        .first()
-    )
+    user = User.objects.select_for_update().filter(id=proof.user_id, is_active=True, password=proof.encoded).first()
     if user is not None:
         lockout.forget_tries(proof.email_digest)
         if proof.upgraded is not None:
             user.password = proof.upgraded
             user.save(update_fields=["password"])
     return user
-
-
-def count_try_and_find(email: str, digest: str) -> tuple[UUID, str] | None:
-    """Counts a try, or raises AccountLocked; then the active account's id and hash, if there is one.
-
-    In a transaction.
-    """
-    lockout.count_try(digest)
-    return User.objects.filter(email=email, is_active=True).values_list("id", "password").first()
-
-
-def note_failure(
-    digest: str, user_id: UUID | None, caller: Caller, failure: Event, *, detail: str = ""
-) -> list[AuditEvent]:
-    """Records a wrong password, and that it locked the account if it did. In a transaction.
-
-    Refused tries are not recorded one by one, so an address adds at most eleven rows in a quarter of an hour.
-    """
-    events = [audit.record(failure, caller, user_id=user_id, email_digest=digest, detail=detail)]
-    if lockout.is_locked(digest):
-        events.append(audit.record(Event.LOCKED, caller, user_id=user_id, email_digest=digest))
-    return events
 
 
 def _begin_session(proof: Proof, caller: Caller) -> tuple[sessions.Tokens, AuditEvent] | None:

@@ -53,9 +53,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=True,
         help_text="Untick in place of deleting: ends every session and key within a second.",
     )
-    is_staff = models.BooleanField(
-        "staff", default=False, help_text="Sees every item, and may enter the admin."
-    )
+    is_staff = models.BooleanField("staff", default=False, help_text="Sees every item, and may enter the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()

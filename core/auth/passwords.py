@@ -57,8 +57,7 @@ def check_new_password(password: str, *, email: str, pointer: str) -> None:
         validate_password(password, User(email=email))
     except ValidationError as error:
         faults: list[FieldError] = [
-            {"pointer": pointer, "detail": _told(fault), "code": fault.code or "invalid"}
-            for fault in error.error_list
+            {"pointer": pointer, "detail": _told(fault), "code": fault.code or "invalid"} for fault in error.error_list
         ]
         raise ValidationFailed("The password is not good enough", errors=faults) from None
 

@@ -36,9 +36,7 @@ def _valid_email(text: str) -> str:
 def _rfc3339_text(value: Any) -> Any:
     """pydantic takes numbers and dates without a time for times as well; the contract does not."""
     if value is not None and not (isinstance(value, str) and RFC3339.fullmatch(value)):
-        raise PydanticCustomError(
-            "datetime_rfc3339", "must be a time of RFC 3339, such as 2030-01-31T12:00:00Z"
-        )
+        raise PydanticCustomError("datetime_rfc3339", "must be a time of RFC 3339, such as 2030-01-31T12:00:00Z")
     return value
 
 
@@ -64,9 +62,7 @@ type GivenEmail = Annotated[str, StringConstraints(max_length=EMAIL_MAX_LENGTH)]
 type NewPassword = Annotated[
     str,
     StringConstraints(max_length=PASSWORD_MAX_LENGTH),
-    Field(
-        description="At least 8 characters; none of the common ones, not like the e-mail, not digits alone."
-    ),
+    Field(description="At least 8 characters; none of the common ones, not like the e-mail, not digits alone."),
 ]
 type GivenPassword = Annotated[str, StringConstraints(max_length=GIVEN_PASSWORD_MAX_LENGTH)]
 type FutureMoment = Annotated[AwareDatetime, BeforeValidator(_rfc3339_text), AfterValidator(_in_the_future)]
@@ -114,9 +110,7 @@ class AccountIn(_In):
 class APIKeyIn(_In):
     """A new API key. `items:write` does not imply `items:read`."""
 
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=KEY_NAME_MAX_LENGTH)
-    ]
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=KEY_NAME_MAX_LENGTH)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
     expires_at: FutureMoment | None = Field(None, description="When the key ends; never, if left out.")
 

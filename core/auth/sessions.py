@@ -146,6 +146,7 @@ async def end_session(principal: Principal, session_id: UUID, caller: Caller) ->
 
 async def end_own_session(principal: Principal, caller: Caller) -> None:
     """Logs out: ends the session of the access token."""
+    assert principal.session_id is not None
     chosen = partial(Session.objects.filter, id=principal.session_id)
     await _end_and_announce(chosen, principal, caller, event=Event.LOGGED_OUT)
 
@@ -178,7 +179,8 @@ async def _end_and_announce(
 
 def end_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -> list[UUID]:
     """Ends the user's sessions, except perhaps one; their ids. Inside a transaction, for other services."""
-    return _end(Session.objects.filter(user_id=user_id).exclude(id=but), because)
+    chosen = Session.objects.filter(user_id=user_id)
+    return _end(chosen if but is None else chosen.exclude(id=but), because)
 
 
 def forget_sessions(session_ids: Iterable[UUID]) -> None:
@@ -222,11 +224,7 @@ def _make_room(user_id: UUID) -> None:
 
     Those that have ended go first, then the longest unused.
     """
-    kept = (
-        live_sessions(user_id)
-        .order_by("-last_used_at", "-id")
-        .values_list("id", flat=True)[: SESSIONS_PER_USER - 1]
-    )
+    kept = live_sessions(user_id).order_by("-last_used_at", "-id").values_list("id", flat=True)[: SESSIONS_PER_USER - 1]
     keep = list(kept)
     if Session.objects.filter(user_id=user_id).count() >= SESSIONS_PER_USER:
         Session.objects.filter(user_id=user_id).exclude(id__in=keep).delete()

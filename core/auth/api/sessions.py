@@ -41,14 +41,10 @@ async def list_sessions(request: Request) -> HttpResponse:
     """List the sessions"""
     found = await sessions.list_sessions(principal_of(request))
     current = principal_of(request).session_id
-    return json_response(
-        {"sessions": [_session(one, current=one.id == current) for one in found]}, headers=NO_STORE
-    )
+    return json_response({"sessions": [_session(one, current=one.id == current) for one in found]}, headers=NO_STORE)
 
 
-@router.delete(
-    "/sessions/{session_id}", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY])
-)
+@router.delete("/sessions/{session_id}", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY]))
 async def end_session(request: Request, session_id: str) -> HttpResponse:
     """End a session
 

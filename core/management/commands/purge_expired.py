@@ -19,9 +19,7 @@ class Command(BaseCommand):
     Safe at any time, beside traffic, and more than once.
     """
 
-    help = (
-        "Deletes what has expired: refresh tokens, sessions, idempotency records and the like. Run it daily."
-    )
+    help = "Deletes what has expired: refresh tokens, sessions, idempotency records and the like. Run it daily."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -1,0 +1,57 @@
+"""What the tests of accounts share."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from core.auth.models import User
+from tests.core.auth.postgres_server import PostgresServer, find_binaries
+from tests.running_service import RunningService
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    """Makes a user in the database of this process, without hashing a password."""
+
+    def make(**fields: object) -> User:
+        return User.objects.create(email=f"{secrets.token_hex(8)}@example.org", **fields)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes every client that a test has opened."""
+    with ExitStack() as opened:
+        make_client = RunningService.client
+
+        def make_and_keep(service: RunningService, **options: Any) -> httpx.Client:
+            client = make_client(service, **options)
+            opened.callback(client.close)
+            return client
+
+        monkeypatch.setattr(RunningService, "client", make_and_keep)
+        yield
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def two_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """The service with two workers, on each database in turn."""
+    with ExitStack() as stack:
+        settings = {}
+        if request.param == "postgres":
+            if (binaries := find_binaries()) is None:
+                pytest.skip("no PostgreSQL binaries: name their folder in PG_BIN")
+            settings["DB_DSN"] = stack.enter_context(PostgresServer(binaries)).dsn
+        folder = tmp_path_factory.mktemp("service")
+        yield stack.enter_context(RunningService(folder, workers=2, **settings))
+
+
+@pytest.fixture
+def me(service: RunningService) -> httpx.Client:
+    """A client that is logged in as a new user."""
+    return service.user()

@@ -1,0 +1,295 @@
+"""Accounts in the admin, as a browser sees it."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.core.auth.calls import (
+    WRONG,
+    email_of,
+    events,
+    is_refused,
+    log_in,
+    make_key,
+    new_address,
+    problem,
+    query,
+    refresh,
+    tokens_of,
+    within_a_second,
+)
+from tests.running_service import PASSWORD, STAFF_EMAIL, RunningService
+
+USERS, AUDIT = "/admin/accounts/user/", "/admin/accounts/auditevent/"
+
+
+class Browser:
+    """A browser without scripts."""
+
+    def __init__(self, service: RunningService) -> None:
+        self.client = service.client()
+
+    def get(self, path: str) -> str:
+        answer = self.client.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:300]}"
+        return answer.text
+
+    def submit(self, path: str, **fields: str | list[str]) -> httpx.Response:
+        """Sends a form of the page, with the page's token."""
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path))
+        assert found
+        return self.client.post(path, data={"csrfmiddlewaretoken": found[1], **fields})
+
+    def log_in(self, email: str = STAFF_EMAIL, password: str = PASSWORD) -> httpx.Response:
+        return self.submit("/admin/login/", username=email, password=password, next="/admin/")
+
+    def act(self, action: str, *ids: str) -> None:
+        answer = self.submit(USERS, action=action, _selected_action=list(ids))
+        assert answer.status_code == 302, answer.text
+
+
+@pytest.fixture
+def browser(service: RunningService) -> Browser:
+    return Browser(service)
+
+
+@pytest.fixture
+def boss(browser: Browser) -> Browser:
+    assert browser.log_in().status_code == 302
+    return browser
+
+
+def id_of(service: RunningService, email: str) -> str:
+    [[found]] = query(service, "SELECT id FROM accounts_user WHERE email = ?", email)
+    return f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
+
+
+def make_member_of_staff(service: RunningService, *permissions: str) -> str:
+    """The e-mail of a user who may enter the admin, with these permissions only."""
+    email = email_of(service.user())
+    query(service, "UPDATE accounts_user SET is_staff = 1 WHERE email = ?", email)
+    for permission in permissions:
+        query(
+            service,
+            "INSERT INTO accounts_user_user_permissions (user_id, permission_id) SELECT u.id, p.id"
+            " FROM accounts_user u, auth_permission p WHERE u.email = ? AND p.codename = ?",
+            email,
+            permission,
+        )
+    return email
+
+
+def test_log_in_takes_an_address_in_any_case_and_is_recorded(browser: Browser, service: RunningService) -> None:
+    before = events(service, STAFF_EMAIL)
+    assert browser.log_in(STAFF_EMAIL.upper()).status_code == 302
+    assert "Overview" in browser.get("/admin/")
+    assert events(service, STAFF_EMAIL)[len(before) :] == ["logged_in"]
+    assert browser.submit("/admin/", next="x").status_code == 200
+    assert browser.client.post("/admin/logout/").status_code == 403, "without the form's token"
+
+
+def test_user_who_is_no_staff_is_not_let_in(browser: Browser, service: RunningService) -> None:
+    assert "Please enter the correct" in browser.log_in(email_of(service.user())).text
+    assert browser.client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_log_in_shares_the_lock_with_the_api(browser: Browser, service: RunningService, exists: bool) -> None:
+    email = make_member_of_staff(service) if exists else new_address()
+    with service.client() as client:
+        for _ in range(5):
+            problem(log_in(client, email, WRONG), 401, "unauthorized")
+        for _ in range(5):
+            assert "Please enter the correct" in browser.log_in(email, WRONG).text
+        assert "Try again in 15 min" in browser.log_in(email).text
+        problem(log_in(client, email), 429, "account-locked")
+    assert browser.client.get("/admin/").status_code == 302
+    if exists:
+        assert events(service, email)[2:] == ["log_in_failed"] * 10 + ["account_locked"]
+
+
+def test_log_in_forgets_failures(browser: Browser, service: RunningService) -> None:
+    email = make_member_of_staff(service)
+    for _ in range(9):
+        browser.log_in(email, WRONG)
+    assert browser.log_in(email).status_code == 302
+    assert query(
+        service,
+        "SELECT count(*) FROM accounts_logintries t, accounts_user u WHERE u.email = ?"
+        " AND t.locked_until IS NOT NULL AND t.email_digest = u.email",
+        email,
+    ) == [(0,)]
+    with service.client() as client:
+        problem(log_in(client, email, WRONG), 401, "unauthorized")
+
+
+def test_users_are_listed_and_found_by_part_of_their_address(boss: Browser, service: RunningService) -> None:
+    email, other = email_of(service.user()), email_of(service.user())
+    found = boss.get(f"{USERS}?q={email[:10].upper()}")
+    assert email in found
+    assert other not in found
+
+
+def test_user_is_shown_with_sessions_and_keys_and_without_secrets(boss: Browser, service: RunningService) -> None:
+    me = service.user(headers={"User-Agent": "shown-in-the-admin/1"})
+    made, _ = make_key(service, me, "items:read", name="named-in-the-admin")
+    page = boss.get(f"{USERS}{id_of(service, email_of(me))}/change/")
+    for shown in ("shown-in-the-admin/1", "named-in-the-admin", made["prefix"], "argon2id"):
+        assert shown in page
+    assert made["key"].split("_")[2] not in page
+    [[encoded]] = query(service, "SELECT password FROM accounts_user WHERE email = ?", email_of(me))
+    assert encoded.rsplit("$", 1)[1] not in page
+    assert "<select name=" not in page.split("api_keys")[1], "no drop-down of users"
+
+
+def test_revoking_ends_sessions_and_keys(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    _, robot = make_key(service, me, "items:read")
+    assert not is_refused(me)
+    boss.act("revoke_access", id_of(service, email_of(me)))
+    assert within_a_second(lambda: is_refused(me) and is_refused(robot))
+    problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
+    assert log_in(me, email_of(me)).status_code == 200
+    assert "access_revoked" in events(service, email_of(me))
+
+
+def test_deactivating_shuts_out_and_activating_brings_nothing_back(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    _, robot = make_key(service, me, "items:read")
+    assert not is_refused(me)
+    boss.act("deactivate", id_of(service, email_of(me)))
+    assert within_a_second(lambda: is_refused(me) and is_refused(robot))
+    problem(log_in(me, email_of(me)), 401, "unauthorized")
+    assert "account_deactivated" in events(service, email_of(me))
+    change(boss, service, email_of(me), is_active="on")
+    assert log_in(me, email_of(me)).status_code == 200
+    assert is_refused(me), "what had ended stays ended"
+    assert is_refused(robot)
+
+
+def change(browser: Browser, service: RunningService, email: str, **fields: str) -> httpx.Response:
+    """Saves a user's page; boxes that are not given are unticked."""
+    inlines = {
+        f"{name}-{part}": "0"
+        for name in ("sessions", "api_keys")
+        for part in ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS")
+    }
+    return browser.submit(f"{USERS}{id_of(service, email)}/change/", email=email, **inlines, **fields)
+
+
+def test_unticking_active_on_the_users_page_does_the_same(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    assert not is_refused(me)
+    assert change(boss, service, email_of(me)).status_code == 302
+    assert within_a_second(lambda: is_refused(me))
+    problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
+    assert "account_deactivated" in events(service, email_of(me))
+
+
+def test_unlocking_lets_in_at_once(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    for _ in range(10):
+        log_in(me, email_of(me), WRONG)
+    problem(log_in(me, email_of(me)), 429, "account-locked")
+    boss.act("unlock", id_of(service, email_of(me)))
+    assert log_in(me, email_of(me)).status_code == 200
+    assert "account_unlocked" in events(service, email_of(me))
+
+
+def test_user_is_made_with_a_canonical_address(boss: Browser, service: RunningService) -> None:
+    email = new_address()
+    answer = boss.submit(f"{USERS}add/", email=email.upper(), password1=PASSWORD, password2=PASSWORD)
+    assert answer.status_code == 302, answer.text
+    with service.client() as client:
+        assert log_in(client, email).status_code == 200
+    again = boss.submit(f"{USERS}add/", email=email.title(), password1=PASSWORD, password2=PASSWORD)
+    assert "A user with this e-mail exists" in again.text
+
+
+def test_password_set_by_staff_ends_the_users_sessions(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    assert not is_refused(me)
+    new = "Another-" + PASSWORD
+    path = f"{USERS}{id_of(service, email_of(me))}/password/"
+    answer = boss.submit(path, password1=new, password2=new, usable_password="true", **{"set-password": "x"})
+    assert answer.status_code == 302, answer.text
+    assert within_a_second(lambda: is_refused(me))
+    assert log_in(me, email_of(me), new).status_code == 200
+
+
+def test_deleting_tells_what_goes_in_numbers(boss: Browser, service: RunningService) -> None:
+    me = service.user()
+    user = id_of(service, email_of(me))
+    for number in range(3):
+        me.post("/v1/items/", json={"name": f"not-named-{number}"})
+    page = boss.get(f"{USERS}{user}/delete/")
+    assert "not-named" not in page
+    assert "items: 3" in page.lower()
+    assert boss.submit(f"{USERS}{user}/delete/", post="yes").status_code == 302
+    assert within_a_second(lambda: is_refused(me))
+    assert query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ?", user.replace("-", ""))[-1] == (
+        "account_deleted",
+    )
+
+
+def test_superuser_is_not_deleted_by_staff_in_bulk(browser: Browser, service: RunningService) -> None:
+    email = make_member_of_staff(service, "view_user", "delete_user")
+    assert browser.log_in(email).status_code == 302
+    boss_id = id_of(service, STAFF_EMAIL)
+    answer = browser.submit(USERS, action="delete_selected", _selected_action=[boss_id], post="yes")
+    assert answer.status_code == 302
+    assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", STAFF_EMAIL) == [(1,)]
+
+
+def test_staff_make_nobody_a_superuser_and_touch_none(browser: Browser, service: RunningService) -> None:
+    email = make_member_of_staff(service, "view_user", "change_user", "delete_user")
+    assert browser.log_in(email).status_code == 302
+    assert change(browser, service, email, is_active="on", is_staff="on", is_superuser="on").status_code == 302
+    assert query(service, "SELECT is_superuser FROM accounts_user WHERE email = ?", email) == [(0,)]
+    boss_id = id_of(service, STAFF_EMAIL)
+    assert change(browser, service, email_of(service.user()), is_active="on").status_code == 302
+    for page in ("delete", "password"):
+        assert browser.client.get(f"{USERS}{boss_id}/{page}/").status_code == 403
+    for action in ("deactivate", "revoke_access", "unlock"):
+        browser.act(action, boss_id)
+    assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", STAFF_EMAIL) == [(1,)]
+
+
+def test_staff_without_the_permission_have_no_actions(browser: Browser, service: RunningService) -> None:
+    assert browser.log_in(make_member_of_staff(service, "view_user")).status_code == 302
+    assert 'value="deactivate"' not in browser.get(USERS)
+
+
+def test_audit_events_are_shown_found_and_cannot_be_changed(boss: Browser, service: RunningService) -> None:
+    me, stranger = service.user(), new_address()
+    with service.client() as client:
+        log_in(client, stranger, WRONG)
+    by_email = boss.get(f"{AUDIT}?q={email_of(me).upper()}")
+    assert "registered" in by_email
+    assert "log_in_failed" not in by_email.split("result_list")[1]
+    assert "log_in_failed" in boss.get(f"{AUDIT}?q={stranger}")
+    assert "registered" in boss.get(f"{AUDIT}?q={id_of(service, email_of(me))}")
+    assert "registered" in boss.get(f"{AUDIT}?q=127.0.0.1")
+    assert "0 audit events" in boss.get(f"{AUDIT}?q=nonsense")
+    assert "logged_in" in boss.get(f"{AUDIT}?event=logged_in")
+    [[event]] = query(service, "SELECT id FROM accounts_auditevent ORDER BY id LIMIT 1")
+    assert boss.client.get(f"{AUDIT}add/").status_code == 403
+    assert boss.client.get(f"{AUDIT}{event}/delete/").status_code == 403
+    assert "Save" not in boss.get(f"{AUDIT}{event}/change/")
+
+
+def test_admin_session_ends_with_the_password_and_with_the_account(service: RunningService) -> None:
+    for statement in ("password = 'x'", "is_active = 0", "is_staff = 0"):
+        browser, email = Browser(service), make_member_of_staff(service)
+        assert browser.log_in(email).status_code == 302
+        browser.get("/admin/")
+        query(service, f"UPDATE accounts_user SET {statement} WHERE email = ?", email)
+        assert browser.client.get("/admin/").status_code == 302
+
+
+def test_admin_can_be_switched_off(start: Callable[..., RunningService]) -> None:
+    with start(ADMIN_ENABLED="false").client() as client:
+        assert client.get("/admin/").status_code == 404
+        assert client.get("/admin/login/").status_code == 404

@@ -1,0 +1,88 @@
+"""manage.py token: an access token for scripts."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.core.auth.calls import email_of, events, is_refused, query
+from tests.running_service import PASSWORD, RunningService
+
+
+def token(service: RunningService, *arguments: str) -> str:
+    return service.manage("token", *arguments).stdout.strip()
+
+
+def test_token_works_and_its_session_is_listed_and_can_be_ended(me: httpx.Client, service: RunningService) -> None:
+    script = service.client(headers={"Authorization": f"Bearer {token(service, email_of(me).upper())}"})
+    assert script.get("/v1/auth/me").json()["email"] == email_of(me)
+    [session] = [one for one in me.get("/v1/auth/sessions").json()["sessions"] if not one["current"]]
+    assert session["user_agent"] == "manage.py token"
+    assert session["ip"] is None
+    assert me.delete(f"/v1/auth/sessions/{session['id']}").status_code == 204
+    assert is_refused(script)
+    assert "token_made" in events(service, email_of(me))
+
+
+def test_token_is_all_that_is_on_stdout(me: httpx.Client, service: RunningService) -> None:
+    done = service.manage("token", email_of(me))
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.count(".") == 2
+
+
+def test_token_lives_as_long_as_it_is_told(me: httpx.Client, service: RunningService) -> None:
+    script = service.client(headers={"Authorization": f"Bearer {token(service, email_of(me), '--ttl', '3')}"})
+    assert not is_refused(script)
+    while not is_refused(script):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nobody@example.org"], "there is no user with the e-mail nobody@example.org"),
+        (["nobody@example.org", "--ttl", "0"], "--ttl must be from 1"),
+        (["nobody@example.org", "--ttl", "99999999"], "--ttl must be from 1"),
+        (["nobody@example.org", "--ttl", "soon"], "invalid int value"),
+        ([], "the following arguments are required: email"),
+    ],
+)
+def test_mistake_is_told(service: RunningService, arguments: list[str], told: str) -> None:
+    done = service.manage("token", *arguments, check=False)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_inactive_user_gets_none(me: httpx.Client, service: RunningService) -> None:
+    query(service, "UPDATE accounts_user SET is_active = 0 WHERE email = ?", email_of(me))
+    done = service.manage("token", email_of(me), check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not active" in done.stderr
+
+
+def test_second_superuser_of_one_address_is_refused(service: RunningService) -> None:
+    environment: dict[str, Any] = {
+        "DJANGO_SUPERUSER_EMAIL": "Boss@Example.org",
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+    }
+    service.manage("createsuperuser", "--noinput", **environment)
+    for email in ("Boss@Example.org", "boss@example.ORG"):
+        environment["DJANGO_SUPERUSER_EMAIL"] = email
+        again = service.manage("createsuperuser", "--noinput", check=False, **environment)
+        assert again.returncode == 1
+        assert "already taken" in again.stderr
+        assert "Traceback" not in again.stderr
+    assert service.log_in("boss@example.org", PASSWORD).get("/v1/auth/me").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_EMAIL", "DJANGO_SUPERUSER_PASSWORD"])
+def test_superuser_needs_both(service: RunningService, name: str) -> None:
+    environment: dict[str, Any] = {
+        "DJANGO_SUPERUSER_EMAIL": "other@example.org",
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+    }
+    del environment[name]
+    done = service.manage("createsuperuser", "--noinput", check=False, **environment)
+    assert done.returncode == 1 or name.endswith("PASSWORD")
+    assert "Traceback" not in done.stderr
