@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from core.auth.models import User
-from tests.core.auth.postgres_server import PostgresServer, find_binaries
+from tests.postgres_server import PostgresServer
 from tests.running_service import RunningService
 
 
@@ -42,16 +42,9 @@ def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def two_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The service with two workers, on each database in turn."""
     with ExitStack() as stack:
-        settings = {}
-        if request.param == "postgres":
-            if (binaries := find_binaries()) is None:
-                pytest.skip("no PostgreSQL binaries: name their folder in PG_BIN")
-            settings["DB_DSN"] = stack.enter_context(PostgresServer(binaries)).dsn
         folder = tmp_path_factory.mktemp("service")
+        settings = {"DB_DSN": f"sqlite:///{folder}/app.db"}
+        if request.param == "postgres":
+            server = stack.enter_context(PostgresServer())
+            settings["DB_DSN"] = server.create_database()
         yield stack.enter_context(RunningService(folder, workers=2, **settings))
-
-
-@pytest.fixture
-def me(service: RunningService) -> httpx.Client:
-    """A client that is logged in as a new user."""
-    return service.user()
