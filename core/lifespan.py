@@ -30,6 +30,8 @@ class Draining:
     def __init__(self) -> None:
         self.is_draining = False
         self.is_overdue = False
+        # The signal whose repetition ends the drain at once; None: any.
+        self._insisting: int | None = None
         # The tasks of the requests that are being answered.
         self.requests: set[asyncio.Task[None]] = set()
 
@@ -48,13 +50,19 @@ class Draining:
                 signal.signal(number, self._handler(loop, server))
 
     def _handler(self, loop: asyncio.AbstractEventLoop, server: Callable[[int, FrameType | None], Any]) -> Any:
+        def end(number: int) -> None:
+            self._insisting = None
+            server(number, None)
+
         def handle(number: int, frame: FrameType | None) -> None:
-            if self.is_draining:
+            if not self.is_draining:
+                self.is_draining, self._insisting = True, number
+                loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, end, number)
+                loop.call_soon_threadsafe(loop.call_later, settings.SHUTDOWN_TIMEOUT_SECONDS, self._end_requests)
+            elif self._insisting in (None, number):
                 server(number, frame)
-                return
-            self.is_draining = True
-            loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, server, number, None)
-            loop.call_soon_threadsafe(loop.call_later, settings.SHUTDOWN_TIMEOUT_SECONDS, self._end_requests)
+            # Else it is the SIGTERM with which the parent of several workers passes a terminal's Ctrl-C on to them,
+            # who have had it already.
 
         return handle
 

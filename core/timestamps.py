@@ -18,6 +18,8 @@ def later_than(moment: datetime) -> datetime:
 def rfc3339(moment: datetime | str) -> str:
     """An instant as the API writes it; a string is one as a database casts it to text (UTC)."""
     if isinstance(moment, str):
+        if len(moment) == 26 and moment[23] != "+":
+            return f"{moment[:10]}T{moment[11:]}Z"
         # "2026-01-31 12:00:00", and a fraction that PostgreSQL cuts at its last digit that is not zero.
         time = moment[11:].removesuffix("+00")
         return f"{moment[:10]}T{time if len(time) == 15 else (time + '.')[:9] + time[9:].ljust(6, '0')}Z"

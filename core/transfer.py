@@ -77,6 +77,7 @@ async def discard_body(receive: Receive) -> None:
 
 async def send_response(request: Request, response: HttpResponseBase, send: Send) -> None:
     """Sends the response, with the headers that the middleware left on the request."""
+    request.is_answered = True
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
     headers += request.response_headers
@@ -96,7 +97,6 @@ async def send_response(request: Request, response: HttpResponseBase, send: Send
 
 async def _send_stream(request: Request, response: Any, start: dict[str, Any], send: Send) -> None:
     """Sends what the response's asynchronous generator yields, and closes it whatever happens."""
-    request.is_answered = True
     try:
         await send(start)
         if request.method != "HEAD" and not request.client_left:

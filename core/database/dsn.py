@@ -49,6 +49,8 @@ def _sqlite(host: str, path: str, base_dir: Path) -> dict[str, Any]:
     file = (base_dir / name).resolve()
     if not file.parent.is_dir():
         raise ValueError(f"the folder {file.parent} does not exist: make it with mkdir -p")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder: name a file in it")
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(file),

@@ -1,0 +1,83 @@
+"""DB_DSN: the forms of Django, of SQLAlchemy and of libpq; what is wrong is told without the password."""
+
+from pathlib import Path
+
+import pytest
+
+from core.database.dsn import parse_dsn
+from core.database.sqlite import connection_options
+
+PASSWORD = "s3cret-value"
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
+def test_sqlite_paths_are_relative_or_absolute(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "data").mkdir()
+    for path in ("./data/app.db", "data/app.db", f"{tmp_path}/data/app.db", "data/../data/app.db"):
+        found = parse_dsn(f"{scheme}:///{path}", tmp_path)
+        assert found["ENGINE"] == "django.db.backends.sqlite3"
+        assert found["NAME"] == str(tmp_path / "data" / "app.db")
+        assert found["OPTIONS"] == connection_options()
+        assert found["CONN_MAX_AGE"] is None
+
+
+def test_sqlite_path_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "with space").mkdir()
+    assert parse_dsn("sqlite:///with%20space/%C3%A9.db", tmp_path)["NAME"] == str(tmp_path / "with space" / "é.db")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    ["sqlite://", "sqlite:///", "sqlite://app.db", "sqlite://host/app.db", "sqlite:///:memory:", "sqlite+aiosqlite://"],
+)
+def test_sqlite_needs_a_file(tmp_path: Path, dsn: str) -> None:
+    with pytest.raises(ValueError, match="must name a file"):
+        parse_dsn(dsn, tmp_path)
+
+
+def test_folder_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path}/nowhere does not exist: make it with mkdir -p"):
+        parse_dsn("sqlite:///nowhere/app.db", tmp_path)
+
+
+def test_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ValueError, match="data is a folder: name a file in it"):
+        parse_dsn("sqlite:///data/", tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"])
+def test_postgresql_of_each_scheme(tmp_path: Path, scheme: str) -> None:
+    found = parse_dsn(f"{scheme}://me:{PASSWORD}@db.example:5433/app", tmp_path)
+    assert found["ENGINE"] == "django.db.backends.postgresql"
+    names = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
+    assert [found[name] for name in names] == ["me", PASSWORD, "db.example", "5433", "app"]
+
+
+def test_postgresql_parts_may_be_left_out_or_escaped(tmp_path: Path) -> None:
+    found = parse_dsn("postgresql://db/app", tmp_path)
+    assert (found["USER"], found["PASSWORD"], found["PORT"]) == ("", "", "")
+    found = parse_dsn("postgresql://a%40b:p%2F%3A%23@[::1]:5432/an%20app", tmp_path)
+    assert (found["USER"], found["PASSWORD"], found["HOST"], found["NAME"]) == ("a@b", "p/:#", "::1", "an app")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "app.db",
+        f"mysql://me:{PASSWORD}@localhost/app",
+        f"//me:{PASSWORD}@localhost/app",
+        f"postgresql://me:{PASSWORD}@localhost",
+        f"postgresql://me:{PASSWORD}@localhost/",
+        f"postgresql://me:{PASSWORD}@localhost/a/b",
+        f"postgresql://me:{PASSWORD}@localhost:port/app",
+        f"postgresql://me:{PASSWORD}@localhost:99999/app",
+        f"postgresql://me:{PASSWORD}#@localhost/app",
+        f"postgresql://me:{PASSWORD}@[::1/app",
+    ],
+)
+def test_what_is_wrong_is_told_without_the_dsn(tmp_path: Path, dsn: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is|must)") as refusal:
+        parse_dsn(dsn, tmp_path)
+    assert PASSWORD not in str(refusal.value)

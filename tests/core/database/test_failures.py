@@ -1,0 +1,67 @@
+"""Which errors are the database's state: 503 and try again, rather than a fault of the code."""
+
+import sqlite3
+
+import psycopg
+import pytest
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+
+from core.database.failures import is_state, stays_with_connection, unavailable
+from core.errors import NotFound, ServiceUnavailable
+
+
+def from_sqlite(code: int) -> OperationalError:
+    error, cause = OperationalError("told by Django"), sqlite3.OperationalError("told by SQLite")
+    cause.sqlite_errorcode = code
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "is_passing"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_TIMEOUT, True),
+        (sqlite3.SQLITE_LOCKED_SHAREDCACHE, True),
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_READONLY_DBMOVED, False),
+        (sqlite3.SQLITE_IOERR_FSYNC, False),
+        (sqlite3.SQLITE_CANTOPEN_ISDIR, False),
+        (sqlite3.SQLITE_CORRUPT, False),
+        (sqlite3.SQLITE_NOTADB, False),
+    ],
+)
+def test_sqlite_tells_its_state_by_its_code(code: int, is_passing: bool, caplog: pytest.LogCaptureFixture) -> None:
+    error = from_sqlite(code)
+    assert is_state(error)
+    assert stays_with_connection(error) is not is_passing
+    problem = unavailable(error)
+    assert isinstance(problem, ServiceUnavailable)
+    assert problem.__cause__ is error
+    assert stays_with_connection(problem) is not is_passing
+    assert "told by" not in problem.detail
+    assert "told by Django" in caplog.text
+
+
+def test_faults_of_the_code_stay_what_they_are() -> None:
+    broken_sql = from_sqlite(sqlite3.SQLITE_ERROR)
+    for error in (
+        broken_sql,
+        IntegrityError(),
+        ProgrammingError(),
+        DataError(),
+        ValueError(),
+        NotFound(),
+        SystemExit(),
+    ):
+        assert not is_state(error)
+        assert not stays_with_connection(error)
+        assert unavailable(error) is error
+
+
+def test_postgresql_that_is_away_is_a_state() -> None:
+    error = OperationalError("connection refused")
+    error.__cause__ = psycopg.OperationalError("connection refused")
+    assert is_state(error)
+    assert is_state(InterfaceError("connection already closed"))
+    assert not stays_with_connection(error)

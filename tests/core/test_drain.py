@@ -1,0 +1,117 @@
+"""Ending under load: what was read is answered, and everybody is told to go elsewhere."""
+
+import http.client
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import orjson
+import pytest
+
+from tests.running_service import START_SECONDS, RunningService
+
+CLIENTS = 8
+BODY = b'{"name": "under load"}'
+# uvicorn raises the signal again once it is done; the parent of several workers ends by itself.
+EXIT_CODES = {1: {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 0}, 2: {signal.SIGTERM: 0, signal.SIGINT: 0}}
+
+
+class Load:
+    """Clients that create items on connections of their own until they are told to close them."""
+
+    def __init__(self, service: RunningService) -> None:
+        self.service = service
+        with closing(service.user()) as me:
+            self.headers = {"Authorization": me.headers["Authorization"], "Content-Type": "application/json"}
+        self.lost: list[str] = []
+        self.answers: list[tuple[float, int, bool]] = []
+        self.signalled_at = float("inf")
+        self.threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=20)) as connection:
+            while True:
+                sent_at, response = time.monotonic(), None
+                try:
+                    connection.request("POST", "/v1/items/", BODY, self.headers)
+                    response = connection.getresponse()
+                    response.read()
+                except (OSError, http.client.HTTPException) as error:
+                    # Half an answer is never right; none at all is, on a connection that the server has closed.
+                    if response is not None or sent_at < self.signalled_at + 1:
+                        self.lost.append(repr(error))
+                    return
+                self.answers.append((time.monotonic(), response.status, response.will_close))
+                if response.will_close:
+                    return
+
+    def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while len(self.answers) < count:
+            assert time.monotonic() < deadline, self.service.log
+            time.sleep(0.01)
+
+    def join(self) -> None:
+        for thread in self.threads:
+            thread.join(START_SECONDS)
+            assert not thread.is_alive()
+
+
+def ready(service: RunningService) -> tuple[int, dict[str, object], str | None]:
+    with closing(http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)) as connection:
+        connection.request("GET", "/health/ready")
+        response = connection.getresponse()
+        return response.status, orjson.loads(response.read()), response.getheader("Connection")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("to_group", [False, True])
+def test_no_request_is_lost(
+    start: Callable[..., RunningService], workers: int, number: signal.Signals, to_group: bool
+) -> None:
+    service = start(workers=workers)
+    assert ready(service)[0] == 200
+    load = Load(service)
+    load.wait_for(50)
+    process = service.process
+    assert process is not None
+    load.signalled_at = time.monotonic()
+    if to_group:  # as a terminal does it: to the parent and its workers
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    if workers == 1:
+        status, problem, connection = ready(service)
+        assert (status, connection) == (503, "close")
+        assert problem["checks"] == {"draining": {"status": "down"}}
+    load.join()
+    code = process.wait(START_SECONDS)
+    service.process = None
+    assert load.lost == []
+    assert {status for _, status, _ in load.answers} == {201}
+    assert all(not closes for at, _, closes in load.answers if at < load.signalled_at)
+    # Each client was told to go rather than cut off.
+    assert sum(closes for _, _, closes in load.answers) == CLIENTS
+    assert code == EXIT_CODES[workers][number]
+    stored = service.query("SELECT count(*) FROM item")
+    assert stored == [(len(load.answers),)]
+
+
+def test_idle_service_ends_soon_and_closes_everything(start: Callable[..., RunningService]) -> None:
+    service = start()
+    with closing(service.user()) as me:
+        me.get("/v1/items/")  # leaves its connection open
+        began = time.monotonic()
+        assert service.stop() == -signal.SIGTERM
+        assert time.monotonic() - began < 10
+    assert [line for line in service.log_lines() if line["level"] in ("WARNING", "ERROR")] == []
+    assert service.log_lines()[-1]["message"].startswith("Finished server process")
+    # The last connection to the database has put its log into it.
+    assert not (service.folder / "app.db-wal").exists()

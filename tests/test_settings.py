@@ -1,0 +1,137 @@
+"""The settings, in a process of their own: what is wrong ends the start, what is unsafe does not go into production."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET = "a-secret-of-these-tests-that-nobody-else-has"
+
+
+def load(tmp_path: Path, *, show: str = "", **variables: str | None) -> subprocess.CompletedProcess[str]:
+    """Imports the settings with these variables alone; `show` is an expression to print."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    environment |= {"JWT_SECRET": SECRET, "DB_DSN": f"sqlite:///{tmp_path}/app.db"}
+    given = {name: value for name, value in (environment | variables).items() if value is not None}
+    code = "from agent_router import settings" + (f"; print(repr({show}))" if show else "")
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=given, capture_output=True, text=True, check=False
+    )
+
+
+def value(tmp_path: Path, show: str, **variables: str | None) -> str:
+    done = load(tmp_path, show=show, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def refusal(tmp_path: Path, **variables: str | None) -> str:
+    done = load(tmp_path, show="", **variables)
+    assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stderr
+    return done.stderr
+
+
+def test_secret_is_all_that_is_needed(tmp_path: Path) -> None:
+    shown = "(settings.APP_ENV, settings.DEBUG, settings.REDIS_URL, settings.ALLOWED_HOSTS)"
+    expected = ("development", False, "redis://localhost:6379/0", ["localhost", "127.0.0.1", "[::1]"])
+    assert value(tmp_path, shown) == repr(expected)
+
+
+def test_every_mistake_is_in_one_message(tmp_path: Path) -> None:
+    secret = "hunter2-hunter2"
+    wrong = {
+        "APP_ENV": "prod",
+        "DEBUG": "maybe",
+        "ALLOWED_HOSTS": "localhost",
+        "CORS_ORIGINS": '["http://localhost:3000/path"]',
+        "TRUSTED_PROXIES": "300.1.2.3/8",
+        "MAX_BODY_BYTES": "-5",
+        "BODY_TIMEOUT_SECONDS": "0",
+        "DB_DSN": f"mysql://me:{secret}@localhost/app",
+        "DB_POOL_SIZE": "many",
+        "REDIS_URL": f"http://:{secret}@localhost",
+        "REDIS_REQUIRED": "perhaps",
+        "JWT_SECRET": secret,
+        "JWT_SECRET_PREVIOUS": secret,
+        "ACCESS_TOKEN_TTL": "soon",
+        "ARGON2_MEMORY_KIB": "8",
+        "RATE_LIMIT": "5/fortnight",
+        "RATE_LIMIT_AUTH": "-1/minute",
+        "RATE_LIMIT_ROUTES": '{"POST /v1/items/": "many"}',
+        "LOG_LEVEL": "LOUD",
+        "LOG_FORMAT": "xml",
+        "ENV_FILE": "/nowhere/some.env",
+    }
+    told = refusal(tmp_path, **wrong)
+    assert {line.strip().partition(":")[0] for line in told.splitlines() if line.startswith("  ")} == set(wrong)
+    assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("JWT_SECRET", None),
+        ("JWT_SECRET", ""),
+        ("JWT_SECRET", "Sh0rt-secret-of-31-bytes-012345"),
+        ("JWT_SECRET", "change-me-to-a-secret-of-at-least-32-bytes"),
+        ("JWT_SECRET_PREVIOUS", "change-me-to-a-secret-of-at-least-32-bytes"),
+        ("DEBUG", "true"),
+        ("ALLOWED_HOSTS", '["*"]'),
+        ("ALLOWED_HOSTS", '["api.example", "*"]'),
+        ("CORS_ORIGINS", '["*"]'),
+    ],
+)
+def test_unsafe_production_is_refused(tmp_path: Path, name: str, setting: str | None) -> None:
+    told = refusal(tmp_path, APP_ENV="production", **{name: setting})
+    assert f"  {name}: " in told
+    assert "Sh0rt" not in told
+    assert "change-me" not in told
+
+
+def test_safe_production_starts(tmp_path: Path) -> None:
+    safe = {"APP_ENV": "production", "ALLOWED_HOSTS": '["api.example"]', "CORS_ORIGINS": "[]"}
+    shown = "(settings.IS_PRODUCTION, settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE)"
+    assert value(tmp_path, shown, **safe) == "(True, True, True)"
+
+
+def test_secret_of_32_bytes_is_enough_whatever_its_letters(tmp_path: Path) -> None:
+    assert value(tmp_path, "settings.JWT_SECRET", JWT_SECRET="é" * 16) == repr("é" * 16)
+    assert value(tmp_path, "settings.JWT_SECRET", JWT_SECRET="$" * 32) == repr("$" * 32)
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
+def test_database_of_the_forerunner_is_understood(tmp_path: Path, scheme: str) -> None:
+    shown = "settings.DATABASES['default']['NAME'], settings.DB_POOL_SIZE"
+    found = value(tmp_path, f"({shown})", DB_DSN=f"{scheme}:///{tmp_path}/some.db")
+    assert found == repr((f"{tmp_path}/some.db", 4))
+
+
+def test_postgresql_has_a_larger_pool(tmp_path: Path) -> None:
+    shown = "(settings.DATABASES['default']['HOST'], settings.DB_POOL_SIZE)"
+    assert value(tmp_path, shown, DB_DSN="postgresql+asyncpg://me:pw@db/app") == repr(("db", 8))
+
+
+def test_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    file = tmp_path / "some.env"
+    file.write_text("JWT_SECRET='" + "f" * 32 + "'\nAPP_NAME=from the file\nLOG_LEVEL=DEBUG\n")
+    shown = "(settings.JWT_SECRET, settings.APP_NAME, settings.LOG_LEVEL)"
+    found = value(tmp_path, shown, JWT_SECRET=None, LOG_LEVEL="ERROR", ENV_FILE=str(file))
+    assert found == repr(("f" * 32, "from the file", "ERROR"))
+
+
+@pytest.mark.parametrize("command", [["manage.py", "check"], ["-m", "uvicorn", "agent_router.asgi:application"]])
+def test_whatever_is_started_ends_with_1(tmp_path: Path, command: list[str]) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "RATE_LIMIT": "lots"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "JWT_SECRET: is required" in done.stderr
+    assert "RATE_LIMIT: " in done.stderr
+    assert "Traceback" not in done.stderr
