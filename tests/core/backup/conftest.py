@@ -1,29 +1,12 @@
-"""A database of the test's own, in its own folder, as the configured one."""
+"""What the tests of backups share."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections
 
+from tests.core.sqlite_file import database
 
-@pytest.fixture
-def database(tmp_path: Path, transactional_db: None) -> Iterator[Path]:
-    """The file of a migrated SQLite database in WAL mode, which the commands take for the configured one."""
-    if connection.vendor != "sqlite":
-        pytest.skip("these tests are about SQLite; tests/core/backup/test_postgresql.py is about PostgreSQL")
-    name = connection.settings_dict["NAME"]
-    file = tmp_path / "live" / "app.db"
-    file.parent.mkdir()
-    with closing(sqlite3.connect(name)) as tests, closing(sqlite3.connect(file)) as own:
-        tests.backup(own)
-    connections.close_all()
-    connection.settings_dict["NAME"] = str(file)
-    yield file
-    connections.close_all()
-    connection.settings_dict["NAME"] = name
+__all__ = ["database"]
 
 
 @pytest.fixture

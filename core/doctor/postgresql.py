@@ -1,0 +1,88 @@
+"""PostgreSQL: what it promises about commits, what it lets idle, how many connections there are, who listens."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from core.doctor.findings import Finding, error, ok, warning
+from core.doctor.workers import count_workers
+
+# What it is → what is wrong if it is that.
+UNSAFE = {
+    "fsync": "A power cut can damage the whole database",
+    "full_page_writes": "A power cut can damage the whole database",
+    "synchronous_commit": "A power cut loses changes that were acknowledged",
+}
+TIMEOUTS = {
+    "idle_in_transaction_session_timeout": "A transaction that a lost process left open holds its locks for ever",
+    "statement_timeout": "A statement that does not end keeps a connection for ever",
+    "lock_timeout": "Who waits for a lock waits for ever",
+}
+
+
+def check() -> Iterator[Finding]:
+    """Needs an open connection."""
+    yield from _safety()
+    yield from _timeouts()
+    yield from _connections()
+    yield from _transport()
+    if _show("server_encoding") != "UTF8":
+        yield error("The database's encoding is not UTF8", "Make it anew: CREATE DATABASE … ENCODING 'UTF8'")
+    if _ask("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        yield warning(
+            "The service is a superuser of the database server",
+            "Give it a role of its own: CREATE ROLE app LOGIN PASSWORD …; ALTER DATABASE … OWNER TO app",
+        )
+
+
+def _safety() -> Iterator[Finding]:
+    if _ask("SELECT pg_is_in_recovery()"):
+        yield error("The server is a standby, which takes no changes", "Have DB_DSN name the primary")
+    wrong = [name for name in UNSAFE if _show(name) == "off"]
+    for name in wrong:
+        yield error(f"{name} is off. {UNSAFE[name]}", f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()")
+    if not wrong:
+        yield ok("Acknowledged changes survive a power cut: fsync, full_page_writes, synchronous_commit")
+
+
+def _timeouts() -> Iterator[Finding]:
+    missing = [name for name in TIMEOUTS if _show(name) == "0"]
+    for name in missing:
+        yield warning(f"{name} is 0. {TIMEOUTS[name]}", f"ALTER ROLE {_ask('SELECT current_user')} SET {name} = '30s'")
+    if not missing:
+        yield ok("Nothing waits for ever: " + ", ".join(f"{name} {_show(name)}" for name in TIMEOUTS))
+
+
+def _connections() -> Iterator[Finding]:
+    most = int(_show("max_connections")) - int(_show("superuser_reserved_connections"))
+    wanted = count_workers() * settings.DB_POOL_SIZE
+    if wanted > most:
+        yield error(
+            f"{wanted} connections (workers times DB_POOL_SIZE) are more than the {most} that the server gives",
+            "Lower DB_POOL_SIZE or WORKERS, or raise max_connections; count every host that runs the service",
+        )
+    else:
+        yield ok(f"This host takes up to {wanted} of {most} connections (workers times DB_POOL_SIZE)")
+
+
+def _transport() -> Iterator[Finding]:
+    host = connection.settings_dict["HOST"]
+    is_local = not host or host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+    if not is_local and not _ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"):
+        yield warning(
+            f"What goes to {host} and back can be read on the way",
+            "Switch TLS on at the server, and add ?sslmode=verify-full&sslrootcert=… to DB_DSN",
+        )
+
+
+def _show(name: str) -> str:
+    return str(_ask("SELECT current_setting(%s)", name))
+
+
+def _ask(question: str, *parameters: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(question, parameters)
+        [answer] = cursor.fetchone()
+        return answer

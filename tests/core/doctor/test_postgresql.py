@@ -1,0 +1,96 @@
+"""The doctor on PostgreSQL: a server that forgets, one that waits for ever, a role that may do too much."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres_server import PostgresServer
+from tests.running_service import RunningService
+
+SAFE = {
+    "fsync": "on",
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer(**SAFE) as running:
+        with running.connect() as connection:
+            connection.execute("CREATE ROLE plain LOGIN CREATEDB")
+        yield running
+
+
+@pytest.fixture
+def service(server: PostgresServer, tmp_path: Path) -> RunningService:
+    """Migrated, owned by a role without special rights, and not running."""
+    dsn = server.create_database()
+    name = dsn.rpartition("/")[2]
+    with server.connect() as connection:
+        connection.execute(f"ALTER DATABASE {name} OWNER TO plain".encode())
+    stopped = RunningService(tmp_path, DB_DSN=f"postgresql://plain@127.0.0.1:{server.port}/{name}", DB_POOL_SIZE="8")
+    stopped.manage("migrate", "--verbosity=0")
+    return stopped
+
+
+def complaints(service: RunningService, **environment: str) -> list[str]:
+    """What the doctor says of the database and the clock, beyond what is good to know."""
+    told = json.loads(service.manage("doctor", "--json", check=False, **environment).stdout)
+    return [
+        one["message"]
+        for one in told["findings"]
+        if one["check"] in ("database", "clock") and one["level"] in ("warning", "error")
+    ]
+
+
+def test_database_is_well(service: RunningService) -> None:
+    assert complaints(service) == []
+
+
+def test_server_that_forgets_and_waits_for_ever_is_told(service: RunningService, server: PostgresServer) -> None:
+    name = service.environment["DB_DSN"].rpartition("/")[2]
+    settings = {"synchronous_commit": "off", "statement_timeout": "0", "lock_timeout": "0"}
+    with server.connect() as connection:
+        for setting, value in settings.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'".encode())
+    assert {message.split()[0] for message in complaints(service)} == set(settings)
+
+
+def test_more_connections_than_there_are_are_told(service: RunningService) -> None:
+    [told] = complaints(service, WORKERS="40")
+    assert told.startswith("320 connections")
+
+
+def test_superuser_is_told(service: RunningService, server: PostgresServer) -> None:
+    dsn = server.dsn(service.environment["DB_DSN"].rpartition("/")[2])
+    [told] = complaints(service, DB_DSN=dsn)
+    assert "superuser" in told
+
+
+def test_database_of_another_encoding_is_told(service: RunningService, server: PostgresServer) -> None:
+    with server.connect() as connection:
+        connection.execute(
+            "CREATE DATABASE latin OWNER plain ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    told = complaints(service, DB_DSN=f"postgresql://plain@127.0.0.1:{server.port}/latin")
+    assert "The database's encoding is not UTF8" in told
+
+
+def test_server_that_is_away_is_told(service: RunningService, server: PostgresServer) -> None:
+    [told] = complaints(service, DB_DSN=server.dsn("nowhere"))
+    assert "out of reach" in told
+    assert "nowhere" in told
+
+
+def test_standby_is_told(tmp_path: Path) -> None:
+    with PostgresServer(hot_standby="on") as standby:
+        dsn = standby.create_database()
+        standby.stop()
+        (standby.data / "standby.signal").touch()
+        standby.start()
+        told = complaints(RunningService(tmp_path, DB_DSN=dsn))
+    assert "The server is a standby, which takes no changes" in told
