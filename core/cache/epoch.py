@@ -94,11 +94,10 @@ class Epoch:
         while self._client.state == "up":
             age = asked - self._looked_at
             if self.is_connected and age <= LEASE_SECONDS:
-                if age > LEASE_SECONDS / 2 and self._looking is None:
-                    self._looking = self._begin_look()
+                if age > LEASE_SECONDS / 2:
+                    self._look()
                 return self._run_id == self._its_run_id
-            self._looking = self._looking or self._begin_look()
-            if not await asyncio.shield(self._looking):
+            if not await asyncio.shield(self._look()):
                 return False
         return False
 
@@ -113,17 +112,18 @@ class Epoch:
                 began = monotonic()
                 await self._begin()
                 self._turned_at = began
-        await asyncio.sleep(LEASE_SECONDS + MARGIN_SECONDS)
+        await self._wait(LEASE_SECONDS + MARGIN_SECONDS)
 
-    def _begin_look(self) -> "asyncio.Future[bool]":
-        looking = asyncio.ensure_future(self._renew())
-        looking.add_done_callback(self._end_look)
-        return looking
+    def _look(self) -> "asyncio.Future[bool]":
+        """The look that is under way, or a new one.
 
-    def _end_look(self, done: "asyncio.Future[bool]") -> None:
-        self._looking = None
-        if not done.cancelled():
-            done.exception()  # whoever waits for it has it too
+        One that has ended will not do: to wait for it takes no turn of the loop, and what it found may be too old.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._renew())
+            # Whoever waits for it has its exception too.
+            self._looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._looking
 
     async def _renew(self) -> bool:
         generation, began = self._client.generation, monotonic()
@@ -151,6 +151,9 @@ class Epoch:
 
     async def _begin(self) -> None:
         await database.write(begin_epoch)
+
+    async def _wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 epoch = Epoch(redis)
