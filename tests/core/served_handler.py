@@ -25,13 +25,14 @@ class ServedHandler:
             method, path = name.split()
             router.route(path).add(method, view)
         config = uvicorn.Config(
-            Handler(router), lifespan="off", log_config=None, server_header=False, proxy_headers=False
-        )
+            Handler(router), lifespan="off", log_config=None, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
         self.server = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=self._run, name="served-handler")
+        self._thread = threading.Thread(target=self._run, name="served-handler", daemon=True)
 
     def _run(self) -> None:
         asyncio.run(self._serve(), loop_factory=self.server.config.get_loop_factory())

@@ -9,6 +9,7 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 
 from core import handler
+from core.logging import request_fields
 from core.request import Request
 from tests.core.served_handler import SECONDS, Client, ServedHandler, await_true
 
@@ -194,15 +195,34 @@ def test_stream_waits_for_a_client_that_does_not_read(served: ServedHandler, cli
     await_true(lambda: served.tasks() == 0)
 
 
-def test_stream_that_breaks_is_cut_off_and_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+class Errors(logging.Handler):
+    """Keeps each error with the id of the request that it is logged under."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append((request_fields.get().get("request_id", ""), str(record.exc_info)))
+
+
+@pytest.fixture
+def errors() -> Iterator[Errors]:
+    handler = Errors()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+def test_stream_that_breaks_is_cut_off_and_logged(client: Client, errors: Errors) -> None:
     client.request("GET", "/broken")
     _, headers = client.head()
     assert client.chunk() == b"the first"
     # Without the last chunk of length 0, by which a client knows that it has got all.
     assert client.rest() == b""
-    [error] = [one for one in caplog.records if one.levelno >= logging.ERROR]
-    assert "in the middle" in str(error.exc_info)
-    assert headers["x-request-id"]
+    [(request_id, error)] = errors.found
+    assert request_id == headers["x-request-id"]
+    assert "in the middle" in error
 
 
 def test_no_task_is_left_by_anything(served: ServedHandler, views: Views) -> None:

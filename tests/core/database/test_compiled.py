@@ -1,9 +1,12 @@
 """Compiled queries give what the ORM gives, whatever the values."""
 
+import asyncio
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +25,7 @@ from core.database.compiled import (
     compiled_update,
     parameter,
 )
+from core.database.pool import Database
 from core.identifiers import uuid7
 from items.models import Item
 
@@ -219,3 +223,23 @@ def test_first_use_by_many_threads_at_once() -> None:
         for thread in threads:
             thread.join(10)
     assert found == [tuple(row.values())] * 160
+
+
+@pytest.mark.django_db(transaction=True)
+def test_uses_by_many_threads_at_once_do_not_mix_their_values(run: Callable[[Any], Any]) -> None:
+    owner = User.objects.create(email=f"{secrets.token_hex(8)}@example.org")
+    rows = [values(owner, name=str(number)) for number in range(50)]
+    for row in rows:
+        INSERT.run(**row)
+
+    async def test(database: Database) -> None:
+        jobs = [partial(FIND.fetch_one, id=row["id"]) for row in rows * 20]
+        found = await asyncio.gather(*map(database.read, jobs))
+        assert found == [tuple(row.values()) for row in rows * 20]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        run(test)
+    finally:
+        sys.setswitchinterval(interval)

@@ -15,6 +15,9 @@ from django.db import connection
 
 from core.database.pool import Database
 from core.database.sqlite import connection_options, with_checkpoints
+from tests.databases import IS_POSTGRES
+
+pytestmark = pytest.mark.skipif(IS_POSTGRES, reason="SQLite's own")
 
 type Run = Callable[[Callable[[Database], Any]], Any]
 

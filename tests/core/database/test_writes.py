@@ -14,6 +14,9 @@ from django.db.transaction import TransactionManagementError
 from core.database.pool import WRITE_BATCH, Database
 from core.errors import Conflict, ServiceUnavailable
 from tests.core.database.conftest import Together
+from tests.databases import IS_POSTGRES
+
+pytestmark = pytest.mark.skipif(IS_POSTGRES, reason="SQLite's own")
 
 type Run = Callable[[Callable[[Database], Any]], Any]
 
