@@ -19,11 +19,12 @@ from core.logging import log_output  # noqa: E402
 from core.metrics_sampler import sampler  # noqa: E402
 from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
+from core.tracing import tracing  # noqa: E402
 
 router = Router()
 router.add_operations(api.operations())
 router.add_views(urlpatterns)
 
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
-lifespan.resources = [log_output, database, redis, hashing, key_usage, backup_watch, sampler]
+lifespan.resources = [log_output, tracing, database, redis, hashing, key_usage, backup_watch, sampler]
 application = Handler(router)

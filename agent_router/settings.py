@@ -152,6 +152,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "core.middleware.request_id.request_id",  # first: every line and answer carries it
     "core.middleware.client_address.client_address",  # before whatever looks at the address
+    "core.tracing.server_span",  # its ids are in the access line; absent unless traces have somewhere to go
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
