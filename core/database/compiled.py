@@ -77,6 +77,8 @@ class CompiledQuery(Compiled):
     def _build_select(self) -> tuple[str, Sequence[Any]]:
         compiler = self._queryset().query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
+        if compiler.has_extra_select:
+            raise ValueError("DISTINCT rows in the order of other columns would have these columns, too")
         # Text and numbers have none; UUIDs and times need them on SQLite.
         self._converters = compiler.get_converters([column[0] for column in compiler.select])
         self._compiler = compiler

@@ -91,8 +91,7 @@ def _in_transaction[T](job: Callable[[], T]) -> Callable[[], T]:
         # A connection that was cut while idle is found out before anything has been written over it.
         if not connection.is_usable():
             connection.close()
-        with transaction.atomic():
-            return job()
+        return _run_atomically(job)
 
     return run
 
@@ -157,7 +156,7 @@ def _run_writes_together(jobs: Sequence[Job]) -> None:
         with transaction.atomic():
             for job in jobs:
                 try:
-                    _attempt(job)
+                    job.result = _run_atomically(job.run)
                 except BaseException as error:
                     if connection.needs_rollback:
                         # There is no savepoint to go back to: SQLite has ended the whole transaction.
@@ -174,15 +173,15 @@ def _run_writes_together(jobs: Sequence[Job]) -> None:
 def _run_write(job: Job) -> None:
     job.error = None
     try:
-        _attempt(job)
+        job.result = _run_atomically(job.run)
     except BaseException as error:
         job.error = unavailable(error)
 
 
-def _attempt(job: Job) -> None:
+def _run_atomically[T](job: Callable[[], T]) -> T:
     """Runs a job in a transaction, or in a savepoint of the one that is open."""
     with transaction.atomic():
-        job.result = job.run()
+        result = job()
         if connection.needs_rollback:
             # Django would undo the job without a word, and its caller would take it for done.
             raise TransactionManagementError("the job went on after a database error")
@@ -190,6 +189,7 @@ def _attempt(job: Job) -> None:
             # What is to be done after the commit cannot undo it: its failure is logged, and harms no other job.
             hooks: Any = connection.run_on_commit
             hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
+        return result
 
 
 database = Database()

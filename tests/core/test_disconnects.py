@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from threading import Event
 
 import pytest
-from django.http import HttpResponse, StreamingHttpResponse
+from django.core.signals import request_finished
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
+from pytest_django import Settings
 
 from core import handler
 from core.logging import request_fields
@@ -104,9 +108,9 @@ def test_read_is_given_up_when_its_client_leaves(served: ServedHandler, client: 
 
 def test_change_is_finished_when_its_client_leaves(served: ServedHandler, client: Client, views: Views) -> None:
     client.request("POST", "/wait", body=b"{}")
-    assert views.began.wait(SECONDS)
+    await_true(lambda: served.tasks() == 2)  # the request and what watches its client
     client.close()
-    await_true(lambda: served.tasks() == 1)  # the watcher is done, the view is not
+    await_true(lambda: served.tasks() == 1)
     views.go_on.set()
     assert views.finished.wait(SECONDS)
     assert not views.cancelled.is_set()
@@ -233,3 +237,34 @@ def test_no_task_is_left_by_anything(served: ServedHandler, views: Views) -> Non
                 client.request(method, path)
                 client.response()
         await_true(lambda: served.tasks() == 0)
+
+
+def slow_page(request: HttpRequest) -> HttpResponse:
+    time.sleep(0.1)
+    return HttpResponse(b"a page")
+
+
+urlpatterns = [path("static/slow", slow_page)]
+
+
+@pytest.mark.django_db
+def test_django_is_told_of_the_end_of_a_slow_request(
+    settings: Settings, served: ServedHandler, client: Client, errors: Errors
+) -> None:
+    """By that it closes connections that are too old: the watcher's end must not come between."""
+    settings.ROOT_URLCONF = __name__
+    told = Event()
+
+    def note(**_: object) -> None:
+        time.sleep(0.05)
+        told.set()
+
+    request_finished.connect(note)
+    try:
+        client.request("GET", "/static/slow")
+        assert client.response()[::2] == (200, b"a page")
+        assert told.wait(SECONDS)
+        await_true(lambda: served.tasks() == 0)
+    finally:
+        request_finished.disconnect(note)
+    assert errors.found == []

@@ -20,7 +20,10 @@ EXIT_CODES = {1: {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 0}, 2: {signal
 
 
 class Load:
-    """Clients that create items on connections of their own until they are told to close them."""
+    """Clients that create items on connections of their own until they are told to close them.
+
+    Every other one pauses between its requests, with its connection idle when the signal comes.
+    """
 
     def __init__(self, service: RunningService) -> None:
         self.service = service
@@ -29,11 +32,11 @@ class Load:
         self.lost: list[str] = []
         self.answers: list[tuple[float, int, bool]] = []
         self.signalled_at = float("inf")
-        self.threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        self.threads = [threading.Thread(target=self._run, args=(n % 2 * 0.3,)) for n in range(CLIENTS)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self) -> None:
+    def _run(self, pause_seconds: float) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=20)) as connection:
             while True:
                 sent_at, response = time.monotonic(), None
@@ -49,6 +52,7 @@ class Load:
                 self.answers.append((time.monotonic(), response.status, response.will_close))
                 if response.will_close:
                     return
+                time.sleep(pause_seconds)
 
     def wait_for(self, count: int) -> None:
         deadline = time.monotonic() + START_SECONDS

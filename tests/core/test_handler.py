@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 from pytest_django import Settings
 
-from core.errors import Conflict, Problem
+from core.errors import Conflict
 from core.handler import Handler
 from core.request import Request
 from core.routing import Router
@@ -29,9 +29,8 @@ RAISED: dict[str, Exception] = {
     "multipart": MultiPartParserError(SECRET),
     "413": RequestDataTooBig(SECRET),
     "500": RuntimeError(SECRET),
-    "unserializable": Problem.__new__(Conflict, "x"),
+    "unserializable": Conflict(extension=object()),
 }
-RAISED["unserializable"].__init__("x", extension=object())  # type: ignore[misc]
 TYPES = {
     "problem": (409, "conflict"),
     "404": (404, "not-found"),

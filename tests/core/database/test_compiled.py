@@ -152,6 +152,12 @@ def test_any_queryset_gives_what_it_gives_uncompiled(owner: User, name: str) -> 
     assert query.fetch_one(**given_values) == expected[0]
 
 
+def test_rows_with_more_columns_than_asked_for_are_refused() -> None:
+    query = CompiledQuery(lambda: Item.objects.order_by("-created_at").distinct().values_list("name"))
+    with pytest.raises(ValueError, match="DISTINCT"):
+        query.fetch_all()
+
+
 def test_nothing_is_none_or_an_empty_list() -> None:
     assert FIND.fetch_one(id=uuid7()) is None
     assert FIND.fetch_all(id=uuid7()) == []

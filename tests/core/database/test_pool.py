@@ -1,6 +1,7 @@
 """The pool as its callers see it: reads in parallel, kept connections, errors that say what they are."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import OperationalError, ProgrammingError, connection, connections
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection, connections, transaction
 from django.db.backends.signals import connection_created
+from django.db.transaction import TransactionManagementError
 from pytest_django import Settings
 
 from core.database.pool import Database
@@ -84,6 +86,42 @@ def test_errors_of_the_job_arrive_as_they_are(run: Run) -> None:
             assert await way(Group.objects.count) == 0
 
     run(test)
+
+
+def test_write_is_done_whole_or_not_at_all(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    ran: list[str] = []
+
+    def add(name: str) -> str:
+        Group.objects.create(name=name)
+        transaction.on_commit(lambda: ran.append(name))
+        return name
+
+    def add_and_fail() -> None:
+        add("failing")
+        raise NotFound
+
+    def add_and_go_on() -> str:
+        add("going on")
+        with contextlib.suppress(IntegrityError):
+            add("going on")
+        return "all is well"
+
+    def add_with_broken_hook() -> str:
+        transaction.on_commit(lambda: 1 / 0)
+        return add("with a hook")
+
+    async def test(database: Database) -> None:
+        assert await database.write(lambda: add("done")) == "done"
+        with pytest.raises(NotFound):
+            await database.write(add_and_fail)
+        with pytest.raises(TransactionManagementError):
+            await database.write(add_and_go_on)
+        assert await database.write(add_with_broken_hook) == "with a hook"
+        names = await database.read(lambda: list(Group.objects.order_by("name").values_list("name", flat=True)))
+        assert names == ran == ["done", "with a hook"]
+
+    run(test)
+    assert "division by zero" in caplog.text
 
 
 @sqlite_only
