@@ -76,7 +76,9 @@ def validation_problem(faults: list[dict[str, Any]]) -> ValidationFailed:
     """pydantic's faults, each located as ninja or pydantic does, as one problem."""
     errors = [_field_error(fault) for fault in faults]
     count = len(errors)
-    return ValidationFailed(f"{count} field{'' if count == 1 else 's'} {'is' if count == 1 else 'are'} not valid", errors=errors)
+    return ValidationFailed(
+        f"{count} field{'' if count == 1 else 's'} {'is' if count == 1 else 'are'} not valid", errors=errors
+    )
 
 
 def invalid(error: PydanticError) -> ValidationFailed:

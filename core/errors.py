@@ -122,7 +122,9 @@ class RequestTimeout(Problem):
 
 class Conflict(Problem):
     slug, title, status = "conflict", "The request conflicts with what is there", 409
-    explanation = "What is there already does not go with the request. Look at it, then try again if it still makes sense."
+    explanation = (
+        "What is there already does not go with the request. Look at it, then try again if it still makes sense."
+    )
 
 
 class IdempotencyInProgress(Problem):
