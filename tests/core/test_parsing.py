@@ -169,10 +169,10 @@ def test_numbers_that_are_not_finite_are_no_json(body: bytes) -> None:
 @pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 5_000, 100_000])
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_deep_nesting_is_refused_soon(odd: bytes, opening: bytes, closing: bytes, levels: int, is_closed: bool) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(MalformedJSON):
         parse_json(opening * levels + odd + closing * (levels if is_closed else 0))
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize("odd", [b"1", LONG_NUMBER])
@@ -195,11 +195,11 @@ def test_nesting_up_to_the_limit_is_parsed_either_way(odd: bytes) -> None:
     ],
 )
 def test_large_and_odd_bodies_are_refused_soon_with_a_bounded_list(body: bytes) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(ValidationFailed) as refusal:
         parse_json(body)
     assert 1 <= len(refusal.value.errors) <= MAX_ERRORS
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_message_names_the_place_and_never_the_body() -> None:
