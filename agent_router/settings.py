@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 
-from core import metrics_multiprocess
-from core.forwarded import parse_trusted_proxies
+from core import metrics_multiprocess, redaction
 from core.configuration import REQUIRED, Environment
 from core.database.dsn import parse_dsn
+from core.forwarded import parse_trusted_proxies
 from core.logging import configuration as logging_configuration
 from core.ratelimit.rates import parse_rates, parse_route_rates
 from core.redis_url import check_url
@@ -116,6 +116,7 @@ if IS_PRODUCTION:
 if "*" in (CORS_ALLOWED_ORIGINS or ()):
     env.refuse("CORS_ORIGINS", "must name the origins; * lets any page in")
 env.finish()
+redaction.hide([JWT_SECRET, JWT_SECRET_PREVIOUS, METRICS_TOKEN, DATABASE.get("PASSWORD", "")])
 
 # --- Django -------------------------------------------------------------------------------------------------------
 

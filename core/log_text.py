@@ -29,7 +29,7 @@ def text_line(fields: Mapping[str, Any], *, colour: bool) -> bytes:
     said = " ".join(f"{name}={_value(value)}" for name, value in rest.items())
     where = str(fields.get("logger", ""))
     line = f"{paint(time, _DIM)} {paint(f'{level:8}', _COLOURS.get(level, 0))} {_escape(message)}"
-    line += paint(_escape(f"  [{where}] {said}".rstrip()), _DIM)
+    line += paint(_escape(f"  [{where}] {said}").rstrip(" "), _DIM)
     for name in ("traceback", "stack"):
         if name in fields:
             line += "\n" + _CONTROL_BUT_LINES.sub(_escaped, str(fields[name]))

@@ -66,6 +66,7 @@ class LineWriter:
             thread.join(CLOSE_SECONDS)
             self._is_stuck = thread.is_alive()
             if not self._is_stuck:
+                # What another thread handed over at this very moment.
                 self._write_waiting()
 
     def forget_thread(self) -> None:
@@ -134,7 +135,8 @@ class LineWriter:
             lines.append(line)
             length += len(line)
             counted += _size(waiting)
-        self._write_lines(lines)
+        if lines:
+            self._write_lines(lines)
         self._written_bytes += counted
 
     def _write_lines(self, lines: list[bytes]) -> None:

@@ -1,6 +1,6 @@
 """What the service measures, and GET /metrics (Prometheus).
 
-Names and buckets of HTTP requests are django-prometheus', fed by core/middleware/access_log.py: its own
+The names of HTTP requests are django-prometheus', fed by core/middleware/access_log.py: its own
 middleware hops to a thread and back, and counts the same request a dozen times over. Its database, cache and
 migration metrics are used as they are. With several workers the values are kept in files:
 core/metrics_multiprocess.py.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpResponse
-from django_prometheus.conf import NAMESPACE, PROMETHEUS_LATENCY_BUCKETS
+from django_prometheus.conf import NAMESPACE
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 from core import metrics_multiprocess
@@ -21,6 +21,8 @@ from core.request import Request
 
 # What a client may put into the method is without bounds, the label must not be.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+# Most answers take a few milliseconds, where django-prometheus' own buckets begin at ten.
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 RESPONSES = Counter(
     "django_http_responses_total_by_status_view_method",
@@ -32,7 +34,7 @@ LATENCY_SECONDS = Histogram(
     "django_http_requests_latency_seconds_by_view_method",
     "Time from a request's arrival to its response, by route template and method",
     ["view", "method"],
-    buckets=PROMETHEUS_LATENCY_BUCKETS,
+    buckets=LATENCY_BUCKETS,
     namespace=NAMESPACE,
 )
 REQUESTS_IN_FLIGHT = Gauge(

@@ -1,8 +1,8 @@
 """Metrics of several workers: prometheus_client's multiprocess mode, looked after.
 
-Whichever worker is scraped answers for all of them, from files that each keeps. What `uvicorn --workers`
-spawns shares a directory named by its parent, and the last worker to end removes it. A single process keeps its values
-in memory, which is faster. PROMETHEUS_MULTIPROC_DIR names another directory, for any number of processes.
+Whichever worker is scraped answers for all of them, from files that each keeps. The workers of a service share
+a directory named by their parent, and the last of them to end removes it. A process alone keeps its values in
+memory, which is faster. PROMETHEUS_MULTIPROC_DIR names another directory, for any number of processes.
 
 `prepare` must come before the first import of prometheus_client, which chooses the mode then; so none of it
 is imported at the top.

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 APPLICATION = "agent_router.asgi:application"
 # Forwarded addresses, the access log and the headers are the service's own.
 FLAGS = ["--no-server-header", "--no-proxy-headers", "--no-access-log"]
+# The parent of several workers never loads the service, and would print plain lines among its JSON.
+PARENT_LOGS = ["--log-config", "core/uvicorn_logging.json"]
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     print(greeting(host, port), flush=True)
     # uvicorn's command line, in this process: Django is loaded already, which is most of what starting takes.
     where = ["--host", host, "--port", str(port), "--workers", str(workers)]
-    uvicorn.main([APPLICATION, *where, *FLAGS], prog_name="uvicorn")
+    uvicorn.main([APPLICATION, *where, *FLAGS, *(PARENT_LOGS if workers > 1 else [])], prog_name="uvicorn")
 
 
 def number(name: str, default: int, most: int) -> int:

@@ -1,13 +1,16 @@
 """The service's settings for tests in this process: nothing of the machine's environment, a database of its own."""
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
 from tests import databases
 
 _folder = Path(tempfile.mkdtemp(prefix="agent-router-tests-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 for _name in ("ENV_FILE", "DEBUG", "TRUSTED_PROXIES", "METRICS_TOKEN", "JWT_SECRET_PREVIOUS"):
     os.environ.pop(_name, None)
 os.environ |= {

@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -90,7 +92,8 @@ class ThreadGroup:
             raise RuntimeError(f"the {self.name} threads are not open")
         if self.waiting >= self.max_waiting:
             raise ServiceUnavailable("Too many requests wait for the database")
-        job = Job(run, self._loop.create_future())
+        # In the caller's context: lines that the job logs carry the request's id, and its spans their parent.
+        job = Job(partial(copy_context().run, run), self._loop.create_future())
         self.waiting += 1
         if not self._gathered:
             self._loop.call_soon(self._hand_over)

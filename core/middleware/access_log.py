@@ -12,7 +12,7 @@ from django.utils.decorators import async_only_middleware
 
 from core.logging import request_fields
 from core.metrics import IN_FLIGHT, count_request
-from core.redaction import redact_text
+from core.redaction import redact_path
 from core.request import Request
 
 type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
@@ -20,7 +20,6 @@ type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
 MESSAGE = "Request processed"
 # What nginx logs for a client that left before its answer; nothing is sent.
 CLIENT_CLOSED_REQUEST = 499
-MAX_PATH_CHARS = 1024
 # Paths of Django's own resolver, which have no route of ours.
 DJANGO_PREFIXES = ("/admin/", "/static/")
 
@@ -66,6 +65,7 @@ def view_name(request: Request) -> str:
 
 def _log(request: Request, status: int, size: int | None, duration: float) -> None:
     now = time()
+    template = request.route.template if request.route else None
     ids = request_fields.get()
     principal = request.principal
     record = logging.LogRecord.__new__(logging.LogRecord)
@@ -81,8 +81,8 @@ def _log(request: Request, status: int, size: int | None, duration: float) -> No
         "trace_id": ids.get("trace_id"),
         "span_id": ids.get("span_id"),
         "method": request.method,
-        "path": request.path if _is_harmless(request) else redact_text(request.path[:MAX_PATH_CHARS]),
-        "route": request.route and request.route.template,
+        "path": redact_path(request.path, template),
+        "route": template,
         "status": status,
         "duration_ms": int(duration * 1_000_000) / 1000,
         "user_id": principal and principal.user_key,
@@ -90,9 +90,3 @@ def _log(request: Request, status: int, size: int | None, duration: float) -> No
         "response_bytes": size,
     }
     logger.handle(record)
-
-
-def _is_harmless(request: Request) -> bool:
-    """Whether nothing in the path can be a secret: its route leaves no more open than an identifier takes."""
-    route, path = request.route, request.path
-    return bool(route) and len(path) - len(route.template) < 40 and "=" not in path and "ar_" not in path

@@ -49,4 +49,4 @@ def parse_trace_id(traceparent: bytes) -> str | None:
 
 
 def _is_single(request: Request, name: bytes) -> bool:
-    return sum(one == name for one, _ in request.scope["headers"]) == 1
+    return [one for one, _ in request.scope["headers"]].count(name) == 1

@@ -1,0 +1,149 @@
+"""Traces, on only when OTEL_EXPORTER_OTLP_ENDPOINT is set: else OpenTelemetry is not even imported.
+
+Spans of requests are opentelemetry-instrumentation-django's. Its middleware is synchronous: it would hop to a
+thread and back with every request. So it is given a stand-in for the request and driven from the event loop.
+What it shows of a request is what the access line shows: no query string, no credentials.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
+from django.core.handlers.asgi import ASGIRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
+
+from core.logging import request_fields
+from core.middleware.access_log import CLIENT_CLOSED_REQUEST, view_name
+from core.redaction import redact_path, redact_text
+from core.request import Request
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+
+# How long the last spans may take to be sent. A collector that is gone must not keep the process from ending.
+FLUSH_SECONDS = 5.0
+SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
+
+
+class _TracedRequest(ASGIRequest):
+    """What the instrumentation may see of a request. Its META holds the instrumentation's own notes only."""
+
+    def __init__(self, request: Request) -> None:
+        template = request.route.template if request.route else None
+        scope = request.scope
+        path = redact_path(request.path, template)
+        self.method, self.path = request.method, path
+        self.META: dict[str, Any] = {}
+        self.resolver_match = SimpleNamespace(route=view_name(request))  # type: ignore[assignment]
+        self.scope = {
+            **scope,
+            "path": path,
+            "query_string": b"",
+            "client": (request.client_ip, scope["client"][1]) if scope.get("client") else None,
+            "headers": [
+                (name, redact_text(value.decode("latin-1")).encode("latin-1", "replace"))
+                for name, value in scope["headers"]
+                if name not in SECRET_HEADERS
+            ],
+        }
+
+    def build_absolute_uri(self, location: str | None = None) -> str:
+        """Asked for only to find out whether the path is one that is not to be traced."""
+        return self.path
+
+
+@async_only_middleware
+def server_span(get_response: GetResponse) -> GetResponse:
+    """A span around each request, which continues `traceparent` and sends its own; its ids in all log lines.
+
+    Comes after what finds out the client's address, and before the access line.
+    """
+    if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        raise MiddlewareNotUsed
+    from core.tracing_setup import SPAN_KEY, make_machinery
+
+    tracing.start()
+    instrumentation = make_machinery()
+
+    async def middleware(request: Request) -> HttpResponseBase:
+        traced = _TracedRequest(request)
+        instrumentation.process_request(traced)
+        instrumentation.process_view(traced, None)
+        if span := traced.META.get(SPAN_KEY):
+            _tell_ids(request, span)
+        answered: Any = SimpleNamespace(status_code=500, items=tuple)
+        try:
+            answered = await get_response(request)
+        except asyncio.CancelledError:
+            answered.status_code = CLIENT_CLOSED_REQUEST
+            raise
+        else:
+            return answered  # type: ignore[no-any-return]
+        finally:
+            if span and request.principal is not None:
+                span.set_attribute("enduser.id", request.principal.user_key)
+            instrumentation.process_response(traced, answered)
+
+    return middleware
+
+
+def _tell_ids(request: Request, span: "Span") -> None:
+    """Puts the span's ids into the log context and into the response."""
+    context = span.get_span_context()
+    trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    request_fields.set({**request_fields.get(), "trace_id": trace_id, "span_id": span_id})
+    traceparent = f"00-{trace_id}-{span_id}-{context.trace_flags:02x}"
+    request.response_headers.append((b"traceparent", traceparent.encode()))
+
+
+class Tracing:
+    """A resource of the lifespan: sends the last spans when the process ends."""
+
+    def __init__(self) -> None:
+        self._provider: TracerProvider | None = None
+
+    def start(self) -> None:
+        """Instruments Django, the database drivers and Redis. Before the first connection is made."""
+        if self._provider is None:
+            from core.tracing_setup import instrument, make_provider
+
+            self._provider = make_provider()
+            instrument(self._provider)
+
+    async def open(self) -> None:
+        """Nothing: the handler's middleware has started it already, if it is wanted."""
+
+    async def close(self) -> None:
+        """Sends what waits, for at most FLUSH_SECONDS."""
+        if self._provider is None:
+            return
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
+        flush = partial(_flush, self._provider, partial(loop.call_soon_threadsafe, done.set))
+        # A daemon, so that it does not keep the process from ending.
+        threading.Thread(target=flush, name="tracing-flush", daemon=True).start()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await done.wait()
+        except TimeoutError:
+            return
+
+
+def _flush(provider: "TracerProvider", tell: Callable[[], object]) -> None:
+    provider.shutdown()
+    # The loop may have given up and be closed by now.
+    try:
+        tell()
+    except RuntimeError:
+        return
+
+
+tracing = Tracing()
