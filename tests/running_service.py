@@ -91,7 +91,7 @@ class RunningService:
 
     def __enter__(self) -> Self:
         self.manage("migrate", "--verbosity=0")
-        staff = {"DJANGO_SUPERUSER_EMAIL": STAFF_EMAIL, "DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD}
+        staff: dict[str, Any] = {"DJANGO_SUPERUSER_EMAIL": STAFF_EMAIL, "DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD}
         self.manage("createsuperuser", "--no-input", **staff)
         self.start()
         return self

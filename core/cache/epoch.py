@@ -95,7 +95,7 @@ class Epoch:
             age = asked - self._looked_at
             if self.is_connected and age <= LEASE_SECONDS:
                 if age > LEASE_SECONDS / 2:
-                    self._look()
+                    _ = self._look()  # ahead of time, and nobody waits
                 return self._run_id == self._its_run_id
             if not await asyncio.shield(self._look()):
                 return False

@@ -1,7 +1,7 @@
 """How findings are shown: to people, or to programs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django.core.management.color import Style
 
@@ -18,7 +18,7 @@ def worst(found: Mapping[str, Iterable[Finding]]) -> Level:
 
 def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
     """A heading for each check, a line for each finding, and one below it for the remedy."""
-    colours = {
+    colours: dict[Level, Callable[[str], str]] = {
         Level.OK: style.SUCCESS,
         Level.INFO: str,
         Level.WARNING: style.WARNING,
