@@ -9,7 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -37,7 +38,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Its REDIS_URL."""
-        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
+        return f"redis://{f':{quote(self.password, safe="")}@' if self.password else ''}127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Self:
         self.start()
@@ -49,8 +50,9 @@ class RedisServer:
 
     def start(self) -> None:
         """Starts it, empty, on the same port as before, and waits until it answers."""
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--unixsocket", str(self.socket), "--save", "", "--appendonly", "no", *self.options]
+        # First the options, the first of which may be a file.
+        command = ["redis-server", *self.options, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         command += ["--requirepass", self.password] if self.password else []
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
@@ -73,6 +75,11 @@ class RedisServer:
             yield client
         finally:
             client.close()
+
+    def command(self, *words: str | int | bytes) -> Any:
+        """Redis' own reply to a command, or one that redis-py knows how to read."""
+        with self.client() as client:
+            return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def kill(self) -> None:
         """Ends it at once, as kill -9 does."""

@@ -86,11 +86,16 @@ class TCPProxy:
                     one.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
+        due = 0.0
         while data := await reader.read(65536):
             if self.swallows:
                 continue
-            if is_answer and self.delay_seconds:
-                self._loop.call_later(self.delay_seconds, self._write, writer, data)
+            now = self._loop.time()
+            delay = self.delay_seconds if is_answer else 0.0
+            if delay or due > now:
+                # Nothing overtakes what was delayed before it.
+                due = max(now + delay, due + 1e-6)
+                self._loop.call_at(due, self._write, writer, data)
             else:
                 self._write(writer, data)
         raise ConnectionResetError("one side has closed")

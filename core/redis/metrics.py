@@ -2,9 +2,9 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-UP = Gauge("redis_up", "1 while Redis is used, 0 while the service goes on without", multiprocess_mode="livemin")
+UP = Gauge("redis_up", "1 while Redis, or each node of it, is used, else 0", multiprocess_mode="livemin")
 BREAKER_STATE = Gauge(
-    "redis_breaker_state", "0 closed: Redis is used; 1 open: it is only probed", multiprocess_mode="livemax"
+    "redis_breaker_state", "0 closed: Redis is used; 1 open: it, or a node, is only probed", multiprocess_mode="livemax"
 )
 CONNECTIONS = Gauge("redis_connections", "Open connections of the hot path", multiprocess_mode="livesum")
 COMMANDS = Counter("redis_commands_total", "Commands that the hot path sent to Redis")
@@ -16,5 +16,5 @@ ROUND_TRIP_SECONDS = Histogram(
 )
 
 # Known beforehand, so that the series exist before the first failure.
-for _kind in ("connect", "lost", "timeout", "refused", "protocol"):
+for _kind in ("connect", "lost", "timeout", "refused", "moved", "protocol"):
     FAILURES.labels(kind=_kind)

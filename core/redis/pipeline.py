@@ -1,7 +1,7 @@
 """One connection to Redis, over which all calls of a process travel.
 
 Calls made in one tick of the event loop leave in one write; the replies come back in the order of the
-commands. One connection is enough: Redis executes one command at a time anyway, and every further socket
+commands. One connection to a server is enough: Redis executes one command at a time anyway, and every further socket
 would split the batches and cost its own system calls.
 
 redis-py makes the connection (TLS, AUTH, SELECT: see core/redis_url.py), then its transport is taken over:
@@ -104,6 +104,11 @@ class Pipeline(asyncio.Protocol):
         self._packed += packed
         self._queued.append((future, commands))
         return future
+
+    @property
+    def left_seconds(self) -> float:
+        """How long the callers of the oldest batch will still wait."""
+        return max(self._timeout - (monotonic() - self._batches[0].sent), 0) if self._batches else 0
 
     def end(self, kind: str, reason: str) -> None:
         """Closes the connection for good; whoever waits gets None."""

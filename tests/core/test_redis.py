@@ -67,7 +67,7 @@ def test_calls_of_one_tick_leave_in_one_write(server: RedisServer, monkeypatch: 
     async def job(client: RedisClient) -> None:
         writes: list[bytes] = []
         pipeline = client._pipeline
-        assert pipeline
+        assert isinstance(pipeline, Pipeline)
         original = pipeline._transport
 
         class Transport:

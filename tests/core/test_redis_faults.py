@@ -13,7 +13,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from core.redis import RedisClient
-from core.redis.client import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
+from core.redis.link import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
 from tests.redis_server import RedisServer, free_port
 from tests.tcp_proxy import TCPProxy
 
@@ -35,9 +35,9 @@ def run(job: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisClient]:
+async def opened(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[RedisClient]:
     client = RedisClient()
-    await client.open(url, TIMEOUT_SECONDS)
+    await client.open(url, timeout_seconds)
     try:
         yield client
     finally:
@@ -167,9 +167,9 @@ def test_slow_is_given_up_for_good_until_it_is_quick(delay: float, caplog: pytes
 def test_one_late_reply_costs_one_wait_and_no_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         with RedisServer() as server, TCPProxy(server.port) as proxy:
-            async with opened(f"redis://127.0.0.1:{proxy.port}/0") as client:
+            async with opened(f"redis://127.0.0.1:{proxy.port}/0", 0.2) as client:
                 generation = client.generation
-                proxy.delay_seconds = 0.1
+                proxy.delay_seconds = 0.5
                 assert await client.call([("ECHO", "late")]) is None
                 proxy.delay_seconds = 0
                 assert await client.call([("ECHO", "while it is owed")]) is None
@@ -196,7 +196,6 @@ def test_late_replies_are_nobody_elses() -> None:
 
                 tasks = []
                 for n in range(1200):
-                    # Replies overtake nothing in the proxy: delays only grow within a stretch.
                     proxy.delay_seconds = 0.07 if 200 <= n % 400 < 230 else 0
                     tasks.append(asyncio.create_task(one(n)))
                     await asyncio.sleep(0.002)
@@ -242,8 +241,9 @@ def test_out_of_memory_opens_the_breaker_until_there_is_room(caplog: pytest.LogC
             async with opened(server.url) as client:
                 before = failures("refused")
                 with server.client() as other:
-                    other.set("large", b"x" * 2_000_000)
-                    other.config_set("maxmemory", "1mb")
+                    # Made there: sent, it would leave Redis with large buffers for some seconds.
+                    other.setrange("large", 8_000_000, b"x")
+                    other.config_set("maxmemory", "4mb")
                     assert await client.call([("SET", "k", 1)]) is None
                     assert failures("refused") == before + 1
                     await asyncio.sleep(0.8)
