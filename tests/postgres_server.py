@@ -53,6 +53,15 @@ def run_as() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+def _children(parent: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name of the program, in parentheses, may hold anything.
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                yield int(stat.parent.name)
+
+
 class PostgresServer:
     """`with PostgresServer() as server: … server.create_database()`. Options are settings of the server's."""
 
@@ -109,10 +118,7 @@ class PostgresServer:
         for name, value in self.options.items():
             command += ["-c", f"{name}={value}"]
         with (self.folder / "server.log").open("ab") as log:
-            # A group of its own, so that a kill takes every process of it at once.
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **self.run_as
-            )
+            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self.run_as)
 
     @property
     def log(self) -> str:
@@ -142,18 +148,23 @@ class PostgresServer:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
+        # Each of its processes is in a group of its own; the first one, stopped, starts no others meanwhile.
         assert self.process is not None
-        os.killpg(self.process.pid, number)
+        self.process.send_signal(signal.SIGSTOP)
+        for process in [*_children(self.process.pid), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
         """A connection of the test's own, in autocommit."""
         return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=5)
 
-    def create_database(self) -> str:
-        """Makes an empty database and returns its DSN."""
+    def create_database(self, template: str = "template1") -> str:
+        """Makes a database, empty or like another one, and returns its DSN."""
         name = f"test_{secrets.token_hex(6)}"
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.dsn(name)
 
     def dsn(self, database: str) -> str:

@@ -22,6 +22,26 @@ SQLITE_STATES = {
 # After these the connection is as good as before.
 SQLITE_PASSING_STATES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 
+# Of PostgreSQL, https://www.postgresql.org/docs/current/errcodes-appendix.html
+READ_ONLY = "25006"  # a standby, or the old primary after a failover
+# The server has undone the transaction because of another one; doing it again is how it comes to pass.
+CLASHES = {"40001", "40P01"}
+# What was prepared fits the schema no more, or is not there any more: all well in a new session.
+STALE_SESSION = {"0A000", "26000"}
+POSTGRES_STATES = {
+    READ_ONLY,
+    *CLASHES,
+    "25P03",  # the transaction was idle for too long: this process was stopped in the middle of it
+    "3D000",  # the database is not there (yet)
+    "55P03",  # lock_timeout
+    "57014",  # statement_timeout
+    "XX001",  # corrupted data or
+    "XX002",  # index
+}
+# Whole classes: connection, password, resources (disk, memory, connections), operator's doings, I/O.
+POSTGRES_STATE_CLASSES = {"08", "28", "53", "57", "58"}
+PROTOCOL_VIOLATION = "08P01"  # no state, but what is said here
+
 logger = logging.getLogger("agent_router.database")
 
 
@@ -29,7 +49,8 @@ def unavailable(error: BaseException) -> BaseException:
     """ServiceUnavailable for an error that is the database's state, any other error as it is."""
     if not is_state(error):
         return error
-    logger.warning("The database cannot serve: %s", error, exc_info=error)
+    # What was being asked is no part of it: with its stack, each request of an outage would leave a page in the log.
+    logger.warning("The database cannot serve: %s", str(error).strip())
     problem = ServiceUnavailable("The database is out of reach or busy")
     problem.__cause__ = error
     return problem
@@ -37,12 +58,24 @@ def unavailable(error: BaseException) -> BaseException:
 
 def is_state(error: BaseException) -> bool:
     """Whether trying again later may help: the server is away, the disk is full, a lock is held too long."""
-    if isinstance(error, InterfaceError):
-        return True
-    if not isinstance(error, OperationalError):
-        return False
-    code = _sqlite_code(error)
-    return code is None or code in SQLITE_STATES
+    if (code := _sqlite_code(error)) is not None:
+        return code in SQLITE_STATES
+    state = sqlstate(error)
+    is_of_class = state[:2] in POSTGRES_STATE_CLASSES and state != PROTOCOL_VIOLATION
+    return is_of_class or state in POSTGRES_STATES or is_lost(error)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether there is no connection, or none any more: the error did not come from the server, or was its last."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    if sqlstate(error):
+        return diagnostics is not None and diagnostics.severity_nonlocalized in ("FATAL", "PANIC")
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def sqlstate(error: BaseException) -> str:
+    """The code of an error that PostgreSQL sent, else ""."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def stays_with_connection(error: BaseException) -> bool:

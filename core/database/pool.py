@@ -4,17 +4,18 @@ A job is a plain function that uses the ORM or a compiled query. It runs in one 
 with a connection that it keeps. On SQLite one thread of them writes, and commits what waits together at once.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
-from django.db.transaction import TransactionManagementError
+from django.db import DatabaseError, connection, connections, transaction
 
 from core.database.failures import is_state, stays_with_connection, unavailable
 from core.database.sqlite import with_checkpoints
 from core.database.threads import Job, ThreadGroup
+from core.database.transactions import run_atomically
 
 # How many reads one thread takes at once, and how many writes share a commit.
 READ_BATCH, WRITE_BATCH = 8, 64
@@ -29,17 +30,29 @@ class Database:
         self._readers: ThreadGroup | None = None
         self._writers: ThreadGroup | None = None
         self._is_sqlite = True
+        # What a job becomes on PostgreSQL, to find a connection and a transaction by itself.
+        self._reading: Callable[[Callable[[], Any]], Callable[[], Any]] = _as_it_is
+        self._writing = self._reading
+        self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
         self._is_sqlite = connection.vendor == "sqlite"
+        connect = _connect
+        if not self._is_sqlite:
+            from core.database import postgres, postgres_connection, postgres_jobs
+
+            postgres.limit_new_connections()
+            self._reading, self._writing = postgres_jobs.reading, postgres_jobs.writing
+            self._watch = asyncio.create_task(postgres_connection.cut_connections_without_answer())
+            connect = postgres_connection.connect
         options: dict[str, Any] = {
             "finish": connections.close_all,
             "max_waiting": settings.DB_MAX_WAITING,
             "max_wait_seconds": settings.DB_MAX_WAIT_SECONDS,
         }
         self._readers = ThreadGroup(
-            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=_connect,
+            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=connect,
             batch=READ_BATCH if self._is_sqlite else 1, **options,
         )  # fmt: skip
         self._readers.open()
@@ -57,6 +70,8 @@ class Database:
         self._readers = self._writers = None
         for group in groups:
             await group.close()
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def read[T](self, job: Callable[[], T]) -> T:
         """Runs a job that changes nothing. It may run a second time if its connection turns out to be lost.
@@ -64,7 +79,7 @@ class Database:
         Raises what the job raises; ServiceUnavailable if the database is out of reach or busy.
         """
         assert self._readers is not None, "the database is not open"
-        result: T = await self._readers.submit(job if self._is_sqlite else _twice_if_lost(job))
+        result: T = await self._readers.submit(self._reading(job))
         return result
 
     async def write[T](self, job: Callable[[], T]) -> T:
@@ -74,7 +89,7 @@ class Database:
         Raises what the job raises; ServiceUnavailable if the database is out of reach or busy.
         """
         assert self._writers is not None, "the database is not open"
-        result: T = await self._writers.submit(job if self._is_sqlite else _in_transaction(job))
+        result: T = await self._writers.submit(self._writing(job))
         return result
 
     def stats(self) -> dict[str, int]:
@@ -86,27 +101,8 @@ class Database:
         }
 
 
-def _in_transaction[T](job: Callable[[], T]) -> Callable[[], T]:
-    def run() -> T:
-        # A connection that was cut while idle is found out before anything has been written over it.
-        if not connection.is_usable():
-            connection.close()
-        return _run_atomically(job)
-
-    return run
-
-
-def _twice_if_lost[T](job: Callable[[], T]) -> Callable[[], T]:
-    def run() -> T:
-        try:
-            return job()
-        except (OperationalError, InterfaceError) as error:
-            if not is_state(error) or connection.is_usable():
-                raise
-            connection.close()
-            return job()
-
-    return run
+def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
+    return job
 
 
 def _connect() -> None:
@@ -129,12 +125,8 @@ def _run_each(jobs: Sequence[Job]) -> None:
             job.result = job.run()
         except BaseException as error:
             job.error = unavailable(error)
-            if is_state(error) and _is_broken(error):
+            if stays_with_connection(error):
                 connection.close()
-
-
-def _is_broken(error: BaseException) -> bool:
-    return stays_with_connection(error) if connection.vendor == "sqlite" else not connection.is_usable()
 
 
 def _run_writes(jobs: Sequence[Job]) -> None:
@@ -156,7 +148,7 @@ def _run_writes_together(jobs: Sequence[Job]) -> None:
         with transaction.atomic():
             for job in jobs:
                 try:
-                    job.result = _run_atomically(job.run)
+                    job.result = run_atomically(job.run)
                 except BaseException as error:
                     if connection.needs_rollback:
                         # There is no savepoint to go back to: SQLite has ended the whole transaction.
@@ -173,23 +165,9 @@ def _run_writes_together(jobs: Sequence[Job]) -> None:
 def _run_write(job: Job) -> None:
     job.error = None
     try:
-        job.result = _run_atomically(job.run)
+        job.result = run_atomically(job.run)
     except BaseException as error:
         job.error = unavailable(error)
-
-
-def _run_atomically[T](job: Callable[[], T]) -> T:
-    """Runs a job in a transaction, or in a savepoint of the one that is open."""
-    with transaction.atomic():
-        result = job()
-        if connection.needs_rollback:
-            # Django would undo the job without a word, and its caller would take it for done.
-            raise TransactionManagementError("the job went on after a database error")
-        if connection.run_on_commit:
-            # What is to be done after the commit cannot undo it: its failure is logged, and harms no other job.
-            hooks: Any = connection.run_on_commit
-            hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
-        return result
 
 
 database = Database()
