@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import orjson
 from django.conf import settings
 from django.db import models
+from django.db.models.expressions import OrderBy
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 from django.db.models.lookups import GreaterThan, LessThan
 
@@ -47,22 +48,23 @@ class Order:
         """Whether the highest value comes first."""
         return self.text.startswith("-")
 
-    def apply[Q: models.QuerySet[Any, Any]](self, rows: Q, *, after: bool, by_id: bool = False) -> Q:
+    def apply[Q: models.QuerySet[Any, Any]](
+        self, rows: Q, *, after: bool, by_id: bool = False, column: Callable[[str], Any] = models.F
+    ) -> Q:
         """The rows in this order; those `after` the parameters `cursor_value` and `cursor_id` if asked.
 
-        `by_id` if all of the rows have the same value in the field.
+        `by_id` if all of the rows have the same value in the field; `column` makes an expression of a field's name.
         """
-        sign = "-" if self.is_descending else ""
-        ordered = rows.order_by(f"{sign}{self.field}", f"{sign}id")
+        names = (self.field, "id")
+        ordered = rows.order_by(*(OrderBy(column(name), descending=self.is_descending) for name in names))
         if not after:
             return ordered
         if by_id:
             lookup = LessThan if self.is_descending else GreaterThan
-            return ordered.filter(lookup(models.F("id"), parameter(rows.model, "id", given_as="cursor_id")))
-        names = (self.field, "id")
+            return ordered.filter(lookup(column("id"), parameter(rows.model, "id", given_as="cursor_id")))
         values = [parameter(rows.model, name, given_as=given_as) for name, given_as in zip(names, CURSOR, strict=True)]
         comparison = TupleLessThan if self.is_descending else TupleGreaterThan
-        return ordered.filter(comparison([models.F(name) for name in names], values))
+        return ordered.filter(comparison([column(name) for name in names], values))
 
 
 @lru_cache

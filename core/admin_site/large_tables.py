@@ -44,13 +44,27 @@ class IndexedChangeList(ChangeList):
         first = str(super().get_ordering(request, queryset)[0])
         return [first] if first in ("pk", "-pk") else [first, "-pk" if first.startswith("-") else "pk"]
 
+    def get_filters(self, request: HttpRequest) -> Any:
+        """All but the period that is chosen in the date hierarchy, which `get_queryset` adds."""
+        found: Any = super().get_filters(request)
+        specs, has_filters, lookups, *rest = found
+        names = [f"{self.date_hierarchy}__{bound}" for bound in ("gte", "lt")]
+        self._period = {name: lookups.pop(name)[-1] for name in names if name in lookups}
+        return specs, has_filters, lookups, *rest
+
+    def get_queryset(self, request: HttpRequest, *arguments: Any, **options: Any) -> models.QuerySet[Any]:
+        self._of_any_date = super().get_queryset(request, *arguments, **options)
+        return self._of_any_date.filter(**self._period)
+
     def dates(self) -> dict[str, Any]:
-        """What the template of the date hierarchy shows, found by steps along the index."""
+        """What the template of the date hierarchy shows, found by steps along the index; nothing in a search."""
+        if self.query:
+            return {}
         seen: Any = SimpleNamespace(
             date_hierarchy=self.date_hierarchy,
             model=self.model,
             params=self.params,
-            queryset=_Steps(self.queryset, self.date_hierarchy),
+            queryset=_Steps(self._of_any_date, self.date_hierarchy, self._period),
             get_query_string=self.get_query_string,
         )
         return date_hierarchy(seen) or {}
@@ -59,24 +73,27 @@ class IndexedChangeList(ChangeList):
 class _Steps:
     """As much of a queryset as Django's date hierarchy asks for. Its own would look at every row of a year."""
 
-    def __init__(self, rows: models.QuerySet[Any], field: str) -> None:
-        self._rows, self._field = rows, field
+    def __init__(self, rows: models.QuerySet[Any], field: str, period: dict[str, datetime]) -> None:
+        self._rows, self._field, self._period = rows, field, period
 
     def aggregate(self, **_: Any) -> dict[str, datetime | None]:
         return {"first": self._first(self._rows), "last": self._first(self._rows, "-")}
 
     def datetimes(self, field: str, kind: str) -> list[datetime]:
+        """The beginning of each day, month or year in which there is a row."""
         found = []
-        moment = self._first(self._rows)
+        lower, upper = f"{self._field}__gte", f"{self._field}__lt"
+        before = {upper: self._period[upper]} if upper in self._period else {}
+        moment = self._first(self._rows.filter(**self._period))
         while moment is not None:
             begin = moment.replace(hour=0, minute=0, second=0, microsecond=0)
             begin = begin.replace(day=1) if kind in ("month", "year") else begin
             begin = begin.replace(month=1) if kind == "year" else begin
             found.append(begin)
-            # Any day of the next period; its first is what counts.
             later = begin + timedelta(days={"day": 1, "month": 32, "year": 366}[kind])
             later = later if kind == "day" else later.replace(day=1)
-            moment = self._first(self._rows.filter(**{f"{self._field}__gte": later}))
+            # One lower bound only: SQLite would begin its walk at the first that it is given.
+            moment = self._first(self._rows.filter(**{lower: later}, **before))
         return found
 
     def _first(self, rows: models.QuerySet[Any], sign: str = "") -> datetime | None:

@@ -97,7 +97,7 @@ class RepresentationCache:
         CACHE_MISSES.inc()
         reading = self._readings.get((key, epoch))
         # Without Redis' word that there is no entry, only what was read after the question will do.
-        if reading is None or not (is_answered or reading.began >= asked):
+        if reading is None or not (is_answered or reading.began > asked):
             reading = self._begin_reading(key, epoch, load)
         return await asyncio.shield(reading.found)
 

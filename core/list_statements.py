@@ -1,0 +1,135 @@
+"""The SQL of lists: one statement for each shape of a list, compiled at its first use, each a walk along an index."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import models
+from django.db.models import Lookup
+from django.db.models.lookups import Exact, GreaterThan, In, LessThan
+
+from core.database.compiled import CompiledQuery, Parameter, parameter
+from core.database.hints import Unindexed
+from core.pagination import Order
+from core.resource import ResourceQuerySet
+
+# How many rows may be sorted.
+FEW = 200
+
+
+class Filter(NamedTuple):
+    """A parameter that narrows a list: what it compares with, and how. `In` takes any of several values."""
+
+    field: str
+    lookup: type[Lookup[Any]]
+
+
+SEARCH = Filter("", Lookup)
+"""The filter for text in one of the fields that the queryset searches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the SQL of a list depends on."""
+
+    order: Order
+    filters: tuple[tuple[str, int], ...]
+    """The filters that are used, each with its number of values."""
+    is_staff: bool
+    after_cursor: bool
+    limit: int
+    are_few: bool = False
+    """Whether an exact filter leaves so few rows that they may be sorted."""
+
+
+class ListStatements:
+    """Parameters have the names of their filters, those of `In` with a number; and `owner_id`, and a cursor's."""
+
+    def __init__(self, rows: ResourceQuerySet[Any], filters: Mapping[str, Filter]) -> None:
+        self._rows, self._model, self._filters = rows, rows.model, filters
+        self._indexes = {tuple(index.fields) for index in self._model._meta.indexes}
+        self.page = lru_cache(maxsize=512)(self._compile_page)
+        self.count = lru_cache(maxsize=512)(self._compile_count)
+        self.probe = lru_cache(maxsize=512)(self._compile_probe)
+
+    def _compile_page(self, shape: Shape) -> CompiledQuery:
+        """A page's rows, and one more if there is a next page."""
+        # The cursor has this value, too: what is left to go by is the id.
+        is_pinned = any(self._filters[name] == (shape.order.field, Exact) for name, _ in shape.filters)
+        column = self._unindexed if shape.are_few else models.F
+
+        def build() -> models.QuerySet[Any, Any]:
+            rows = self._narrow(shape, self._leading(shape))
+            ordered = shape.order.apply(rows, after=shape.after_cursor, by_id=is_pinned, column=column)
+            return ordered.as_rows()[: shape.limit + 1]
+
+        return CompiledQuery(build)
+
+    def _compile_count(self, shape: Shape) -> CompiledQuery:
+        def build() -> models.QuerySet[Any, Any]:
+            rows = self._narrow(shape, set(self._filters)).order_by().annotate(none=models.Value(1))
+            return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
+
+        return CompiledQuery(build)
+
+    def _compile_probe(self, shape: Shape) -> CompiledQuery | None:
+        """At most FEW + 1 of the rows that an exact filter leaves which has an index, but not one of this order.
+
+        SQLite has no statistics to find out by itself. None if there is no such filter.
+        """
+        exact = self._exact(shape)
+        if exact is None or exact in self._leading(shape):
+            return None
+        only = replace(shape, filters=((exact, 1),))
+        return CompiledQuery(lambda: self._narrow(only, {exact}).order_by().values_list("id")[: FEW + 1])
+
+    def _exact(self, shape: Shape) -> str | None:
+        """The exact filter that an index begins with."""
+        owner = self._owner(shape)
+        beginnings = {index[: len(owner) + 1] for index in self._indexes}
+        for name, _ in shape.filters:
+            field, lookup = self._filters[name]
+            if lookup is Exact and (*owner, field) in beginnings:
+                return name
+        return None
+
+    def _leading(self, shape: Shape) -> set[str]:
+        """The filters that bound the walk along an index; any other would lead SQLite to one without the order."""
+        if shape.are_few and (exact := self._exact(shape)):
+            return {exact}
+        order, leading = shape.order, set()
+        # Where the walk begins is the cursor's to say, where it ends a filter's.
+        end = GreaterThan if order.is_descending else LessThan
+        for name, count in shape.filters:
+            field, lookup = self._filters[name]
+            if field == order.field:
+                is_leading = lookup in (Exact, end) or not shape.after_cursor
+            else:
+                is_one = lookup is Exact or (lookup is In and count == 1)
+                is_leading = is_one and (*self._owner(shape), field, order.field, "id") in self._indexes
+            if is_leading:
+                leading.add(name)
+        return leading
+
+    def _owner(self, shape: Shape) -> tuple[str, ...]:
+        """What an index begins with."""
+        return () if shape.is_staff else ("owner",)
+
+    def _narrow(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
+        rows = self._rows.all()
+        if not shape.is_staff:
+            rows = rows.filter(owner_id=parameter(self._model, "owner"))
+        for name, count in shape.filters:
+            field, lookup = self._filters[name]
+            if self._filters[name] is SEARCH:
+                rows = rows.search(Parameter(name, models.TextField()))
+                continue
+            names = [f"{name}_{number}" for number in range(count)] if lookup is In else [name]
+            values: Any = [parameter(self._model, field, given_as=one) for one in names]
+            column = models.F(field) if name in leading else self._unindexed(field)
+            rows = rows.filter(lookup(column, values if lookup is In else values[0]))
+        return rows
+
+    def _unindexed(self, field: str) -> Unindexed:
+        return Unindexed(models.F(field), output_field=parameter(self._model, field).output_field)

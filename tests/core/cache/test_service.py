@@ -1,0 +1,234 @@
+"""The cache in the real service, with two workers: what somebody was told is what everybody sees."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests.redis_server import RedisServer
+from tests.running_service import RunningService
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def service(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with RunningService(tmp_path_factory.mktemp("service"), workers=2, REDIS_URL=server.url) as service:
+        yield service
+
+
+@pytest.fixture
+def me(service: RunningService) -> Iterator[httpx.Client]:
+    with closing(service.user()) as client:
+        yield client
+
+
+@pytest.fixture
+def item(me: httpx.Client) -> dict[str, object]:
+    item: dict[str, object] = me.post("/v1/items/", json={"name": "old"}).json()
+    return item
+
+
+class Answer(NamedTuple):
+    """An answer that came over a connection of its own."""
+
+    status: int
+    content: bytes
+    tag: str | None
+
+    @property
+    def name(self) -> str:
+        """The item's name, or the status if there is none."""
+        return str(json.loads(self.content)["name"]) if self.status == 200 else str(self.status)
+
+
+def ask(client: httpx.Client, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
+    """Over a connection of its own, so that any worker may answer. (A client of httpx takes long to make.)"""
+    connection = HTTPConnection("127.0.0.1", client.base_url.port or 80, timeout=30)
+    with closing(connection):
+        headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read(), answer.headers["ETag"])
+
+
+def everywhere(client: httpx.Client, path: str, times: int = 24) -> list[Answer]:
+    """Answers over as many connections, so that each worker has given some of them."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda _: ask(client, path), range(times)))
+
+
+def names(answers: list[Answer]) -> set[str]:
+    return {answer.name for answer in answers}
+
+
+def lookups(service: RunningService) -> dict[str, float]:
+    with service.client() as client:
+        lines = client.get("/metrics").text.splitlines()
+    found = [line.split() for line in lines if line.startswith("item_cache_lookups_total{")]
+    return {name.split('"')[1]: float(value) for name, value in found}
+
+
+def test_what_was_read_once_is_answered_from_redis(
+    service: RunningService, server: RedisServer, me: httpx.Client, item: dict[str, object]
+) -> None:
+    path = f"/v1/items/{item['id']}"
+    before = lookups(service)
+    first = me.get(path)
+    assert names(everywhere(me, path, 20)) == {"old"}
+    after = lookups(service)
+    assert after["hit"] - before["hit"] >= 15
+    assert after["miss"] > before["miss"]
+    with server.client() as redis:
+        key = f"item:{item['id']}"
+        assert 0 < redis.ttl(key) <= 60
+        entry = redis.get(key)
+    assert isinstance(entry, bytes)
+    assert entry.endswith(first.content)
+    for answer in everywhere(me, path):
+        assert (answer.content, answer.tag) == (first.content, first.headers["etag"])
+    assert me.get(path, headers={"If-None-Match": '"1"'}).status_code == 304
+    with closing(service.user()) as stranger:
+        assert stranger.get(path).status_code == 404
+    with closing(service.staff()) as staff:
+        assert staff.get(path).content == first.content
+
+
+SHELL = "from items.models import Item; found = Item.objects.filter(pk='{id}'); "
+BY_ORM = {
+    "save": ("item = found.get(); item.name = 'new'; item.save()", "new", '"2"'),
+    "update": ("found.update(name='new')", "new", '"2"'),
+    "bulk_update": ("item = found.get(); item.name = 'new'; Item.objects.bulk_update([item], ['name'])", "new", '"2"'),
+    "delete": ("found.get().delete()", "404", None),
+    "delete all": ("found.delete()", "404", None),
+}
+
+
+@pytest.mark.parametrize("how", BY_ORM)
+def test_change_in_a_shell_is_seen_by_every_worker(
+    service: RunningService, me: httpx.Client, item: dict[str, object], how: str
+) -> None:
+    change, name, tag = BY_ORM[how]
+    path = f"/v1/items/{item['id']}"
+    everywhere(me, path)
+    service.manage("shell", "--no-imports", "-c", SHELL.format(**item) + change)
+    answers = everywhere(me, path)
+    assert names(answers) == {name}
+    assert {answer.tag for answer in answers} == {tag}
+
+
+def test_items_of_a_deleted_account_are_gone_for_staff_too(
+    service: RunningService, me: httpx.Client, item: dict[str, object]
+) -> None:
+    path = f"/v1/items/{item['id']}"
+    with closing(service.staff()) as staff:
+        assert names(everywhere(staff, path)) == {"old"}
+        assert me.delete("/v1/auth/me").status_code == 204
+        assert names(everywhere(staff, path)) == {"404"}
+
+
+def test_readers_never_go_back_while_an_item_is_changed_over_and_over(
+    me: httpx.Client, item: dict[str, object]
+) -> None:
+    path = f"/v1/items/{item['id']}"
+    acknowledged, seen = 1, []
+    done = threading.Event()
+
+    def read() -> int:
+        reads = 0
+        while not done.is_set():
+            floor = acknowledged
+            version = json.loads(ask(me, path).content)["version"]
+            if version < floor:
+                seen.append((version, floor))
+            reads += 1
+        return reads
+
+    with ThreadPoolExecutor(6) as pool:
+        readers = [pool.submit(read) for _ in range(6)]
+        for number in range(150):
+            acknowledged = me.patch(path, json={"name": f"{number}"}).json()["version"]
+        done.set()
+        assert sum(reader.result() for reader in readers) > 100
+    assert seen == []
+    assert acknowledged == 151
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("pause_seconds", [0.08, 0.5])
+def test_change_while_redis_hangs_is_seen_by_workers_that_did_not_notice(
+    server: RedisServer, me: httpx.Client, item: dict[str, object], pause_seconds: float
+) -> None:
+    path = f"/v1/items/{item['id']}"
+    for number in range(5):
+        everywhere(me, path)
+        server.pause()
+        try:
+            assert me.patch(path, json={"name": f"new {number}"}).status_code == 200
+            time.sleep(pause_seconds)  # a fault of this length
+        finally:
+            server.resume()
+        assert names(everywhere(me, path)) == {f"new {number}"}
+
+
+@pytest.mark.fault
+def test_change_while_redis_is_away_is_seen_when_it_is_back(
+    server: RedisServer, me: httpx.Client, item: dict[str, object]
+) -> None:
+    path = f"/v1/items/{item['id']}"
+    everywhere(me, path)
+    with server.client() as redis:
+        redis.save()  # it will come back with the old entry
+    server.kill()
+    assert me.patch(path, json={"name": "new"}).status_code == 200
+    server.start()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        assert names(everywhere(me, path, 8)) == {"new"}
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_nothing_old_remains_when_workers_are_killed_amid_changes(
+    start: Callable[..., RunningService], server: RedisServer
+) -> None:
+    service = start(workers=2, REDIS_URL=server.url, CACHE_TTL="3600")
+    client = service.user()
+    paths = [f"/v1/items/{client.post('/v1/items/', json={'name': '0'}).json()['id']}" for _ in range(6)]
+    stop = threading.Event()
+
+    def work(path: str, seed: int) -> None:
+        chance = random.Random(seed)
+        while not stop.is_set():
+            try:
+                ask(client, path, "PATCH", b'{"name": "%f"}' % chance.random())
+                ask(client, path)
+            except (OSError, HTTPException):
+                time.sleep(0.01)
+
+    for turn in range(3):
+        stop.clear()
+        with ThreadPoolExecutor(len(paths)) as pool:
+            jobs = [pool.submit(work, path, turn * 10 + number) for number, path in enumerate(paths)]
+            time.sleep(0.7)
+            service.kill()
+            stop.set()
+            for job in jobs:
+                job.result()
+        service.start()
+        stored = {str(row[0]).replace("-", ""): row[1] for row in service.query("SELECT id, name FROM item")}
+        for path in paths:
+            assert names(everywhere(client, path, 4)) == {stored[path.rpartition("/")[2].replace("-", "")]}
+    client.close()
