@@ -16,7 +16,7 @@ from core.database.dsn import parse_dsn
 from core.forwarded import parse_trusted_proxies
 from core.logging import configuration as logging_configuration
 from core.ratelimit.rates import parse_rates, parse_route_rates
-from core.redis_url import check_url
+from core.redis_url import check_url, django_cache
 from core.version import VERSION
 
 # ModelAdmin[Item] and the like, which type checkers want, at run time as well.
@@ -173,19 +173,8 @@ CORS_EXPOSE_HEADERS = [
     "ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID",
 ]  # fmt: skip
 
-CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-if REDIS_URL:
-    CACHES["default"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "django",
-        "OPTIONS": {
-            # Without time-outs a Redis that hangs would hang the admin; without this flag its loss would break it.
-            "SOCKET_CONNECT_TIMEOUT": 0.25,
-            "SOCKET_TIMEOUT": 0.25,
-            "IGNORE_EXCEPTIONS": True,
-        },
-    }
+LOCAL_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES: dict[str, Any] = {"default": django_cache(REDIS_URL) if REDIS_URL else LOCAL_CACHE}
 
 LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)
 
