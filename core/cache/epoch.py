@@ -5,8 +5,8 @@ not be told to the entry itself (Redis is out of its reach; it was made in the a
 turns the epoch after its commit instead. Every process looks at the row at least once a LEASE while it uses entries,
 and a change is acknowledged one lease after the turn: by then nobody uses an entry from before.
 
-The row also names the Redis server, by its run_id. One that was restarted has perhaps come back with entries from
-before its end, and a process that talks to another server than the rest would miss their changes.
+The row also names the Redis, by its run_id. One that was restarted has perhaps come back with entries from before its
+end, and a process that talks to another one than the rest would miss their changes.
 """
 
 import asyncio
@@ -130,18 +130,14 @@ class Epoch:
         if generation == self._generation:
             token, self._its_run_id = await self._find()
         else:
-            run_id = await self._ask_run_id()
-            if not run_id:
+            run_id = self._client.run_id
+            # It answers, and so what it does not find is not there.
+            if not run_id or not await self._client.ping():
                 return False
             token, self._its_run_id = await self._settle(run_id)
             self._generation, self._run_id = generation, run_id
         self.token, self._looked_at = token.encode(), began
         return True
-
-    async def _ask_run_id(self) -> str:
-        replies = await self._client.call([("INFO", "server")])
-        _, _, rest = replies[0].partition(b"run_id:") if replies else (b"", b"", b"")
-        return str(rest[:40].decode("ascii", "replace"))
 
     async def _find(self) -> tuple[str, str]:
         return await database.read(find_epoch)
