@@ -30,8 +30,7 @@ class Draining:
     def __init__(self) -> None:
         self.is_draining = False
         self.is_overdue = False
-        # The signal whose repetition ends the drain at once; None: any.
-        self._insisting: int | None = None
+        self._is_drained = False
         # The tasks of the requests that are being answered.
         self.requests: set[asyncio.Task[None]] = set()
 
@@ -51,18 +50,18 @@ class Draining:
 
     def _handler(self, loop: asyncio.AbstractEventLoop, server: Callable[[int, FrameType | None], Any]) -> Any:
         def end(number: int) -> None:
-            self._insisting = None
+            self._is_drained = True
             server(number, None)
 
         def handle(number: int, frame: FrameType | None) -> None:
             if not self.is_draining:
-                self.is_draining, self._insisting = True, number
+                self.is_draining = True
                 loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, end, number)
                 loop.call_soon_threadsafe(loop.call_later, settings.SHUTDOWN_TIMEOUT_SECONDS, self._end_requests)
-            elif self._insisting in (None, number):
+            elif self._is_drained or number == signal.SIGINT:
                 server(number, frame)
-            # Else it is the SIGTERM with which the parent of several workers passes a terminal's Ctrl-C on to them,
-            # who have had it already.
+            # Else it is the SIGTERM with which the parent of several workers passes on to them what the terminal or
+            # systemd has sent to all of them already.
 
         return handle
 

@@ -116,10 +116,11 @@ def test_server_learns_of_a_signal_after_the_drain(
     assert signals == [number]
 
 
-def test_same_signal_again_is_the_servers_at_once(signals: list[int]) -> None:
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_ctrl_c_during_the_drain_is_the_servers_at_once(signals: list[int], first: signal.Signals) -> None:
     async def drain() -> None:
         Draining().install()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         assert signals == []
         signal.raise_signal(signal.SIGINT)
         assert signals == [signal.SIGINT]
@@ -127,20 +128,21 @@ def test_same_signal_again_is_the_servers_at_once(signals: list[int]) -> None:
     asyncio.run(drain())
 
 
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_signal_that_a_parent_passes_on_does_not_cut_the_drain_short(
-    signals: list[int], monkeypatch: pytest.MonkeyPatch
+    signals: list[int], monkeypatch: pytest.MonkeyPatch, first: signal.Signals
 ) -> None:
     monkeypatch.setattr(module, "DRAIN_SECONDS", 0.05)
 
     async def drain() -> None:
         Draining().install()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         signal.raise_signal(signal.SIGTERM)
         assert signals == []
         while not signals:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         signal.raise_signal(signal.SIGTERM)
-        assert signals == [signal.SIGINT, signal.SIGTERM]
+        assert signals == [first, signal.SIGTERM]
 
     asyncio.run(drain())
 
