@@ -1,0 +1,59 @@
+"""What deploy/kubernetes comes to: the resources of an overlay, as far as kustomize only puts files together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.running_service import PROJECT
+
+FOLDER = PROJECT / "deploy" / "kubernetes"
+OVERLAYS = ("postgres", "sqlite")
+type Resource = dict[str, Any]
+
+
+def resources(overlay: str) -> list[Resource]:
+    """Every resource of an overlay, its base and its components; generated ConfigMaps included."""
+    folder = FOLDER / "overlays" / overlay
+    return [*_of_files(folder), {"kind": "ConfigMap", "metadata": {"name": "agent-router"}, "data": settings(folder)}]
+
+
+def _of_files(folder: Path) -> Iterator[Resource]:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    for name in (*kustomization["resources"], *kustomization.get("components", ())):
+        path = (folder / name).resolve()
+        assert path.is_relative_to(FOLDER)
+        yield from _of_files(path) if path.is_dir() else yaml.safe_load_all(path.read_text())
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """The ConfigMap of the settings: the base's, and what the overlay adds."""
+    lines = (FOLDER / "base" / "settings.env").read_text().splitlines()
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    [own] = [one for one in kustomization["configMapGenerator"] if one["name"] == "agent-router"]
+    lines += own["literals"]
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    return {name: value for name, _, value in pairs}
+
+
+def the(found: list[Resource], kind: str, name: str = "") -> Resource:
+    """The one resource of a kind, or of a kind and a name."""
+    [one] = [one for one in found if one["kind"] == kind and name in ("", one["metadata"]["name"])]
+    return one
+
+
+def pods(found: list[Resource]) -> dict[str, Resource]:
+    """The pod specification of everything that runs, by kind and name."""
+    specs = {}
+    for one in found:
+        spec = one.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            specs[f"{one['kind']} {one['metadata']['name']}"] = spec["template"]["spec"]
+    return specs
+
+
+def containers(pod: Resource) -> list[Resource]:
+    """All containers of a pod."""
+    return [*pod.get("initContainers", ()), *pod["containers"]]

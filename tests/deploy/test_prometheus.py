@@ -1,0 +1,198 @@
+"""Rules and dashboard: valid, tested, explained, and true for a service that a real Prometheus scrapes."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.deploy.prometheus_server import FOLDER, PrometheusServer, promtool, rule_groups
+from tests.redis_server import RedisServer
+from tests.running_service import PASSWORD, PROJECT, RunningService
+
+DASHBOARD = json.loads((PROJECT / "deploy" / "grafana" / "dashboards" / "agent-router.json").read_text())
+RULES = [rule for group in rule_groups() for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+# Litestream is another program, which tests/deploy/test_litestream.py runs.
+ELSEWHERE = re.compile(r"litestream_\w+")
+SELECTOR = re.compile(r"(?<![\w$\"])([a-z_:][a-z0-9_:]*)(\{[^}]*\})?(?=[\s\[)/]|$)", re.MULTILINE)
+NO_METRICS = {
+    *("sum", "by", "le", "or", "and", "on", "unless", "rate", "increase", "delta", "max", "min", "absent", "time"),
+    *("histogram_quantile", "avg_over_time", "job", "instance", "count", "view", "method", "status"),
+}
+SECONDS = 60.0
+
+
+def dashboard_expressions() -> dict[str, list[str]]:
+    """Each panel's expressions, with its variables filled in."""
+    filled = {"$job": "agent-router", "$__rate_interval": "1m"}
+    return {
+        panel["title"]: [_fill(target["expr"], filled) for target in panel["targets"]]
+        for panel in DASHBOARD["panels"]
+        if "targets" in panel
+    }
+
+
+def _fill(expression: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        expression = expression.replace(name, value)
+    assert "$" not in expression
+    return expression
+
+
+def selectors(expression: str) -> set[str]:
+    """What an expression reads: metrics with their labels, without functions, ranges and comparisons."""
+    return {
+        name + labels
+        for name, labels in SELECTOR.findall(expression)
+        if name not in NO_METRICS and not ELSEWHERE.fullmatch(name)
+    }
+
+
+def test_configuration_and_rules_are_valid() -> None:
+    promtool("check", "config", str(FOLDER / "prometheus.yml"))
+
+
+@pytest.mark.slow
+def test_rules_do_what_they_say() -> None:
+    promtool("test", "rules", *map(str, sorted((FOLDER / "tests").glob("*.yml"))))
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_alert_is_tested_and_explained(name: str) -> None:
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    files = [yaml.safe_load(file.read_text()) for file in (FOLDER / "tests").glob("*.yml")]
+    tests = [one for file in files for test in file["tests"] for one in test.get("alert_rule_test", ())]
+    assert any(one["alertname"] == name and one["exp_alerts"] for one in tests), "it is never seen to fire"
+    runbook, _, anchor = alert["annotations"]["runbook"].partition("#")
+    assert anchor == name.lower()
+    assert f"### {name}\n" in (PROJECT / runbook).read_text()
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    """A Prometheus that has seen a service do all that it can, and fail."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    with RedisServer() as redis:
+        service = RunningService(
+            folder,
+            REDIS_URL=redis.url,
+            REDIS_REQUIRED="true",
+            RATE_LIMIT_ROUTES='{"GET /v1/auth/sessions": "1/minute"}',
+            BACKUP_DIR=str(folder / "backups"),
+            DB_DSN=f"sqlite:///{folder / 'app.db'}",
+        )
+        with service, PrometheusServer(folder, f"127.0.0.1:{service.port}") as prometheus:
+            service.manage("backup")
+            # The service looks for backups when it starts, and then every half a minute.
+            service.stop()
+            service.start()
+            wait_for(prometheus, "agent_router_build_info")
+            use(service)
+            redis.kill()
+            break_for_a_while(service)
+            wait_for(prometheus, 'rate(redis_failures_total{kind="connect"}[1m]) > 0')
+            wait_for(prometheus, 'rate(auth_events_total{event="account_locked"}[1m])')
+            wait_for(prometheus, "job:agent_router_errors:ratio_rate3d")
+            yield prometheus
+
+
+def wait_for(prometheus: PrometheusServer, expression: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not prometheus.query(expression):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.2)
+
+
+def use(service: RunningService) -> None:
+    """A little of everything that is counted."""
+    with closing(service.user()) as client:
+        for number in range(5):
+            headers = {"Idempotency-Key": f"number-{number}"}
+            made = client.post("/v1/items/", json={"name": "one"}, headers=headers).json()
+            assert client.post("/v1/items/", json={"name": "one"}, headers=headers).headers["Idempotent-Replayed"]
+            for _ in range(5):
+                client.get(f"/v1/items/{made['id']}")
+            client.get("/v1/items/")
+            client.get("/v1/auth/sessions")
+        client.get("/health/ready")
+        refresh(client, client.tokens["refresh_token"])  # type: ignore[attr-defined]
+        email = client.email  # type: ignore[attr-defined]
+    with service.client() as anonymous:
+        for _ in range(12):
+            anonymous.post("/v1/auth/login", json={"email": email, "password": PASSWORD + "x"})
+
+
+def refresh(client: httpx.Client, token: str) -> None:
+    statuses = [client.post("/v1/auth/refresh", json={"refresh_token": token}).status_code for _ in range(2)]
+    assert statuses == [200, 401]
+
+
+def break_for_a_while(service: RunningService) -> None:
+    """Not ready, and a route that fails."""
+    with closing(service.user()) as client:
+        service.query("ALTER TABLE item RENAME TO lost")
+        assert client.get("/v1/items/").status_code == 500
+        service.query("ALTER TABLE lost RENAME TO item")
+        deadline = time.monotonic() + SECONDS
+        while client.get("/health/ready").status_code != 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_service_is_scraped_without_a_fault(scraped: PrometheusServer) -> None:
+    [target] = scraped.api("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    groups: list[dict[str, Any]] = scraped.api("rules")["groups"]
+    assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [rule for rule in RULES if "record" in rule], ids=lambda rule: rule["record"])
+def test_recording_rule_records(scraped: PrometheusServer, rule: dict[str, Any]) -> None:
+    found = scraped.query(rule["record"])
+    assert found
+    assert all(series["value"][1] != "NaN" for series in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALERTS)
+def test_alert_reads_what_there_is(scraped: PrometheusServer, name: str) -> None:
+    read = selectors(ALERTS[name]["expr"])
+    assert read or "litestream" in ALERTS[name]["expr"]
+    for selector in read:
+        assert scraped.query(selector), f"there is no {selector}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("title", "expressions"), dashboard_expressions().items())
+def test_panel_shows_something(scraped: PrometheusServer, title: str, expressions: list[str]) -> None:
+    for expression in expressions:
+        assert scraped.query(expression), f"{title}: {expression}"
+
+
+@pytest.mark.slow
+def test_alerts_fire_when_they_should(scraped: PrometheusServer) -> None:
+    """Those that wait for nothing, or are waiting."""
+    rules = [rule for group in scraped.api("rules")["groups"] for rule in group["rules"] if rule["type"] == "alerting"]
+    states = {rule["name"]: rule["state"] for rule in rules}
+    assert states["AgentRouterRefreshTokenReused"] == "firing"
+    assert states["AgentRouterRedisDown"] in ("pending", "firing")
+    assert states["AgentRouterDown"] == states["AgentRouterBackupTooOld"] == "inactive"
+
+
+def test_dashboard_fits_its_provisioning() -> None:
+    folder = PROJECT / "deploy" / "grafana" / "provisioning"
+    [provider] = yaml.safe_load((folder / "dashboards" / "agent-router.yml").read_text())["providers"]
+    assert provider["type"] == "file"
+    sources = yaml.safe_load((folder / "datasources" / "sources.yml").read_text())["datasources"]
+    assert {source["type"] for source in sources} == {"prometheus", "jaeger"}
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
