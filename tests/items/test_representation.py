@@ -1,0 +1,69 @@
+"""Rows as JSON, the same from a database as before it is stored."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from items.models import Item, ItemQuerySet, ItemRow
+from items.representation import item_json, represent
+from items.schemas import ItemOut
+from tests.items.rows import make_item, make_user
+
+ID, OWNER = "01980d2e-7c1a-7f3e-9c55-2b6f0d7e4a10", "01980d2e-11b0-7a52-8f60-6a1f4c3b2d1e"
+WRITTEN = "2026-01-31T09:30:00.000000Z"
+
+
+def row(**fields: Any) -> ItemRow:
+    stored = ItemRow(ID, "a", "", "active", "{}", OWNER, 3, "2026-01-31 09:30:00", "2026-01-31 09:30:00")
+    return stored._replace(**fields)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"id": ID.replace("-", ""), "owner_id": OWNER.replace("-", "")},
+        {"created_at": "2026-01-31 09:30:00+00", "updated_at": "2026-01-31 09:30:00.000000"},
+        {"created_at": datetime(2026, 1, 31, 9, 30, tzinfo=UTC)},
+    ],
+    ids=["plain", "ids of SQLite", "times of PostgreSQL and SQLite", "not stored yet"],
+)
+def test_every_database_gives_the_same(other: dict[str, Any]) -> None:
+    found = orjson.loads(item_json(row(**other)))
+    assert found == {
+        "id": ID,
+        "name": "a",
+        "description": "",
+        "status": "active",
+        "metadata": {},
+        "owner_id": OWNER,
+        "version": 3,
+        "created_at": WRITTEN,
+        "updated_at": WRITTEN,
+    }
+    assert list(found) == list(ItemOut.model_fields)
+
+
+@given(text=st.text(), metadata=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_text_and_metadata_come_through(text: str, metadata: dict[str, float]) -> None:
+    found = orjson.loads(item_json(row(name=text, description=text, metadata=orjson.dumps(metadata).decode())))
+    assert (found["name"], found["description"]) == (text, text)
+    assert repr(found["metadata"]) == repr(metadata)
+
+
+def test_representation_tells_version_and_owner() -> None:
+    found = represent(row(owner_id=OWNER.replace("-", "")))
+    assert (found.version, found.owner, found.body) == (3, OWNER.encode(), item_json(row()))
+
+
+@pytest.mark.django_db
+def test_stored_item_is_what_the_schema_says() -> None:
+    item = make_item(make_user(), created=1.5, metadata={"a": [1, 2.5]})
+    [stored] = ItemQuerySet(Item).as_rows()
+    found = ItemOut.model_validate_json(item_json(stored))
+    assert (found.id, found.owner_id, found.metadata) == (item.id, item.owner_id, {"a": [1, 2.5]})
+    assert (found.created_at, found.updated_at) == (item.created_at, item.updated_at)
