@@ -54,7 +54,7 @@ REDIS_URL = env.parsed("REDIS_URL", "redis://localhost:6379/0", check_url)
 REDIS_REQUIRED = env.boolean("REDIS_REQUIRED", False)
 REDIS_TIMEOUT_SECONDS = 0.05
 CACHE_TTL = env.integer("CACHE_TTL", 60, minimum=1)
-BACKUP_DIR = env.text("BACKUP_DIR", "")
+BACKUP_DIR = env.parsed("BACKUP_DIR", "", lambda path: str(BASE_DIR / path) if path else "")
 
 # --- Who may do what ----------------------------------------------------------------------------------------------
 

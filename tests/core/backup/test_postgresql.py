@@ -23,6 +23,8 @@ tr '\\0' ' ' < /proc/$$/cmdline >> {log}
 exec {program} "$@"
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:

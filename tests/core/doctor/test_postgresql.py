@@ -16,6 +16,8 @@ SAFE = {
     "idle_in_transaction_session_timeout": "30s",
 }
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
