@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import httpx
@@ -88,7 +89,7 @@ def test_of_many_with_one_version_exactly_one_wins(me: httpx.Client, method: str
     clients = [again(me) for _ in range(12)]
     for _ in range(4):
         item = create(me)
-        answers = at_once([lambda c=client: change(c, item, method, body, if_match='"1"') for client in clients])  # type: ignore[misc]
+        answers = at_once([partial(change, client, item, method, body, if_match='"1"') for client in clients])
         statuses = sorted(answer.status_code for answer in answers)
         if method == "DELETE":
             assert statuses == [204] + [404] * 11
@@ -109,7 +110,7 @@ def test_versions_have_no_gaps_and_no_change_is_lost(me: httpx.Client, item: dic
             for turn in range(10)
         ]
 
-    versions = [one for found in at_once([lambda n=n: count(n) for n in range(8)]) for one in found]  # type: ignore[misc]
+    versions = [one for found in at_once([partial(count, number) for number in range(8)]) for one in found]
     assert sorted(versions) == list(range(2, 82))
     final = me.get(path_of(item)).json()
     assert final["version"] == 81
@@ -140,7 +141,7 @@ def test_creating_and_deleting_at_once(me: httpx.Client) -> None:
                 kept.add(item["id"])
         return kept
 
-    kept = set().union(*at_once([lambda c=client: churn(c) for client in clients]))  # type: ignore[misc]
+    kept = set().union(*at_once([partial(churn, client) for client in clients]))
     page = me.get(ITEMS, params={"limit": 100, "total": "true"}).json()
     assert {item["id"] for item in page["items"]} == kept
     assert page["total"] == 40
