@@ -54,10 +54,3 @@ class Manifest:
             ) from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BackupError(f"{path} cannot be read as a manifest: {error}") from error
-
-    @property
-    def contents(self) -> Contents:
-        """The part that can be held against a database."""
-        return Contents(
-            engine=self.engine, engine_version=self.engine_version, migrations=self.migrations, rows=self.rows
-        )

@@ -77,7 +77,8 @@ def test_check_that_fails_is_a_finding_and_ends_no_other(checks: Checks, capsys:
 
 
 def test_service_without_redis_is_well(tmp_path: Path) -> None:
-    service = RunningService(tmp_path, ALLOWED_HOSTS='["api.example.org"]', BACKUP_DIR=str(tmp_path / "backups"))
+    dsn = f"sqlite:///{tmp_path / 'app.db'}"
+    service = RunningService(tmp_path, DB_DSN=dsn, BACKUP_DIR=str(tmp_path / "backups"))
     service.manage("migrate", "--verbosity=0")
     told = json.loads(service.manage("doctor", "--json").stdout)
     assert told["counts"]["error"] == 0
