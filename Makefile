@@ -2,7 +2,7 @@
 # Whatever needs more than a line or two is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format install superuser manage requirements clean
+.PHONY: help run test test-faults check format install superuser manage requirements clean
 
 # More arguments for pytest (make test ARGS="-k items"), manage.py or uv.
 ARGS ?=
@@ -15,13 +15,16 @@ manage = ENV_FILE=$${ENV_FILE:-.env} $(python) manage.py
 coverage = $(if $(strip $(ARGS)),--no-cov,--cov --cov-report=term-missing:skip-covered)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## Set up what is missing, migrate, serve on 127.0.0.1:8000 (PORT, HOST, WORKERS change it)
 	@$(install) runtime && exec $(python) scripts/serve.py
 
 test: ## All tests, in parallel and random order, with coverage (a part of them: ARGS="-k items")
 	@$(install) dev && exec $(python) -m pytest -n auto $(coverage) $(ARGS)
+
+test-faults: ## The faults at length: hundreds of kills, full disks, histories under fire (ARGS="-k kills")
+	@$(install) dev && exec $(python) -m pytest --no-cov -m fault $(ARGS)
 
 check: ## Everything that can be checked without running the service: lint, types, imports, settings
 	@$(install) dev && exec $(python) scripts/check.py

@@ -13,7 +13,7 @@ from django.conf import settings
 from core.auth.principal import Principal
 from core.cache.epoch import Epoch
 from core.cache.epoch import epoch as this_epoch
-from core.cache.scripts import FILL, MARK, RELEASE, REPLACE
+from core.cache.scripts import FILL, LOOK, MARK, RELEASE, REPLACE
 from core.metrics import CACHE_HITS, CACHE_MISSES
 from core.redis import RedisClient
 from core.redis import redis as this_redis
@@ -21,10 +21,10 @@ from core.redis import redis as this_redis
 # How long a mark keeps others from filling: longer than nearly any change takes. Should it go before the change has
 # ended, an entry may be older than the change, but not once it is acknowledged.
 MARK_MILLISECONDS = 20_000
-# A reader slower than this does not fill in: the entry or mark that would have refused it may have expired.
-FILL_WITHIN_SECONDS = 1.0
-# What is left of a mark that is of no more use: enough to outlast such readers.
-SPENT_MARK_MILLISECONDS = 3_000
+# A reader's mark: one that takes longer does not fill in. And what is left of a change's that is of no more use.
+SHORT_MARK_MILLISECONDS = 3_000
+# What a reader's mark begins with; those of changes are hexadecimal or words.
+READER = b"r"
 
 _ENTRY = re.compile(rb"(\w*):\d+:(\w*):")
 
@@ -58,9 +58,18 @@ class Representation:
 class _Reading:
     """A representation that is being loaded, for all who want it in the meantime."""
 
-    def __init__(self, loading: Awaitable[Representation | None]) -> None:
-        self.began = monotonic()
-        self.found = asyncio.ensure_future(loading)
+    found: "asyncio.Future[Representation | None]"
+
+    def __init__(self) -> None:
+        self.mark = READER + secrets.token_hex(8).encode()
+        self.is_looking = False
+
+    def serves(self, mark: bytes) -> bool:
+        """Whether it is as good as one that begins now, for somebody who finds this mark (or none) in the entry.
+
+        It is until it looks into the database, and after that as long as its mark is there: a change takes it away.
+        """
+        return not self.is_looking or self.mark == mark
 
 
 class RepresentationCache:
@@ -69,8 +78,8 @@ class RepresentationCache:
     def __init__(self, kind: str, *, redis: RedisClient = this_redis, epoch: Epoch = this_epoch) -> None:
         self._prefix = kind.encode() + b":"
         self._redis, self._epoch = redis, epoch
-        scripts = (MARK, FILL, REPLACE, RELEASE)
-        self._mark, self._fill, self._replace, self._release = map(redis.register_script, scripts)
+        scripts = (MARK, LOOK, FILL, REPLACE, RELEASE)
+        self._mark, self._look, self._fill, self._replace, self._release = map(redis.register_script, scripts)
         self._readings: dict[tuple[bytes, bytes], _Reading] = {}
 
     def key(self, resource_id: str) -> bytes:
@@ -82,22 +91,19 @@ class RepresentationCache:
 
         Of many that find no entry at the same time, one loads. Raises what `load` raises.
         """
-        asked = monotonic()
-        is_answered = self._epoch.is_connected
-        if not await self._epoch.is_trusted(asked):
+        if not await self._epoch.is_trusted(monotonic()):
             return await load()
-        epoch = self._epoch.token
+        epoch, mark = self._epoch.token, b""
         if entry is not None and (head := _ENTRY.match(entry)):
-            if head[2]:  # a change is under way: who joins an earlier reading might see what was before it
-                CACHE_MISSES.inc()
-                return await load()
-            if head[1] == epoch:
+            mark = head[2]
+            if not mark and head[1] == epoch:
                 CACHE_HITS.inc()
                 return _parse(entry)
         CACHE_MISSES.inc()
+        if mark and not mark.startswith(READER):  # a change is under way
+            return await self._load(key, epoch, load, _Reading())
         reading = self._readings.get((key, epoch))
-        # Without Redis' word that there is no entry, only what was read after the question will do.
-        if reading is None or not (is_answered or reading.began > asked):
+        if reading is None or not reading.serves(mark):
             reading = self._begin_reading(key, epoch, load)
         return await asyncio.shield(reading.found)
 
@@ -125,7 +131,11 @@ class RepresentationCache:
 
     def _begin_reading(self, key: bytes, epoch: bytes, load: Load) -> _Reading:
         place = key, epoch
-        reading = self._readings[place] = _Reading(self._load(key, epoch, load))
+        reading = self._readings[place] = _Reading()
+
+        async def mark_and_load() -> Representation | None:
+            await self._run(self._look, key, epoch, 0, reading.mark)
+            return await self._load(key, epoch, load, reading)
 
         def end(done: "asyncio.Future[Any]") -> None:
             if self._readings.get(place) is reading:
@@ -133,21 +143,22 @@ class RepresentationCache:
             if not done.cancelled():
                 done.exception()  # whoever waits for it has it too
 
+        reading.found = asyncio.ensure_future(mark_and_load())
         reading.found.add_done_callback(end)
         return reading
 
-    async def _load(self, key: bytes, epoch: bytes, load: Load) -> Representation | None:
-        began = monotonic()
+    async def _load(self, key: bytes, epoch: bytes, load: Load, reading: _Reading) -> Representation | None:
+        reading.is_looking = True
         found = await load()
-        if found is not None and monotonic() - began < FILL_WITHIN_SECONDS:
-            await self._run(self._fill, key, epoch, found.version, b"", found.owner + b":" + found.body)
+        if found is not None:
+            await self._run(self._fill, key, epoch, found.version, reading.mark, found.owner + b":" + found.body)
         return found
 
     async def _run(
         self, script: bytes, key: bytes, epoch: bytes, version: int, mark: bytes, payload: bytes = b""
     ) -> bool:
         """Whether Redis has run the script."""
-        lives = settings.CACHE_TTL * 1000, MARK_MILLISECONDS, SPENT_MARK_MILLISECONDS
+        lives = settings.CACHE_TTL * 1000, MARK_MILLISECONDS, SHORT_MARK_MILLISECONDS
         return bool(await self._redis.call([("EVALSHA", script, 1, key, epoch, version, mark, payload, *lives)]))
 
 

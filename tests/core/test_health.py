@@ -222,7 +222,6 @@ def test_pending_migrations_show_until_they_are_applied(start: Callable[..., Run
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 @pytest.mark.parametrize(("required", "status"), [("false", 200), ("true", 503)])
 def test_redis_that_dies_shows_and_comes_back(start: Callable[..., RunningService], required: str, status: int) -> None:
     with RedisServer() as server:

@@ -319,7 +319,6 @@ def test_service_writes_nothing_but_json(
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 def test_service_answers_while_nobody_reads_its_log(tmp_path: Path) -> None:
     service = RunningService(tmp_path)
     service.manage("migrate", "--verbosity=0")

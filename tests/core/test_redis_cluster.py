@@ -20,7 +20,7 @@ from core.redis.pipeline import Pipeline
 from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 TIMEOUT_SECONDS = 0.05
 SLACK_SECONDS = 0.1

@@ -19,7 +19,7 @@ from tests.redis_sentinels import RedisSentinels, until
 from tests.redis_server import RedisServer, free_port
 from tests.tls_files import TLSFiles
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 # A pool's connection and a new one, and the look-ups at those who say where the server is, 0.25 s each.
 LONGEST_WAIT_SECONDS = 2.0

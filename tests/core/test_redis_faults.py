@@ -17,8 +17,6 @@ from core.redis.link import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
 from tests.redis_server import RedisServer, free_port
 from tests.tcp_proxy import TCPProxy
 
-pytestmark = pytest.mark.fault
-
 TIMEOUT_SECONDS = 0.05
 # What a wait may take longer than the time-out because the machine is busy.
 SLACK_SECONDS = 0.1

@@ -14,7 +14,7 @@ from core.redis import RedisClient
 from tests.redis_sentinels import DOWN_AFTER_MILLISECONDS, RedisSentinels
 from tests.redis_server import RedisServer
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PASSWORD = "p@ss:w/rd?#%25é,+'\" x"
 TIMEOUT_SECONDS = 0.05

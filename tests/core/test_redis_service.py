@@ -11,7 +11,7 @@ from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import RedisSentinels, until
 from tests.running_service import RunningService
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ITEM = {"name": "one"}
 

@@ -177,7 +177,6 @@ def test_last_spans_are_sent_when_the_service_ends(
         assert receiver.resources[0]["service.name"] == "named-by-the-operator"
 
 
-@pytest.mark.fault
 def test_dead_collector_costs_no_request_and_no_end(start: Callable[..., RunningService]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for endpoint in (f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.getsockname()[1]}"):

@@ -16,7 +16,7 @@ from tests.running_service import PASSWORD, PROJECT, RunningService
 SCRIPT = PROJECT / "deploy" / "serve-replicated.sh"
 BATCH = 200
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["file", "s3"])

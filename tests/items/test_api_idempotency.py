@@ -105,7 +105,6 @@ def test_64_clients_at_once_make_one_item(service: RunningService, me: httpx.Cli
         client.close()
 
 
-@pytest.mark.fault
 @pytest.mark.slow
 def test_kills_amid_keyed_requests_neither_lose_nor_double_an_item(start: Callable[..., RunningService]) -> None:
     service = start(workers=2)

@@ -16,7 +16,7 @@ from tests.running_service import PASSWORD, RunningService
 WRITERS = 4
 ENOUGH = 50
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

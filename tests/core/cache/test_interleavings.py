@@ -152,6 +152,37 @@ def test_mark_that_is_lost_before_its_change_ends_leaves_no_room_for_old_rows(pl
     play(scene)
 
 
+@pytest.mark.parametrize("kind", ["change", "delete", "touch"])
+def test_reader_of_the_old_row_does_not_put_it_into_a_redis_that_was_emptied(play: Play, kind: str) -> None:
+    async def scene(world: World) -> None:
+        one, other = world.processes
+        reader = await look(world, other)
+        await do(world, one, kind)
+        world.empty_redis()
+        joined = await world.start("read", other, "a")
+        await world.let_through(reader)
+        await world.finish(joined)
+        for process in world.processes:
+            await do(world, process, "read")
+
+    play(scene)
+
+
+def test_what_somebody_has_seen_of_a_change_is_not_taken_back_by_emptying_redis(play: Play) -> None:
+    async def scene(world: World) -> None:
+        one, other = world.processes
+        change = await world.start("change", one, "a")  # marked, and the mark is lost
+        world.empty_redis()
+        late, early = await look(world, other), await world.start("read", one, "a")
+        await world.let_through(change)
+        await world.finish(early)  # has seen what is committed, but not acknowledged
+        await world.let_through(late)
+        assert not await is_hit(world, other), "it would bring back what was before"
+        await world.finish(change)
+
+    play(scene)
+
+
 def test_reader_that_is_too_slow_fills_nothing_in(play: Play) -> None:
     async def scene(world: World) -> None:
         one, other = world.processes

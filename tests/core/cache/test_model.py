@@ -20,7 +20,7 @@ KINDS = st.sampled_from(["read"] * 4 + ["change"] * 3 + ["touch", "delete", "fai
 SECONDS = st.sampled_from([0.005] * 4 + [0.015, 0.015, 0.03, 0.03, 0.5, 1.1, 2.9, 25.0, 70.0])
 NOTHING = [""] * 16
 FAULTS = st.sampled_from(
-    [*NOTHING, "command", "reply", "cut off", "cut off", "database", "kill", "snapshot", "restart"]
+    [*NOTHING, "command", "reply", "cut off", "cut off", "database", "kill", "snapshot", "restart", "empty"]
 )
 
 
@@ -110,6 +110,8 @@ class Machine(RuleBasedStateMachine):
             world.save_snapshot()
         elif fault == "restart":
             world.restart_redis()
+        elif fault == "empty":
+            world.empty_redis()
 
 
 @pytest.mark.slow

@@ -166,7 +166,6 @@ def test_readers_never_go_back_while_an_item_is_changed_over_and_over(
     assert acknowledged == 151
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("pause_seconds", [0.08, 0.5])
 def test_change_while_redis_hangs_is_seen_by_workers_that_did_not_notice(
     server: RedisServer, me: httpx.Client, item: dict[str, object], pause_seconds: float
@@ -183,7 +182,6 @@ def test_change_while_redis_hangs_is_seen_by_workers_that_did_not_notice(
         assert names(everywhere(me, path)) == {f"new {number}"}
 
 
-@pytest.mark.fault
 def test_change_while_redis_is_away_is_seen_when_it_is_back(
     server: RedisServer, me: httpx.Client, item: dict[str, object]
 ) -> None:
@@ -199,7 +197,6 @@ def test_change_while_redis_is_away_is_seen_when_it_is_back(
         assert names(everywhere(me, path, 8)) == {"new"}
 
 
-@pytest.mark.fault
 @pytest.mark.slow
 def test_nothing_old_remains_when_workers_are_killed_amid_changes(
     start: Callable[..., RunningService], server: RedisServer

@@ -341,6 +341,11 @@ class World:
             ends = (self.now + redis.pttl(key) / 1000 for key in keys)
             self._snapshot = dict(zip(keys, zip(entries, ends, strict=True), strict=True))
 
+    def empty_redis(self) -> None:
+        """FLUSHALL by an operator, of which nobody is told."""
+        with self.server.client() as redis:
+            redis.flushall(asynchronous=False)
+
     def restart_redis(self) -> None:
         """With what it has on its disk; every process loses its connection and gets another."""
         self.run_id = f"r{next(self.runs)}"

@@ -15,7 +15,7 @@ from tests.databases import IS_POSTGRES
 from tests.running_service import RunningService
 
 SECONDS = 30
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.skipif(IS_POSTGRES, reason="SQLite's file")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_POSTGRES, reason="SQLite's file")]
 
 
 def mount(*arguments: str) -> None:

@@ -12,7 +12,7 @@ from tests.core.database.postgres.load import Load
 from tests.postgres_server import PostgresServer, paused
 from tests.running_service import RunningService
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 RECOVERY_SECONDS = 2.0
 
