@@ -4,6 +4,7 @@ What is wrong is told in one message, and the process ends with exit code 1. env
 """
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,7 +47,9 @@ SHUTDOWN_TIMEOUT_SECONDS = env.integer("SHUTDOWN_TIMEOUT_SECONDS", 30, minimum=1
 
 # --- What it keeps ------------------------------------------------------------------------------------------------
 
-DATABASE: dict[str, Any] = env.parsed("DB_DSN", "sqlite:///./data/app.db", lambda dsn: parse_dsn(dsn, BASE_DIR))
+DB_BEHIND_PGBOUNCER = env.boolean("DB_BEHIND_PGBOUNCER", False)
+_parse_dsn = partial(parse_dsn, base_dir=BASE_DIR, is_behind_pgbouncer=DB_BEHIND_PGBOUNCER)
+DATABASE: dict[str, Any] = env.parsed("DB_DSN", "sqlite:///./data/app.db", _parse_dsn)
 DB_POOL_SIZE = env.integer("DB_POOL_SIZE", 8 if (DATABASE or {}).get("PORT") is not None else 4, minimum=1, maximum=200)
 DB_MAX_WAITING = env.integer("DB_MAX_WAITING", 2000, minimum=1)
 DB_MAX_WAIT_SECONDS = env.integer("DB_MAX_WAIT_SECONDS", 10, minimum=1)

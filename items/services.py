@@ -75,7 +75,7 @@ def create_item(principal: Principal, *, new: ItemIn) -> Callable[[], Answer]:
     given = {"id": item_id, "owner_id": principal.user_id, "metadata": new.metadata}
 
     def effect() -> Answer:
-        _INSERT.run(**row._asdict() | given)
+        _INSERT.queue(**row._asdict() | given)
         return answer
 
     return effect
@@ -111,7 +111,7 @@ async def delete_item(principal: Principal, *, item_id: str, precondition: Preco
     def delete() -> Representation:
         row = _lock(principal, uuid)
         precondition.check(row.version)
-        _DELETE.run(id=uuid)
+        _DELETE.queue(id=uuid)
         return Representation(row.version + 1, b"", b"")
 
     await cache.change(cache.key(str(uuid)), lambda: database.write(delete))
@@ -158,5 +158,5 @@ def store_change(row: ItemRow, new: ItemIn) -> ItemRow:
         "version": row.version if is_same else row.version + 1,
         "updated_at": later_than(datetime.fromisoformat(rfc3339(row.updated_at))),
     }
-    _UPDATE.run(id=row.id, metadata=new.metadata, **fields)
+    _UPDATE.queue(id=row.id, metadata=new.metadata, **fields)
     return row._replace(metadata=metadata, **fields)

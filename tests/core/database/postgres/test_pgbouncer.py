@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.core.database.postgres.conftest import run_with_database
 from tests.core.database.postgres.statements import FIND, INSERT, ask, execute, queue
 from tests.pgbouncer import PgBouncer, find_pgbouncer
 from tests.postgres_server import PostgresServer
+from tests.running_service import RunningService
 
 pytestmark = pytest.mark.skipif(find_pgbouncer() is None, reason="PgBouncer is not installed")
 
@@ -75,3 +77,16 @@ def test_waits_are_limited_in_transactions_and_leave_nothing_behind(run: Any, ds
         assert await database.read(lambda: ask("SHOW lock_timeout")) == "0"
 
     run(test)
+
+
+def test_service_runs_behind_it(start: Callable[..., RunningService], pooler: PgBouncer, dsn: str) -> None:
+    service = start(workers=2, DB_DSN=pooler.dsn(dsn), DB_BEHIND_PGBOUNCER="true")
+    with closing(service.user()) as me:
+        for number in range(30):
+            made = me.post("/v1/items/", json={"name": f"{number}"})
+            assert made.status_code == 201
+            changed = me.patch(f"/v1/items/{made.json()['id']}", json={"status": "archived"})
+            assert changed.json()["version"] == 2
+            found = me.get("/v1/items/", params={"name": f"{number}", "status": "archived", "total": "true"})
+            assert found.json()["total"] == 1
+    assert not [line for line in service.log_lines() if line["level"] in ("WARNING", "ERROR")]
