@@ -11,8 +11,9 @@ install = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
 python = .venv/bin/python
 # The service reads the environment; .env is what `make` has it read besides.
 manage = ENV_FILE=$${ENV_FILE:-.env} $(python) manage.py
-# A part of the tests can't reach the coverage that all of them are held to.
-coverage = $(if $(strip $(ARGS)),--no-cov,--cov --cov-report=term-missing:skip-covered)
+# In percent; CI, which has every program that a test needs, asks for more. A part of the tests is not measured.
+MIN_COVERAGE ?= 0
+coverage = $(if $(strip $(ARGS)),--no-cov,--cov --cov-report=term-missing:skip-covered --cov-fail-under=$(MIN_COVERAGE))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -28,6 +29,8 @@ class RedisServer:
     """`with RedisServer() as server: … server.url`. Options are redis-server's, such as `--maxmemory 1mb`."""
 
     def __init__(self, *options: str, password: str = "") -> None:
+        if shutil.which("redis-server") is None:
+            pytest.skip("redis-server is not on this machine: apt-get install redis-server")
         self.password = password
         self.options = options
         self.port = free_port()

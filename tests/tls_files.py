@@ -1,9 +1,12 @@
 """A certificate authority of a test's own, and what it vouches for."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import pytest
 
 CURVE: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
@@ -19,6 +22,8 @@ class TLSFiles:
     @classmethod
     def make(cls, folder: Path, names: str = "IP:127.0.0.1") -> Self:
         """A server's certificate for the names, which are in openssl's notation."""
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is not on this machine")
         authority, authority_key, request = folder / "ca.pem", folder / "ca.key", folder / "server.csr"
         extensions, certificate, key = folder / "extensions", folder / "server.pem", folder / "server.key"
         usage: list[str | Path] = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]

@@ -330,6 +330,21 @@ def test_nobody_joins_a_look_from_before_a_change_of_which_it_may_not_know(play:
     play(scene)
 
 
+@pytest.mark.parametrize("kind", ["change", "touch", "delete"])
+def test_nobody_joins_a_look_from_before_a_change_whose_entry_has_expired(play: Play, kind: str) -> None:
+    async def scene(world: World) -> None:
+        one, other = world.processes
+        first = await look(world, other)
+        await do(world, one, kind)
+        await world.advance(70)
+        second = await world.start("read", other, "a")
+        assert second.gate, "it looks for itself"
+        await world.finish(second)
+        await world.finish(first)
+
+    play(scene)
+
+
 def test_nobody_joins_a_look_from_before_while_redis_does_not_answer(play: Play) -> None:
     async def scene(world: World) -> None:
         one, other = world.processes
