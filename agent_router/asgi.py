@@ -20,6 +20,7 @@ from core.metrics_sampler import sampler  # noqa: E402
 from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
 from core.tracing import tracing  # noqa: E402
+from core.wire import bound_connections  # noqa: E402
 
 router = Router()
 router.add_operations(api.operations())
@@ -28,3 +29,4 @@ router.add_views(urlpatterns)
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
 lifespan.resources = [log_output, tracing, database, redis, hashing, key_usage, backup_watch, sampler]
 application = Handler(router)
+bound_connections()

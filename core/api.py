@@ -10,7 +10,7 @@ from ninja.operation import Operation
 from ninja.parser import Parser
 from pydantic import ValidationError as PydanticError
 
-from core.errors import FieldError, MalformedJSON, NotFound, Problem, ValidationFailed, problem_response
+from core.errors import FieldError, MalformedJSON, NotFound, Problem, ValidationFailed, json_pointer, problem_response
 from core.parsing import parse_body
 from core.request import Request
 
@@ -91,12 +91,7 @@ def _field_error(fault: dict[str, Any]) -> FieldError:
     detail, code = describe(fault), str(fault["type"])
     if source == "query":
         return {"parameter": str(path[-1]) if path else "", "detail": detail, "code": code}
-    return {"pointer": pointer(path), "detail": detail, "code": code}
-
-
-def pointer(path: list[Any]) -> str:
-    """A JSON pointer as a URI fragment (RFC 6901, section 6; its escapes, without percent-encoding)."""
-    return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return {"pointer": json_pointer(path), "detail": detail, "code": code}
 
 
 MESSAGES = {

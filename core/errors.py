@@ -13,6 +13,8 @@ from core.request import Request
 
 CONTENT_TYPE = "application/problem+json"
 MAX_ERRORS = 100
+# A client names the fields of a body itself: without an end, a hundred pointers would be a hundred times the body.
+MAX_POINTER_CHARS = 500
 
 
 class FieldError(TypedDict):
@@ -22,6 +24,21 @@ class FieldError(TypedDict):
     parameter: NotRequired[str]
     detail: str
     code: str
+
+
+def json_pointer(steps: Iterable[str | int]) -> str:
+    """A JSON pointer as a URI fragment (RFC 6901, section 6; its escapes, without percent-encoding).
+
+    Where it would be longer than MAX_POINTER_CHARS it leads to the innermost value around the place that has a
+    shorter one.
+    """
+    pointer = "#"
+    for step in steps:
+        text = str(step)
+        if len(pointer) + len(text) >= MAX_POINTER_CHARS:
+            break
+        pointer += "/" + text.replace("~", "~0").replace("/", "~1")
+    return pointer
 
 
 class Problem(Exception):
@@ -175,6 +192,11 @@ class AccountLocked(Problem):
     explanation = "Log-in to this account is closed for the time in Retry-After. Sessions that exist go on."
 
 
+class HeadTooLarge(Problem):
+    slug, title, status = "head-too-large", "The request's head is too large", 431
+    explanation = "The URL and headers of the request take more than 64 KiB, or there are too many headers. Send less."
+
+
 class InternalError(Problem):
     slug, title, status = "internal-error", "Something went wrong in the service", 500
     explanation = "A fault of the service, not of the request. Its log has the cause under the problem's request_id."
@@ -204,6 +226,8 @@ def problem_response(request: Request, problem: Problem) -> HttpResponse:
     """The problem as an `application/problem+json` response."""
     body = orjson.dumps(problem.members(request.path, request.request_id), option=orjson.OPT_NON_STR_KEYS)
     response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
+    # It is this client's, and of this moment: there are caches that keep a 404 which does not say so.
+    response["Cache-Control"] = "no-store"
     for name, value in problem.headers.items():
         response[name] = value
     return response

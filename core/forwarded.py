@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_HOPS = 32
+MAX_ENTRY_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,16 @@ def scheme_for(distance: int, forwarded_proto: Iterable[bytes]) -> str:
     return entries[-min(distance, len(entries))].decode("latin-1")
 
 
-@lru_cache(maxsize=4096)
 def parse_entry(entry: bytes) -> str | None:
     """The address of an entry with or without port and brackets, normalized; None if it is none."""
-    text = entry.strip(b" \t").decode("latin-1")
-    if len(text) > 64:
-        return None
+    entry = entry.strip(b" \t")
+    # Before anything remembers it: a client can write what it likes there.
+    return _parse_entry(entry) if len(entry) <= MAX_ENTRY_BYTES else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_entry(entry: bytes) -> str | None:
+    text = entry.decode("latin-1")
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not _is_port(port)):

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from core.api import MESSAGES, invalid, pointer
-from core.errors import FieldError, ValidationFailed
+from core.api import MESSAGES, invalid
+from core.errors import FieldError, ValidationFailed, json_pointer
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -39,7 +39,7 @@ def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
     code = "extra_forbidden"
     unknown = [name for name in patch if name not in model.model_fields]
     errors: list[FieldError] = [
-        {"pointer": pointer([name]), "detail": MESSAGES[code], "code": code} for name in unknown
+        {"pointer": json_pointer([name]), "detail": MESSAGES[code], "code": code} for name in unknown
     ]
     if errors:
         raise ValidationFailed(errors=errors)

@@ -13,12 +13,21 @@ from typing import Any, NoReturn
 
 import orjson
 
-from core.errors import MAX_ERRORS, FieldError, MalformedJSON, UnsupportedMediaType, ValidationFailed
+from core.errors import (
+    MAX_ERRORS,
+    FieldError,
+    MalformedJSON,
+    UnsupportedMediaType,
+    ValidationFailed,
+    json_pointer,
+)
 from core.request import Request
 
 INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**64 - 1
 # As orjson has it.
 MAX_LEVELS = 1024
+# No body has so many fields. To tell what is wrong with each of a hundred thousand would take most of a second.
+MAX_FIELDS = 1000
 # Nineteen digits in a row may be an integer beyond 64 bits; \u0000 is a NUL, \ud8… to \udf… a surrogate.
 _ODD = re.compile(rb"[0-9]{19}|\\u0000|\\u[dD][89a-fA-F]")
 _REFUSED = re.compile("[\0\ud800-\udfff]")
@@ -29,8 +38,8 @@ _MERGE_PATCH = b"application/merge-patch+json"
 def parse_body(request: Request) -> Any:
     """The body's JSON value.
 
-    Raises UnsupportedMediaType, MalformedJSON, and ValidationFailed for integers beyond 64 bits, NUL characters
-    and unpaired surrogates.
+    Raises UnsupportedMediaType, MalformedJSON, and ValidationFailed for integers beyond 64 bits, NUL characters,
+    unpaired surrogates and an object of more than MAX_FIELDS members.
     """
     media_type = request.raw_headers.get(b"content-type", b"")
     if media_type != _JSON:
@@ -39,7 +48,11 @@ def parse_body(request: Request) -> Any:
             raise UnsupportedMediaType(
                 headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
             )
-    return parse_json(request.body)
+    value = parse_json(request.body)
+    if isinstance(value, dict) and len(value) > MAX_FIELDS:
+        fault: FieldError = {"pointer": "#", "detail": f"must have at most {MAX_FIELDS} fields", "code": "too_long"}
+        raise ValidationFailed(errors=[fault])
+    return value
 
 
 def parse_json(body: bytes) -> Any:
@@ -119,10 +132,9 @@ def _fault(value: int | str, place: _Place) -> FieldError:
 
 
 def _pointer(place: _Place) -> str:
-    """The place as a JSON pointer (RFC 6901)."""
-    steps: list[str] = []
+    steps: list[str | int] = []
     step, level, container = place
     while level > 1 and container is not None:
-        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+        steps.append(step)
         step, level, container = container
-    return "/".join(["#", *reversed(steps)]).encode("utf-8", "replace").decode()
+    return json_pointer(reversed(steps)).encode("utf-8", "replace").decode()

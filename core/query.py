@@ -63,11 +63,11 @@ def parse_query[M: BaseModel](request: Request, model: type[M]) -> M:
 
     Raises ValidationFailed naming each parameter that is unknown, repeated or not valid.
     """
-    return _parse(request.scope["query_string"], model)  # type: ignore[return-value]
+    query_string = request.scope["query_string"]
+    parse = _cached_parse if len(query_string) <= CACHED_LENGTH else _parse
+    return parse(query_string, model)  # type: ignore[return-value]
 
 
-# Clients ask the same pages over and over; the models are frozen, so they can share one.
-@lru_cache(maxsize=1024)
 def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
     given, errors = _read(query_string, model)
     parsed = None
@@ -79,6 +79,12 @@ def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
     if parsed is None or errors:
         raise ValidationFailed("Query parameters are not valid", errors=errors)
     return parsed
+
+
+# Clients ask the same pages over and over; the models are frozen, so they can share one. Only short ones are kept, so
+# that nobody can fill memory.
+CACHED_LENGTH = 512
+_cached_parse = lru_cache(maxsize=1024)(_parse)
 
 
 def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[FieldError]]:

@@ -80,6 +80,8 @@ def django_cache(url: str) -> dict[str, Any]:
         "LOCATION": [url],
         "KEY_PREFIX": DJANGO_KEY_PREFIX,
         "OPTIONS": {
+            # Not pickle: whoever can write into Redis must not be able to run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "CONNECTION_POOL_CLASS": "core.redis.django_pools.PoolByURL",
             # Without time-outs a Redis that hangs would hang the admin; without the flag its loss would break it.
             "SOCKET_CONNECT_TIMEOUT": 0.25,

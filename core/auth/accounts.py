@@ -92,7 +92,8 @@ async def delete_account(principal: Principal, caller: Caller) -> None:
 
 
 def revoke_access(user_id: UUID, *, because: str) -> None:
-    """Ends all sessions and API keys of a user. For staff; holds everywhere within a second."""
+    """Ends all sessions, of the admin too, and API keys of a user. For staff; holds everywhere within a second."""
+    sessions.end_admin_sessions(user_id)
     sessions.end_sessions(user_id, because=because)
     APIKey.objects.filter(user_id=user_id, revoked_at__isnull=True).update(revoked_at=now())
 

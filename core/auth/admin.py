@@ -59,7 +59,7 @@ class APIKeyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(User)
 class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    """Users; only superusers hand out powers, and change or end other superusers."""
+    """Users; only superusers hand out powers, and change or end others who have some."""
 
     list_display = ("email", "is_active", "is_staff", "is_superuser", "created_at", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
@@ -199,11 +199,13 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or _is_superuser(request)
+    """Whoever could set the password of another member of the staff would have their powers."""
+    is_powerless = user is None or not (user.is_superuser or user.is_staff) or user.pk == request.user.pk
+    return is_powerless or _is_superuser(request)
 
 
 def _touchable(request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
-    return users if _is_superuser(request) else users.filter(is_superuser=False)
+    return users if _is_superuser(request) else users.filter(is_superuser=False, is_staff=False)
 
 
 def _record(request: HttpRequest, user: User, kind: Event) -> None:

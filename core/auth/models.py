@@ -55,6 +55,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="Sees every item, and may enter the admin.")
     created_at = models.DateTimeField(default=now, editable=False)
+    logged_out_at = models.DateTimeField(null=True, editable=False, help_text="When all sessions were ended at once.")
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -71,6 +72,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         self.email = canonical_email(self.email)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session of the admin is held against: it ends with the password, and when all sessions end."""
+        found: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{found}:{self.logged_out_at.timestamp()}" if self.logged_out_at else found
 
 
 class Session(models.Model):

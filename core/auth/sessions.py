@@ -152,9 +152,13 @@ async def end_own_session(principal: Principal, caller: Caller) -> None:
 
 
 async def end_every_session(principal: Principal, caller: Caller) -> None:
-    """Logs out everywhere."""
-    chosen = partial(Session.objects.filter, user_id=principal.user_id)
-    await _end_and_announce(chosen, principal, caller, event=Event.LOGGED_OUT_EVERYWHERE)
+    """Logs out everywhere, of the admin too."""
+
+    def choose() -> QuerySet[Session]:
+        end_admin_sessions(principal.user_id)
+        return Session.objects.filter(user_id=principal.user_id)
+
+    await _end_and_announce(choose, principal, caller, event=Event.LOGGED_OUT_EVERYWHERE)
 
 
 async def _end_and_announce(
@@ -181,6 +185,11 @@ def end_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -> lis
     """Ends the user's sessions, except perhaps one; their ids. Inside a transaction, for other services."""
     chosen = Session.objects.filter(user_id=user_id)
     return _end(chosen if but is None else chosen.exclude(id=but), because)
+
+
+def end_admin_sessions(user_id: UUID) -> None:
+    """Ends what Django keeps for the user's browsers. Before the sessions are locked, as a log-in does."""
+    User.objects.filter(id=user_id).update(logged_out_at=now())
 
 
 def forget_sessions(session_ids: Iterable[UUID]) -> None:

@@ -1,4 +1,5 @@
-"""Rate limits over /v1, counted in Redis in one round trip, which brings the view's cache entry along.
+"""Rate limits over /v1, and the admin's passwords: counted in Redis in one round trip, which brings the view's cache
+entry along.
 
 Headers follow draft-ietf-httpapi-ratelimit-headers-10: RateLimit-Policy is made once, RateLimit by the
 script.
@@ -17,7 +18,7 @@ from core.errors import TooManyRequests, problem_response
 from core.metrics import RATE_LIMITED
 from core.ratelimit.buckets import Plan
 from core.ratelimit.local import LocalLimiter
-from core.ratelimit.policies import Limits
+from core.ratelimit.policies import ADMIN_PASSWORD_PATHS, Limits
 from core.redis import redis
 from core.redis.pipeline import Command
 from core.request import Request
@@ -30,15 +31,21 @@ _USED_UP = re.compile(rb'"([^"]*)";r=0;')
 
 @async_only_middleware
 def rate_limit(get_response: GetResponse) -> GetResponse:
-    """Comes after authentication. Charges each request below /v1 once; what is refused becomes a 429."""
+    """Comes after authentication. Charges each request below /v1 once; what is refused becomes a 429.
+
+    So do the admin's forms that take a password.
+    """
     limits = Limits(settings.RATE_LIMIT, settings.RATE_LIMIT_AUTH, settings.RATE_LIMIT_ROUTES)
     local = LocalLimiter()
 
     async def middleware(request: Request) -> HttpResponseBase:
-        if not request.path.startswith("/v1/"):
-            return await get_response(request)
         method, route, principal = request.method or "", request.route, request.principal
-        plan = limits.plan(method, route.template if route else None)
+        template = route.template if route else None
+        if not request.path.startswith("/v1/"):
+            if method != "POST" or request.path not in ADMIN_PASSWORD_PATHS:
+                return await get_response(request)
+            template = request.path
+        plan = limits.plan(method, template)
         counted = None if plan.by_address else principal
         tag = counted.user_key.encode() if counted else address_tag(request.client_ip)
         commands: list[Command] = [plan.pack(tag)]

@@ -2,7 +2,7 @@
 
 | The operation | can answer with |
 | --- | --- |
-| any | 400 host-not-allowed, 406, 500 |
+| any | 400 host-not-allowed, 406, 431, 500 |
 | under /v1 | 429, 503 |
 | with `auth=` | 401, 403 forbidden (API keys), or with a scope 403 insufficient-scope |
 | with a body | 400 malformed-json, 408, 413, 415, 422 validation-error |
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from core.errors import (
     ContentTooLarge,
     Forbidden,
+    HeadTooLarge,
     HostNotAllowed,
     InsufficientScope,
     InternalError,
@@ -59,7 +60,7 @@ class Traits:
 def automatic_failures(traits: Traits) -> list[Failure]:
     """The problems that an operation with these traits can answer with."""
     kinds: list[tuple[bool, tuple[type[Problem], ...]]] = [
-        (True, (HostNotAllowed, InternalError)),
+        (True, (HostNotAllowed, HeadTooLarge, InternalError)),
         (traits.negotiated, (NotAcceptable,)),
         (traits.limited, (TooManyRequests, ServiceUnavailable)),
         (traits.auth, (Unauthorized,)),

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from core.openapi.components import Components, SchemaGenerator
 from core.openapi.contract import Contract, Failure, Header, JSONObject, Success
 from core.openapi.failures import STATUS_HEADERS
-from core.openapi.headers import EVERYWHERE, LIMITED, SUCCESSFUL
+from core.openapi.headers import CACHE_CONTROL, EVERYWHERE, LIMITED, SUCCESSFUL
 
 NOT_MODIFIED = "The representation is still the one that `If-None-Match` names; there is no body."
 
@@ -57,7 +57,7 @@ def _describe_success(success: Success, headers: list[Header], components: Compo
 def _describe_failures(failures: list[Failure], common: list[Header], components: Components) -> JSONObject:
     """Problems of one status as one answer, with an example each."""
     headers = [header for failure in failures for header in failure.headers]
-    headers += [*STATUS_HEADERS.get(failures[0].problem.status, ()), *common]
+    headers += [*STATUS_HEADERS.get(failures[0].problem.status, ()), CACHE_CONTROL, *common]
     problems = list(dict.fromkeys(failure.problem for failure in failures))
     lines = []
     for problem in problems:

@@ -1,7 +1,7 @@
 """Which limits a request falls under.
 
 `default` over all of /v1, by principal. `auth` in its place over the calls that take a password or hand out
-tokens, by address. A route's own limit in addition.
+tokens, the admin's forms among them, by address. A route's own limit in addition.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,15 @@ from core.redis import redis
 
 SCRIPT_SHA = redis.register_script(Path(__file__).with_name("gcra.lua").read_text(encoding="utf-8"))
 
-AUTH_ROUTES = frozenset(("POST", f"/v1/auth/{name}") for name in ("login", "register", "refresh"))
+# Django's own pages, which have no route: somebody who guesses passwords must not have a second way.
+ADMIN_PASSWORD_PATHS = frozenset({"/admin/login/", "/admin/password_change/"})
+AUTH_ROUTES = frozenset(
+    ("POST", path)
+    for path in (
+        *(f"/v1/auth/{name}" for name in ("login", "register", "refresh")),
+        *map(normalize_template, ADMIN_PASSWORD_PATHS),
+    )
+)
 
 
 class Limits:

@@ -12,6 +12,7 @@ import uvicorn
 
 from core.handler import Handler
 from core.routing import Router
+from core.wire import BoundedProtocol
 
 SECONDS = 20.0
 
@@ -26,7 +27,7 @@ class ServedHandler:
             router.route(path).add(method, view)
         config = uvicorn.Config(
             Handler(router), lifespan="off", log_config=None, server_header=False, proxy_headers=False,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=5, http=BoundedProtocol,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))

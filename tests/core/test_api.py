@@ -8,7 +8,7 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from core.api import API, describe, invalid, pointer
+from core.api import API, describe, invalid
 from core.errors import Conflict, Problem
 from core.request import Request
 from core.responses import json_response
@@ -147,11 +147,6 @@ def test_model_validated_by_hand_is_told_the_same_way() -> None:
         Thing.model_validate({"name": "abc", "inner": [{}]})
     problem: Problem = invalid(refusal.value)
     assert problem.errors == [{"pointer": "#/inner/0/number", "detail": "is required", "code": "missing"}]
-
-
-def test_pointers_are_escaped() -> None:
-    assert pointer([]) == "#"
-    assert pointer(["a/b", 0, "~"]) == "#/a~1b/0/~0"
 
 
 def test_other_messages_begin_small() -> None:

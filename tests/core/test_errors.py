@@ -7,7 +7,17 @@ import pytest
 
 from core import errors
 from core.django_errors import OF_STATUS
-from core.errors import MAX_ERRORS, PROBLEMS, Conflict, FieldError, Problem, ServiceUnavailable, problem_response
+from core.errors import (
+    MAX_ERRORS,
+    MAX_POINTER_CHARS,
+    PROBLEMS,
+    Conflict,
+    FieldError,
+    Problem,
+    ServiceUnavailable,
+    json_pointer,
+    problem_response,
+)
 from core.request import Request
 
 
@@ -93,3 +103,17 @@ def test_every_problem_is_known_by_its_slug() -> None:
 )
 def test_bare_status_is_the_general_problem(status: int, slug: str) -> None:
     assert OF_STATUS[status].slug == slug
+
+
+def test_pointers_are_escaped() -> None:
+    assert json_pointer([]) == "#"
+    assert json_pointer(["a/b", 0, "~"]) == "#/a~1b/0/~0"
+
+
+def test_pointer_ends_at_the_innermost_place_that_is_not_too_far() -> None:
+    assert json_pointer(["a", "b" * MAX_POINTER_CHARS, "c"]) == "#/a"
+    assert len(json_pointer(["a"] * 10_000)) <= MAX_POINTER_CHARS
+
+
+def test_no_cache_keeps_a_problem() -> None:
+    assert problem_response(request(), Conflict())["Cache-Control"] == "no-store"

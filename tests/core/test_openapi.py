@@ -137,7 +137,7 @@ def test_texts_may_be_given() -> None:
 
 def test_operation_without_auth_or_body_has_the_common_problems() -> None:
     operation = operation_of()
-    assert list(operation["responses"]) == ["200", "400", "406", "429", "500", "503"]
+    assert list(operation["responses"]) == ["200", "400", "406", "429", "431", "500", "503"]
     assert "security" not in operation
     assert headers_of(operation, 200) == {
         "X-Request-ID",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.errors import MAX_ERRORS, MalformedJSON, UnsupportedMediaType, ValidationFailed
-from core.parsing import MAX_LEVELS, parse_body, parse_json
+from core.errors import MAX_ERRORS, MAX_POINTER_CHARS, MalformedJSON, UnsupportedMediaType, ValidationFailed
+from core.parsing import MAX_FIELDS, MAX_LEVELS, parse_body, parse_json
 from core.request import Request
 
 MINIMUM, MAXIMUM = -(2**63), 2**64 - 1
@@ -238,3 +238,24 @@ def test_merge_patch_is_for_patch_alone() -> None:
     with pytest.raises(UnsupportedMediaType) as refusal:
         parse_body(request(b"text/plain", "PATCH"))
     assert refusal.value.headers == {"Accept-Patch": "application/merge-patch+json"}
+
+
+def test_body_with_more_fields_than_any_has_is_one_fault() -> None:
+    def parse(fields: int) -> Any:
+        body = json.dumps({f"field-{number}": number for number in range(fields)}).encode()
+        scope = {"method": "POST", "path": "/", "headers": [], "query_string": b""}
+        return parse_body(Request(scope, {b"content-type": b"application/json"}, body))
+
+    assert len(parse(MAX_FIELDS)) == MAX_FIELDS
+    with pytest.raises(ValidationFailed) as refusal:
+        parse(MAX_FIELDS + 1)
+    assert [error["pointer"] for error in refusal.value.errors] == ["#"]
+
+
+def test_refusal_is_not_larger_than_what_was_sent() -> None:
+    path = b'{"' + b'":{"'.join([b"k" * 900] * 1000) + b'":['
+    body = path + b",".join([rb'"\u0000"'] * MAX_ERRORS) + b"]" + b"}" * 1000
+    with pytest.raises(ValidationFailed) as refusal:
+        parse_json(body)
+    assert len(refusal.value.errors) == MAX_ERRORS
+    assert sum(len(error["pointer"]) for error in refusal.value.errors) <= MAX_ERRORS * MAX_POINTER_CHARS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.errors import MalformedRequest, ValidationFailed
-from core.query import Boolean, Instant, Integer, each_once, parse_query, query_pairs
+from core.query import CACHED_LENGTH, Boolean, Instant, Integer, _cached_parse, each_once, parse_query, query_pairs
 from tests.core.requests import make_request
 
 
@@ -136,3 +136,10 @@ def test_nothing_but_problems_is_raised(query: str) -> None:
 def test_pairs_keep_their_order_and_repetitions() -> None:
     request = make_request(query="status=b&cursor=x&q=&status=a&q2=%26")
     assert query_pairs(request, without="cursor") == [("status", "b"), ("q", ""), ("status", "a"), ("q2", "&")]
+
+
+def test_long_queries_are_not_remembered() -> None:
+    before = _cached_parse.cache_info().currsize
+    for number in range(3):
+        parse(f"name={number}{'x' * CACHED_LENGTH}")
+    assert _cached_parse.cache_info().currsize == before

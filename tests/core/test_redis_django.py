@@ -52,6 +52,14 @@ def use(cache: Any) -> None:
     assert cache.get("k1") is None
 
 
+def test_what_redis_holds_is_not_run() -> None:
+    with RedisServer() as server, opened(server.url) as cache:
+        cache.set("k", {"n": 1})
+        with pytest.raises((TypeError, ValueError)):
+            cache.set("k", object())
+        assert cache.get("k") == {"n": 1}
+
+
 def lose(cache: BaseCache) -> None:
     """Every call is as if nothing were in the cache, and none takes long."""
     for _ in range(3):

@@ -74,6 +74,13 @@ def test_bodies_up_to_the_limit_are_read_whole(client: Client) -> None:
     assert client.response()[::2] == (200, b"x" * LIMIT)
 
 
+@pytest.mark.parametrize(("digits", "status"), [(b"5", 200), (b"9" * 10, 413)])
+def test_length_with_leading_zeros_is_a_length(client: Client, digits: bytes, status: int) -> None:
+    zeros = b"0" * 5000
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + zeros + digits + b"\r\n\r\nhello")
+    assert client.response()[0] == status
+
+
 def test_declared_body_over_the_limit_is_refused_unread_and_the_connection_closed(client: Client) -> None:
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
     status, headers, body = client.response()

@@ -76,7 +76,7 @@ async def log_out(request: Request) -> HttpResponse:
 async def log_out_everywhere(request: Request) -> HttpResponse:
     """Log out everywhere
 
-    Ends every session of the user, this one too. API keys go on.
+    Ends every session of the user, this one and those of the admin too. API keys go on.
     """
     await sessions.end_every_session(principal_of(request), caller_of(request))
     return empty_response(headers=NO_STORE)

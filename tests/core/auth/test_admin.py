@@ -289,6 +289,31 @@ def test_admin_session_ends_with_the_password_and_with_the_account(service: Runn
         assert browser.client.get("/admin/").status_code == 302
 
 
+def test_staff_take_no_other_member_of_the_staff_over(browser: Browser, service: RunningService) -> None:
+    assert browser.log_in(make_member_of_staff(service, "view_user", "change_user", "delete_user")).status_code == 302
+    colleague = make_member_of_staff(service, "delete_user")
+    for page in ("delete", "password"):
+        assert browser.client.get(f"{USERS}{id_of(service, colleague)}/{page}/").status_code == 403
+    browser.act("deactivate", id_of(service, colleague))
+    assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", colleague) == [(1,)]
+
+
+@pytest.mark.parametrize("by_staff", [False, True])
+def test_end_of_all_sessions_is_that_of_the_admins_too(boss: Browser, service: RunningService, by_staff: bool) -> None:
+    email = make_member_of_staff(service)
+    thief, other = Browser(service), Browser(service)
+    assert thief.log_in(email).status_code == other.log_in(make_member_of_staff(service)).status_code == 302
+    thief.get("/admin/")
+    if by_staff:
+        boss.act("revoke_access", id_of(service, email))
+    else:
+        assert service.log_in(email, PASSWORD).post("/v1/auth/logout-all").status_code == 204
+    assert thief.client.get("/admin/").status_code == 302
+    other.get("/admin/")
+    assert thief.log_in(email).status_code == 302
+    thief.get("/admin/")
+
+
 def test_admin_can_be_switched_off(start: Callable[..., RunningService]) -> None:
     with start(ADMIN_ENABLED="false").client() as client:
         assert client.get("/admin/").status_code == 404

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from core.forwarded import normalize_address, parse_entry, parse_trusted_proxies, walk_back
+from core.forwarded import (
+    MAX_ENTRY_BYTES,
+    _parse_entry,
+    normalize_address,
+    parse_entry,
+    parse_trusted_proxies,
+    walk_back,
+)
 from core.middleware.client_address import client_address
 from core.request import Request
 
@@ -172,3 +179,9 @@ def test_what_a_client_makes_up_changes_nothing(forged: list[str], client: str, 
 def test_entries_are_addresses_or_nothing(entry: bytes) -> None:
     parsed = parse_entry(entry)
     assert parsed is None or str(ip_address(parsed)) == parsed
+
+
+def test_long_entries_are_not_remembered() -> None:
+    before = _parse_entry.cache_info().currsize
+    assert parse_entry(b"1" * (MAX_ENTRY_BYTES + 1)) is None
+    assert _parse_entry.cache_info().currsize == before

@@ -127,6 +127,18 @@ def test_outside_of_v1_nothing_is_limited(configure: Callable[..., Middleware], 
     assert not responses[0].limits
 
 
+@pytest.mark.parametrize("path", ["/admin/login/", "/admin/password_change/"])
+def test_passwords_for_the_admin_count_with_those_for_the_api(configure: Callable[..., Middleware], path: str) -> None:
+    requests = [
+        make_request(None, "POST", path=path),
+        make_request(LOGIN, "POST"),
+        make_request(None, "POST", path=path),
+    ]
+    elsewhere = make_request(None, "POST", path=path, ip="192.0.2.2")
+    responses = run(configure(auth="2/hour"), *requests, elsewhere, make_request(None, path=path))
+    assert statuses(responses) == [200, 200, 429, 200, 200]
+
+
 def test_paths_that_do_not_exist_are_limited_as_well(configure: Callable[..., Middleware]) -> None:
     assert statuses(run(configure("1/hour"), make_request(None), make_request(None))) == [200, 429]
 
