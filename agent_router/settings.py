@@ -128,6 +128,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = "core.admin_site.formats"
 ROOT_URLCONF = "agent_router.urls"
 APPEND_SLASH = False
 # Django's own signatures (the admin's sessions and forms) do not use the key of the tokens itself.

@@ -4,9 +4,11 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 
+from core.admin_site.export_formats import Row
 from core.admin_site.resources import JSONFormField, ResourceAdmin, ResourceForm
 from items import services
 from items.models import Item
+from items.representation import item_json
 from items.schemas import ItemIn
 
 
@@ -25,8 +27,11 @@ class ItemAdmin(ResourceAdmin):
 
     form = ItemForm
     content = ("name", "description", "status", "metadata")
-    list_display = ("name", "status", "owner_link", "version", "created_at", "updated_at")
+    list_display = ("name", "status", "owner", "version", "created_at", "updated_at")
     list_filter = ("status", ("created_at", admin.DateFieldListFilter))
+
+    def to_json(self, row: Row) -> bytes:
+        return item_json(row)
 
     def store(self, found: Item, new: ItemIn) -> None:
         row = services.lock_item(found.pk)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.running_service import RunningService
+from tests.staff_browser import Browser, make_member_of_staff
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,25 @@ def anonymous(service: RunningService) -> Iterator[httpx.Client]:
     """A client without credentials."""
     with service.client() as client:
         yield client
+
+
+@pytest.fixture
+def boss(service: RunningService) -> Iterator[Browser]:
+    """A browser in which a superuser is logged in to the admin."""
+    with Browser(service) as browser:
+        assert browser.log_in().status_code == 302
+        yield browser
+
+
+@pytest.fixture
+def staff(service: RunningService) -> Iterator[Callable[..., Browser]]:
+    """Logs a new member of the staff in to the admin: staff("view_item", "change_item")."""
+    with ExitStack() as stack:
+
+        def log_in(*permissions: str) -> Browser:
+            browser = stack.enter_context(Browser(service))
+            browser.email = make_member_of_staff(service, *permissions)
+            assert browser.log_in(browser.email).status_code == 302
+            return browser
+
+        yield log_in

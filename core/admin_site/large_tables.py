@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_list import date_hierarchy
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.contrib.admin.views.main import ALL_VAR, ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse
@@ -55,6 +55,10 @@ class IndexedChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, *arguments: Any, **options: Any) -> models.QuerySet[Any]:
         self._of_any_date = super().get_queryset(request, *arguments, **options)
         return self._of_any_date.filter(**self._period)
+
+    def whole_query_string(self) -> str:
+        """The URL's query for all pages: filters, search and order."""
+        return self.get_query_string(remove=[PAGE_VAR, ALL_VAR])
 
     def dates(self) -> dict[str, Any]:
         """What the template of the date hierarchy shows, found by steps along the index; nothing in a search."""
@@ -110,6 +114,7 @@ class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = 50
     list_max_show_all = 200
     list_select_related = False
+    unbounded_actions: tuple[str, ...] = ()
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         return IndexedChangeList
@@ -118,6 +123,8 @@ class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: models.QuerySet[Any], *arguments: Any, **options: Any
     ) -> HttpResponse | None:
         is_across = request.POST.get("select_across") == "1"
+        if set(request.POST.getlist("action")) & set(self.unbounded_actions):
+            is_across = False
         if is_across and queryset[: MOST_SELECTED + 1].count() > MOST_SELECTED:
             message = f"Nothing was done: at most {MOST_SELECTED:,} can be selected at once. Filter the list first."
             self.message_user(request, message, messages.ERROR)

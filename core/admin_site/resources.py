@@ -11,12 +11,14 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
-from core.admin_site.large_tables import LargeTableAdmin, is_sorted_by_hand
+from core.admin_site.changes import note_values
+from core.admin_site.exportable import ExportableAdmin
+from core.admin_site.large_tables import is_sorted_by_hand
+from core.admin_site.user_column import user_column
 from core.api import describe
 from core.cache import turn_on_commit
 from core.database.fields import JSONTextField
@@ -110,8 +112,8 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
         return format_html(text, self.instance.version, seen or "?", self.instance.version)
 
 
-class ResourceAdmin(LargeTableAdmin):
-    """What a resource's own admin adds: `form`, `list_display`, its fields in `content`, and `store`."""
+class ResourceAdmin(ExportableAdmin):
+    """What a resource's own admin adds: `form`, `list_display`, its fields in `content`, `store`, and `to_json`."""
 
     content: ClassVar[tuple[str, ...]]
     readonly_fields = ("id", "version", "created_at", "updated_at")
@@ -119,6 +121,7 @@ class ResourceAdmin(LargeTableAdmin):
     ordering = ("-created_at", "-id")
     sortable_by = ("name", "created_at", "updated_at")
     date_hierarchy = "created_at"
+    object_history_template = "admin/resource_history.html"
     search_fields = ("id", "name")
     search_help_text = "An id, or how a name begins (upper and lower case count)"
 
@@ -139,8 +142,11 @@ class ResourceAdmin(LargeTableAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Any:
         is_shown_only = obj is not None and not self.has_change_permission(request, obj)
         content = tuple(map(self._shown, self.content)) if is_shown_only else self.content
-        system = (*self.readonly_fields, "seen_version") if obj else ()
-        return ((None, {"fields": content}), ("System", {"fields": ("owner", *system)}))
+        system = (user_column(request, "owner"), *self.readonly_fields, "seen_version") if obj else ("owner",)
+        return ((None, {"fields": content}), ("System", {"fields": system}))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [user_column(request, "owner") if name == "owner" else name for name in self.list_display]
 
     def _shown(self, name: str) -> Any:
         """What shows a field that cannot be changed: JSON is shown as JSON."""
@@ -153,8 +159,8 @@ class ResourceAdmin(LargeTableAdmin):
 
         return show
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Resource | None = None) -> tuple[str, ...]:
-        return (*self.readonly_fields, "owner") if obj else self.readonly_fields
+    def get_readonly_fields(self, request: HttpRequest, obj: Resource | None = None) -> Any:
+        return (*self.readonly_fields, user_column(request, "owner")) if obj else self.readonly_fields
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
@@ -165,6 +171,12 @@ class ResourceAdmin(LargeTableAdmin):
         elif form.changed_data:
             self.store(obj, form.checked)
             turn_on_commit()
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Django's, which names the fields, with what they were and have become."""
+        message: Any = super().construct_change_message(request, form, formsets, add)
+        note_values(message, form, version=None if add else form.initial["seen_version"] + 1)
+        return message
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[QuerySet[Any], bool]:
         """By id, or by a walk along the names."""
@@ -178,13 +190,6 @@ class ResourceAdmin(LargeTableAdmin):
         else:
             found = queryset.filter(name__startswith=term)
         return found if is_sorted_by_hand(request) else found.order_by("name", "pk"), False
-
-    @admin.display(description="owner")
-    def owner_link(self, found: Resource) -> str:
-        """The owner's e-mail, leading to the account."""
-        user = found.owner
-        view = f"admin:{user._meta.app_label}_{user._meta.model_name}_change"
-        return format_html('<a href="{}">{}</a>', reverse(view, args=[user.pk]), user)
 
 
 def _as_uuid(text: str) -> UUID | None:

@@ -52,6 +52,7 @@ class Event(StrEnum):
     KEY_REVOKED = "api_key_revoked"
     ACCESS_REVOKED = "access_revoked"
     TOKEN_MADE = "token_made"  # noqa: S105
+    EXPORTED = "exported"
 
 
 def record(

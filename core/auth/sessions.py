@@ -113,7 +113,7 @@ def _refresh(digest: str, caller: Caller) -> Refreshed:
     if session.revoked_at is not None or not session.user.is_active:
         return Refreshed(refusal="The session of this refresh token has ended")
     if token.used_at is not None:
-        _end(Session.objects.filter(pk=session.pk), "refresh token reuse")
+        end_chosen(Session.objects.filter(pk=session.pk), "refresh token reuse")
         event = audit.record(Event.REUSE_DETECTED, caller, user_id=session.user_id, session_id=session.id)
         refusal = "The refresh token was used before; its session has been ended"
         return Refreshed(refusal=refusal, revoked_session=session.id, events=[event])
@@ -170,7 +170,7 @@ async def _end_and_announce(
     must_find: bool = False,
 ) -> None:
     def job() -> tuple[list[UUID], AuditEvent]:
-        ended = _end(choose(), event)
+        ended = end_chosen(choose(), event)
         if must_find and not ended:
             raise NotFound
         only = ended[0] if len(ended) == 1 else None
@@ -184,7 +184,7 @@ async def _end_and_announce(
 def end_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -> list[UUID]:
     """Ends the user's sessions, except perhaps one; their ids. Inside a transaction, for other services."""
     chosen = Session.objects.filter(user_id=user_id)
-    return _end(chosen if but is None else chosen.exclude(id=but), because)
+    return end_chosen(chosen if but is None else chosen.exclude(id=but), because)
 
 
 def end_admin_sessions(user_id: UUID) -> None:
@@ -198,8 +198,11 @@ def forget_sessions(session_ids: Iterable[UUID]) -> None:
         revocation.sessions.forget(str(session_id))
 
 
-def _end(chosen: QuerySet[Session], because: str) -> list[UUID]:
-    """Revokes the sessions, locked in one order so that no two calls wait for each other; whose end is new."""
+def end_chosen(chosen: QuerySet[Session], because: str) -> list[UUID]:
+    """Revokes the sessions, locked in one order so that no two calls wait for each other; whose end is new.
+
+    Inside a transaction.
+    """
     not_yet = chosen.filter(revoked_at__isnull=True).select_for_update().order_by("id")
     ids = list(not_yet.values_list("id", flat=True))
     Session.objects.filter(id__in=ids).update(revoked_at=now(), revoked_because=because[:32])

@@ -1,7 +1,6 @@
 """Accounts in the admin, as a browser sees it."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -21,64 +20,25 @@ from tests.core.auth.calls import (
     within_a_second,
 )
 from tests.running_service import PASSWORD, STAFF_EMAIL, RunningService
+from tests.staff_browser import Browser, make_member_of_staff
 
 USERS, AUDIT = "/admin/accounts/user/", "/admin/accounts/auditevent/"
 
 
-class Browser:
-    """A browser without scripts."""
-
-    def __init__(self, service: RunningService) -> None:
-        self.client = service.client()
-
-    def get(self, path: str) -> str:
-        answer = self.client.get(path)
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:300]}"
-        return answer.text
-
-    def submit(self, path: str, **fields: str | list[str]) -> httpx.Response:
-        """Sends a form of the page, with the page's token."""
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path))
-        assert found
-        return self.client.post(path, data={"csrfmiddlewaretoken": found[1], **fields})
-
-    def log_in(self, email: str = STAFF_EMAIL, password: str = PASSWORD) -> httpx.Response:
-        return self.submit("/admin/login/", username=email, password=password, next="/admin/")
-
-    def act(self, action: str, *ids: str) -> None:
-        answer = self.submit(USERS, action=action, _selected_action=list(ids))
-        assert answer.status_code == 302, answer.text
-
-
 @pytest.fixture
-def browser(service: RunningService) -> Browser:
-    return Browser(service)
+def browser(service: RunningService) -> Iterator[Browser]:
+    with Browser(service) as one:
+        yield one
 
 
-@pytest.fixture
-def boss(browser: Browser) -> Browser:
-    assert browser.log_in().status_code == 302
-    return browser
+def act(browser: Browser, action: str, *ids: str) -> None:
+    """Chooses an action for users, and says yes."""
+    assert browser.act(USERS, action, *ids, post="yes").status_code == 302
 
 
 def id_of(service: RunningService, email: str) -> str:
     [[found]] = query(service, "SELECT id FROM accounts_user WHERE email = ?", email)
     return f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
-
-
-def make_member_of_staff(service: RunningService, *permissions: str) -> str:
-    """The e-mail of a user who may enter the admin, with these permissions only."""
-    email = email_of(service.user())
-    query(service, "UPDATE accounts_user SET is_staff = 1 WHERE email = ?", email)
-    for permission in permissions:
-        query(
-            service,
-            "INSERT INTO accounts_user_user_permissions (user_id, permission_id) SELECT u.id, p.id"
-            " FROM accounts_user u, auth_permission p WHERE u.email = ? AND p.codename = ?",
-            email,
-            permission,
-        )
-    return email
 
 
 def test_log_in_takes_an_address_in_any_case_and_is_recorded(browser: Browser, service: RunningService) -> None:
@@ -148,7 +108,7 @@ def test_revoking_ends_sessions_and_keys(boss: Browser, service: RunningService)
     me = service.user()
     _, robot = make_key(service, me, "items:read")
     assert not is_refused(me)
-    boss.act("revoke_access", id_of(service, email_of(me)))
+    act(boss, "revoke_access", id_of(service, email_of(me)))
     assert within_a_second(lambda: is_refused(me) and is_refused(robot))
     problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
     assert log_in(me, email_of(me)).status_code == 200
@@ -159,7 +119,7 @@ def test_deactivating_shuts_out_and_activating_brings_nothing_back(boss: Browser
     me = service.user()
     _, robot = make_key(service, me, "items:read")
     assert not is_refused(me)
-    boss.act("deactivate", id_of(service, email_of(me)))
+    act(boss, "deactivate", id_of(service, email_of(me)))
     assert within_a_second(lambda: is_refused(me) and is_refused(robot))
     problem(log_in(me, email_of(me)), 401, "unauthorized")
     assert "account_deactivated" in events(service, email_of(me))
@@ -193,7 +153,7 @@ def test_unlocking_lets_in_at_once(boss: Browser, service: RunningService) -> No
     for _ in range(10):
         log_in(me, email_of(me), WRONG)
     problem(log_in(me, email_of(me)), 429, "account-locked")
-    boss.act("unlock", id_of(service, email_of(me)))
+    act(boss, "unlock", id_of(service, email_of(me)))
     assert log_in(me, email_of(me)).status_code == 200
     assert "account_unlocked" in events(service, email_of(me))
 
@@ -253,7 +213,7 @@ def test_staff_make_nobody_a_superuser_and_touch_none(browser: Browser, service:
     for page in ("delete", "password"):
         assert browser.client.get(f"{USERS}{boss_id}/{page}/").status_code == 403
     for action in ("deactivate", "revoke_access", "unlock"):
-        browser.act(action, boss_id)
+        act(browser, action, boss_id)
     assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", STAFF_EMAIL) == [(1,)]
 
 

@@ -1,0 +1,10 @@
+"""Accounts in the admin: users, where they are logged in, their keys, and the record of what happened to them."""
+
+from django.contrib import admin
+
+from core.auth.admin import access, events, users
+from core.auth.forms import LogInForm
+
+__all__ = ["access", "events", "users"]
+
+admin.site.login_form = LogInForm

@@ -1,0 +1,218 @@
+"""Exports from the admin: exact, page by page, harmless in a spreadsheet, permitted and recorded."""
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from core.admin_site import export
+from core.admin_site.export_formats import csv_format, json_format, without_formula
+from core.database import database
+from items.models import Item, ItemQuerySet
+from items.representation import item_json
+from tests.items.http import create
+from tests.items.rows import make_item, make_user, with_database
+from tests.running_service import STAFF_EMAIL, RunningService
+from tests.staff_browser import Browser
+
+LIST = "/admin/items/item/"
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1+1", "\n=1", "\ufeff=1"]
+
+
+# In the service
+
+
+def exported_json(browser: Browser, query: str) -> list[dict[str, Any]]:
+    answer = browser.client.get(f"{LIST}export.json?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+def exported_csv(browser: Browser, query: str) -> list[dict[str, str]]:
+    answer = browser.client.get(f"{LIST}export.csv?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
+
+
+def test_json_is_what_the_api_answers(boss: Browser, me: httpx.Client) -> None:
+    items = [create(me, name=f"exact {n}", metadata={"n": [2**64 - 1, 1e300, 0.1], "ü": None}) for n in range(3)]
+    answer = boss.client.get(f"{LIST}export.json?owner__exact={items[0]['owner_id']}")
+    assert answer.json() == items[::-1]
+    assert "18446744073709551615" in answer.text
+    assert answer.headers["content-disposition"].startswith('attachment; filename="items-20')
+    assert "no-store" in answer.headers["cache-control"]
+
+
+def test_csv_has_the_same_values_and_no_formula(boss: Browser, me: httpx.Client) -> None:
+    names = ["plain", 'with "quotes", and\nlines', "=cmd|' /C calc'!A0", "-2+3"]
+    items = [create(me, name=name, description="@SUM(A1:A9)") for name in names]
+    rows = exported_csv(boss, f"owner__exact={items[0]['owner_id']}")
+    assert [row["name"] for row in rows] == ["'-2+3", "'=cmd|' /C calc'!A0", *names[1::-1]]
+    assert {row["description"] for row in rows} == {"'@SUM(A1:A9)"}
+    for row, item in zip(rows, items[::-1], strict=True):
+        assert json.loads(row["metadata"]) == item["metadata"]
+        for name in ("id", "owner_id", "status", "created_at", "updated_at"):
+            assert row[name] == item[name]
+
+
+def test_the_list_is_exported_as_it_is_filtered_searched_and_sorted(boss: Browser, me: httpx.Client) -> None:
+    for name in ("b one", "a two", "b three"):
+        create(me, name=name, status="draft" if name == "a two" else "active")
+    owner = f"owner__exact={create(me, name='c four')['owner_id']}"
+    assert [item["name"] for item in exported_json(boss, f"{owner}&status__exact=draft")] == ["a two"]
+    assert [item["name"] for item in exported_json(boss, f"{owner}&q=b+")] == ["b one", "b three"]
+    by_name = exported_json(boss, f"{owner}&o=1")
+    assert [item["name"] for item in by_name] == ["a two", "b one", "b three", "c four"]
+    assert exported_json(boss, f"{owner}&q=nothing") == []
+    assert exported_csv(boss, f"{owner}&q=nothing") == []
+
+
+def test_a_filter_that_makes_no_sense_leads_back_to_the_list(boss: Browser) -> None:
+    answer = boss.client.get(f"{LIST}export.csv?nonsense=1")
+    assert (answer.status_code, answer.headers["location"]) == (302, f"{LIST}?e=1")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_the_chosen_rows_are_exported(boss: Browser, me: httpx.Client, form: str) -> None:
+    items = [create(me, name=f"chosen {n}") for n in range(3)]
+    answer = boss.act(LIST, f"export_{form}", items[0]["id"], items[2]["id"])
+    assert answer.status_code == 200
+    assert [item["id"] in answer.text for item in items] == [True, False, True]
+
+
+def test_more_than_can_be_selected_are_exported_across_pages(boss: Browser, me: httpx.Client) -> None:
+    item = create(me)
+    path = f"{LIST}?owner__exact={item['owner_id']}"
+    answer = boss.act(path, "export_json", item["id"], select_across="1")
+    assert answer.json() == [item]
+
+
+def test_who_may_not_see_items_may_not_export_them(staff: Callable[..., Browser]) -> None:
+    browser = staff("view_user")
+    assert browser.client.get(f"{LIST}export.csv").status_code == 403
+    assert browser.client.get(f"{LIST}export.json").status_code == 403
+
+
+def test_who_may_see_items_may_export_them(staff: Callable[..., Browser]) -> None:
+    browser = staff("view_item")
+    assert browser.client.get(f"{LIST}export.csv").status_code == 200
+    assert "export.csv" in browser.get(LIST)
+
+
+def test_who_is_not_logged_in_gets_the_log_in(service: RunningService) -> None:
+    with service.client() as client:
+        assert client.get(f"{LIST}export.csv").headers["location"].startswith("/admin/login/")
+
+
+def test_an_export_is_in_the_audit_log(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+    create(me)
+    exported_csv(boss, "status__exact=draft&q=who+did+it")
+    [[user, detail]] = service.query(
+        "SELECT u.email, e.detail FROM accounts_auditevent e JOIN accounts_user u ON u.id = e.user_id"
+        " WHERE e.event = 'exported' AND e.detail LIKE '%who%'"
+    )
+    assert (user, detail) == (STAFF_EMAIL, "items as CSV, those of status__exact=draft&q=who+did+it")
+    assert "who+did+it" in boss.get("/admin/accounts/auditevent/?event=exported")
+
+
+# Page by page
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_formulas_are_shown_and_not_run(text: str) -> None:
+    assert without_formula(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "a=b", "1-2", "{}", "'=1", "name@example.org"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert without_formula(text) == text
+
+
+def items_in(order: str) -> ItemQuerySet:
+    return ItemQuerySet(Item).order_by(order, "pk")
+
+
+async def export_all(rows: ItemQuerySet, form: Any) -> bytes:
+    return b"".join([part async for part in export.stream(rows, form)])
+
+
+@pytest.mark.parametrize("order", ["-created_at", "created_at", "name", "-name", "-updated_at", "pk", "-pk"])
+def test_every_row_comes_once_and_in_order(transactional_db: None, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 3)
+    user = make_user()
+    # Several of each name and time, over the edges of pages.
+    made = [make_item(user, name=f"name {n // 4}", created=n // 5, updated=n % 4) for n in range(20)]
+    exported = json.loads(with_database(lambda: export_all(items_in(order), json_format(item_json))))
+    field, is_down = order.removeprefix("-"), order.startswith("-")
+    expected = sorted(made, key=lambda item: (getattr(item, field), item.pk), reverse=is_down)
+    assert [item["id"] for item in exported] == [str(item.pk) for item in expected]
+
+
+def test_rows_are_sent_before_the_last_is_read(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 2)
+    user = make_user()
+    for n in range(5):
+        make_item(user, name=f"early {n}", created=n)
+
+    async def run() -> list[bytes]:
+        rows = items_in("created_at")
+        parts, stream = [], export.stream(rows, csv_format(rows))
+        async for part in stream:
+            parts.append(part)
+            if len(parts) == 2:
+                # The first page is here: what is changed now is in a later one, which nobody has read yet.
+                await database.write(lambda: Item.objects.filter(name="early 4").update(name="late"))
+        return parts
+
+    parts = with_database(run)
+    assert [part.count(b"early") for part in parts] == [0, 2, 2, 0]
+    assert b"late" in parts[-1]
+
+
+def test_a_page_is_all_that_is_held(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 10)
+    user = make_user()
+    Item.objects.bulk_create(Item(owner=user, name="x", updated_at=user.created_at) for _ in range(95))
+    read = export._pages(items_in("-created_at"), json_format(item_json))
+    after, sizes = None, []
+    with CaptureQueriesContext(connection) as queries:
+        while True:
+            _, found, after = read(after)
+            sizes.append(found)
+            if found < 10:
+                break
+    assert sizes == [10] * 9 + [5]
+    assert all("LIMIT 10" in query["sql"] for query in queries)
+    assert len(queries) == len(sizes)
+
+
+def test_an_export_that_is_given_up_says_so(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
+    make_item(make_user())
+
+    async def begin() -> None:
+        stream = export.stream(items_in("-created_at"), json_format(item_json))
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    with caplog.at_level("INFO", "agent_router.admin"):
+        with_database(begin)
+    [record] = [record for record in caplog.records if record.message == "Export ended"]
+    assert (record.whole, record.rows) == (False, 0)  # type: ignore[attr-defined]
+
+
+def test_an_export_waits_for_who_downloads_it(service: RunningService, boss: Browser, me: httpx.Client) -> None:
+    for n in range(3):
+        create(me, name=f"slow {n}")
+    with boss.client.stream("GET", f"{LIST}export.json") as answer:
+        assert answer.status_code == 200
+        # While it is not read, the admin and the API go on.
+        assert boss.client.get("/admin/").status_code == 200
+        assert me.get("/v1/items/").status_code == 200
