@@ -38,10 +38,10 @@ class APIKeyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 
 def _with_access(request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
-    """Those who have a session or a key that is still good."""
+    """Those who have a session or a key that is still good; and staff, who may be logged in to the admin."""
     sessions = Session.objects.filter(user=OuterRef("pk"), revoked_at=None, expires_at__gt=now())
     keys = APIKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now()), user=OuterRef("pk"), revoked_at=None)
-    return touchable(request, users).filter(Exists(sessions) | Exists(keys))
+    return touchable(request, users).filter(Q(is_staff=True) | Exists(sessions) | Exists(keys))
 
 
 def _others_active(request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
@@ -125,7 +125,8 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.action(description="Revoke sessions and API keys", permissions=["change"], location=EVERYWHERE)
     @confirmed(
         question="Revoke sessions and API keys?",
-        consequence="Within a second these users are logged out everywhere and their keys fail. They may log in again.",
+        consequence="Within a second these users are logged out everywhere, of the admin too, and their keys fail. "
+        "They may log in again.",
         only=_with_access,
         none="none of these users, as far as you may change them, has a session or key that is still good",
     )

@@ -254,7 +254,7 @@ def test_staff_take_no_other_member_of_the_staff_over(browser: Browser, service:
     colleague = make_member_of_staff(service, "delete_user")
     for page in ("delete", "password"):
         assert browser.client.get(f"{USERS}{id_of(service, colleague)}/{page}/").status_code == 403
-    browser.act("deactivate", id_of(service, colleague))
+    act(browser, "deactivate", id_of(service, colleague))
     assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", colleague) == [(1,)]
 
 
@@ -265,7 +265,7 @@ def test_end_of_all_sessions_is_that_of_the_admins_too(boss: Browser, service: R
     assert thief.log_in(email).status_code == other.log_in(make_member_of_staff(service)).status_code == 302
     thief.get("/admin/")
     if by_staff:
-        boss.act("revoke_access", id_of(service, email))
+        act(boss, "revoke_access", id_of(service, email))
     else:
         assert service.log_in(email, PASSWORD).post("/v1/auth/logout-all").status_code == 204
     assert thief.client.get("/admin/").status_code == 302
