@@ -2,9 +2,9 @@
 # Whatever needs more than a line or two is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check format install superuser manage requirements clean
+.PHONY: help run test test-faults bench check format install superuser manage requirements clean
 
-# More arguments for pytest (make test ARGS="-k items"), manage.py or uv.
+# More arguments for pytest (make test ARGS="-k items"), the benchmark, manage.py or uv.
 ARGS ?=
 
 install = python=$$(sh scripts/find_python.sh) && "$$python" scripts/install.py
@@ -26,6 +26,9 @@ test: ## All tests, in parallel and random order, with coverage (a part of them:
 
 test-faults: ## The faults at length: hundreds of kills, full disks, histories under fire (ARGS="-k kills")
 	@$(install) dev && exec $(python) -m pytest --no-cov -m fault $(ARGS)
+
+bench: ## Measure the service on this machine, and compare with the last time (ARGS="--help" tells more)
+	@$(install) runtime && exec $(python) -m benchmarks $(ARGS)
 
 check: ## Everything that can be checked without running the service: lint, types, imports, settings
 	@$(install) dev && exec $(python) scripts/check.py
