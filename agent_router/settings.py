@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "core.tracing.server_span",  # its ids are in the access line; absent unless traces have somewhere to go
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
+    "core.middleware.admin_pages.admin_pages",  # whatever refuses: people in the admin get a page
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
     "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
     "core.middleware.authentication.authentication",  # the limit is by principal

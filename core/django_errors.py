@@ -17,6 +17,7 @@ from core.errors import (
     problem_response,
 )
 from core.request import Request
+from core.responses import ProblemPage
 
 OF_EXCEPTION: list[tuple[type[Exception], type[Problem]]] = [
     (Http404, NotFound),
@@ -41,7 +42,8 @@ def problem_of(error: Exception) -> Problem | None:
 def as_problem(request: Request, response: HttpResponseBase) -> HttpResponseBase:
     """The response itself, or a problem in the place of an error page."""
     status = response.status_code
-    if status < 400 or response.headers.get("Content-Type") == CONTENT_TYPE:
+    is_told = response.headers.get("Content-Type") == CONTENT_TYPE or isinstance(response, ProblemPage)
+    if status < 400 or is_told:
         return response
     problem = OF_STATUS.get(status, MalformedRequest if status < 500 else InternalError)()
     problem.headers |= {name: response[name] for name in KEPT_HEADERS if name in response}

@@ -1,4 +1,4 @@
-"""Responses of the API: JSON that is bytes already."""
+"""Responses: JSON that is bytes already, nothing, and a problem as a page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,10 @@ JSON = "application/json"
 # What belongs to one client: a cache may keep it, and must ask before it uses it again.
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 NO_STORE = {"Cache-Control": "no-store", "Vary": "Authorization"}
+
+
+class ProblemPage(HttpResponse):
+    """A problem told to a person, as HTML."""
 
 
 def json_response(payload: bytes | Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:

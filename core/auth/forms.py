@@ -15,6 +15,11 @@ from core.errors import AccountLocked
 class LogInForm(AdminAuthenticationForm):
     """Says when an account is locked, and for how long."""
 
+    error_messages = {
+        **AdminAuthenticationForm.error_messages,
+        "invalid_login": "Please enter the correct e-mail and password for a staff account.",
+    }
+
     def clean(self) -> dict[str, Any]:
         try:
             return super().clean()

@@ -6,9 +6,12 @@ hops in all. As a subclass of each it also is what the admin's system checks loo
 """
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -56,6 +59,9 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
         return await sync_to_async(super().process_view)(request, *view)
 
     def _after(self, request: HttpRequest, response: Any) -> HttpResponseBase:
+        if _has_session_ended(request, response):
+            lost = "" if request.method in ("GET", "HEAD") else " What you sent has not been saved."
+            messages.warning(request, f"Your session has ended: log in again.{lost}")
         response = MessageMiddleware.process_response(self, request, response)
         response = CsrfViewMiddleware.process_response(self, request, response)
         try:
@@ -65,6 +71,12 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
             response = HttpResponseRedirect(reverse("admin:login"))
         response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY)
         return cast("HttpResponseBase", response)
+
+
+def _has_session_ended(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether somebody is led to the log-in who came with a session."""
+    is_led = response.status_code == HTTPStatus.FOUND and response["Location"].startswith(reverse("admin:login"))
+    return is_led and settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
