@@ -1,8 +1,8 @@
 """Queries compiled once: the ORM writes the SQL at the first use, each further use only fills in its parameters.
 
 Building and compiling a queryset takes 150 µs, running its SQL on SQLite 10. The statement still comes from the
-model and the queryset. It runs on Django's cursor, where instrumentation sees it; on PostgreSQL, where nobody watches,
-on the thread's wire (core/database/postgres_wire.py), which has the server prepare it.
+model and the queryset. It runs on Django's cursor, where instrumentation sees it; where nobody watches, on the thread's
+wire (core/database/sqlite_wire.py, core/database/postgres_wire.py), which is faster.
 
     find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
     row = find.fetch_one(id=some_uuid)

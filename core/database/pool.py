@@ -12,8 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
 
+from core.database.current_wire import current_wire, set_current_wire
 from core.database.failures import is_state, stays_with_connection, unavailable
 from core.database.sqlite import with_checkpoints
+from core.database.sqlite_wire import SQLiteWire
 from core.database.threads import Job, ThreadGroup
 from core.database.transactions import run_atomically
 
@@ -106,6 +108,9 @@ def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _connect() -> None:
+    # Tracing and DEBUG watch Django's cursors.
+    if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
+        set_current_wire(SQLiteWire())
     try:
         connection.ensure_connection()
     except DatabaseError as error:
@@ -144,11 +149,13 @@ def _run_writes_together(jobs: Sequence[Job]) -> None:
 
     If the commit fails for what one job did (a foreign key is checked there), each is run again by itself.
     """
+    wire = current_wire()
+    in_savepoint = wire.run_in_savepoint if isinstance(wire, SQLiteWire) else run_atomically
     try:
         with transaction.atomic():
             for job in jobs:
                 try:
-                    job.result = run_atomically(job.run)
+                    job.result = in_savepoint(job.run)
                 except BaseException as error:
                     if connection.needs_rollback:
                         # There is no savepoint to go back to: SQLite has ended the whole transaction.

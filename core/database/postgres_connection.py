@@ -127,7 +127,7 @@ def _has_plain_cursors(psycopg_connection: Connection[Any]) -> bool:
 
 def _send_waiting(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Before a statement of the ORM: what was to go before it."""
-    if (wire := current_wire()) is not None:
+    if isinstance(wire := current_wire(), Wire):
         wire.flush()
     return execute(sql, params, many, context)
 

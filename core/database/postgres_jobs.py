@@ -15,6 +15,7 @@ from core.database.current_wire import current_wire
 from core.database.failures import CLASHES, STALE_SESSION, sqlstate
 from core.database.postgres import is_behind_pgbouncer, waits
 from core.database.postgres_connection import is_lost_by, lost_in_block, working_connection
+from core.database.postgres_wire import Wire
 from core.database.transactions import refuse_if_undone, run_atomically
 
 # A job that clashes with another each time is not let at it for ever.
@@ -81,7 +82,7 @@ def _in_transaction[T](job: Callable[[], T]) -> T:
 
 
 def _begin() -> AbstractContextManager[None]:
-    if (wire := current_wire()) is not None:
+    if isinstance(wire := current_wire(), Wire):
         return wire.transaction()
     if is_behind_pgbouncer():
         connection.cursor().execute(waits(for_transaction=True))

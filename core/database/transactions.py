@@ -12,11 +12,15 @@ def run_atomically[T](job: Callable[[], T]) -> T:
     with transaction.atomic():
         result = job()
         refuse_if_undone()
-        if connection.run_on_commit:
-            # What is to be done after the commit cannot undo it: its failure is logged, and harms no other job.
-            hooks: Any = connection.run_on_commit
-            hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
+        mark_robust()
     return result
+
+
+def mark_robust() -> None:
+    """What is to be done after the commit cannot undo it: its failure is logged, and harms no other job."""
+    hooks: Any = connection.run_on_commit
+    if hooks:
+        hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
 
 
 def refuse_if_undone() -> None:

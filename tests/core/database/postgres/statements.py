@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from core.database.current_wire import current_wire
-from core.database.postgres_wire import Answer
+from core.database.postgres_wire import Answer, Wire
 
 INSERT = "INSERT INTO auth_group (name) VALUES (%s)"
 FIND = "SELECT id, name FROM auth_group WHERE name = %s"
@@ -15,7 +15,7 @@ FIND = "SELECT id, name FROM auth_group WHERE name = %s"
 def execute(statement: str, *values: Any) -> Answer:
     """Runs a statement on this thread's wire."""
     wire = current_wire()
-    assert wire is not None
+    assert isinstance(wire, Wire)
     return wire.execute(statement, values)
 
 
