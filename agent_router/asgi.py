@@ -9,6 +9,7 @@ django.setup(set_prefix=False)
 
 from agent_router.api import api  # noqa: E402
 from agent_router.urls import urlpatterns  # noqa: E402
+from core.admin_site.overview.recent import recent  # noqa: E402
 from core.auth.hashing import hashing  # noqa: E402
 from core.auth.key_usage import key_usage  # noqa: E402
 from core.backup.watch import backup_watch  # noqa: E402
@@ -27,6 +28,6 @@ router.add_operations(api.operations())
 router.add_views(urlpatterns)
 
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
-lifespan.resources = [log_output, tracing, database, redis, hashing, key_usage, backup_watch, sampler]
+lifespan.resources = [log_output, tracing, database, redis, hashing, key_usage, backup_watch, sampler, recent]
 application = Handler(router)
 bound_connections()

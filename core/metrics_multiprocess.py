@@ -75,6 +75,11 @@ def all_workers() -> "Iterator[CollectorRegistry]":
         yield registry
 
 
+def count_workers() -> int:
+    """How many processes put their values into the files."""
+    return sum(map(_is_running, _workers(Path(os.environ[VARIABLE]))))
+
+
 def sign_off() -> None:
     """This process ends. The last of a directory that `prepare` made removes it."""
     if not is_active():

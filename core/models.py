@@ -25,6 +25,15 @@ class IdempotencyRecord(models.Model):
         return self.scope_digest
 
 
+class Operations(models.Model):  # noqa: DJ008  # there are none to show
+    """No table: what there is to see of the service itself, for a permission."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = (("view_operations", "Can see traffic, limits, Redis and the database on the front page"),)
+
+
 class CacheEpoch(models.Model):
     """The one row that says which entries of the cache are good. See `core.cache.epoch`."""
 

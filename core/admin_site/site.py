@@ -7,6 +7,8 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.urls import reverse
 
+from core.admin_site.overview.panels import front_page
+
 LINKS = (
     ("/docs", "Documentation", "every operation, to read and to try out"),
     ("/health/ready", "Readiness", "the service and what it depends on"),
@@ -30,6 +32,10 @@ class AgentRouterAdminSite(AdminSite):
             "service_version": settings.APP_VERSION,
             "service_environment": settings.APP_ENV,
         }
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The front page, with how the service is."""
+        return super().index(request, front_page(request) | (extra_context or {}))
 
 
 async def redirect_to_admin(request: HttpRequest) -> HttpResponse:

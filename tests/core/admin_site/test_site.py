@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from core.admin_site.site import AgentRouterAdminSite
 from tests.asgi_client import fetch
 
-TEMPLATES = Path(__file__).parents[2] / "core/templates/admin"
+TEMPLATES = Path(__file__).parents[3] / "core/templates/admin"
 
 
 def test_it_is_the_site_on_which_models_register() -> None:

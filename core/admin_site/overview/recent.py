@@ -1,0 +1,68 @@
+"""What the metrics were some minutes ago. Counts since the start of a service say little about how it is now."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from core.admin_site.overview.figures import Samples, take_samples
+
+INTERVAL_SECONDS, KEPT = 60.0, 6
+
+logger = logging.getLogger("agent_router.admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What was counted in so many seconds, and in all."""
+
+    recent: Samples
+    seconds: float
+    whole: Samples
+
+
+class Recent:
+    """A resource of the lifespan: looks at the metrics once a minute, and keeps a few looks."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._looks: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
+        self._opened_at = time.monotonic()
+
+    async def open(self) -> None:
+        """Looks for the first time, and starts to do so again and again."""
+        self._opened_at = time.monotonic()
+        await self._look()
+        self._task = asyncio.create_task(self._run(), name="recent-metrics")
+
+    async def close(self) -> None:
+        """Stops."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self._looks.clear()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            samples = await asyncio.to_thread(take_samples)
+        except OSError as error:
+            logger.warning("The metrics could not be read: %s", error)
+        else:
+            self._looks.append((time.monotonic(), samples))
+
+    def span(self) -> Span:
+        """What was counted since the oldest look that is kept. Reads files: not for the event loop."""
+        now, whole = time.monotonic(), take_samples()
+        looks = list(self._looks)
+        since, earlier = looks[0] if looks else (self._opened_at, Samples({}))
+        return Span(whole - earlier, now - since, whole)
+
+
+recent = Recent()
