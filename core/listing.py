@@ -1,6 +1,6 @@
 """Lists of a resource: a query is a page of JSON (core/list_statements.py has the SQL, core/pagination.py cursors).
 
-item_list = Listing("items", ItemQuerySet(Item), filters={"name": Filter("name", Exact)}, to_json=item_json)
+item_list = Listing("items", ItemQuerySet(Item), filters={"name": Filter("name", Exact)}, to_document=item_document)
 page = await item_list.page(principal, query)
 """
 
@@ -54,11 +54,11 @@ class Listing:
         rows: ResourceQuerySet[Any],
         *,
         filters: Mapping[str, Filter],
-        to_json: Callable[[Row], bytes],
+        to_document: Callable[[Row], dict[str, Any]],
     ) -> None:
         """`name` is that of the list in a page, `filters` go by the names of a query's fields."""
-        self._beginning = b'{"%s":[' % name.encode()
-        self._model, self._filters, self._to_json = rows.model, filters, to_json
+        self._name = name
+        self._model, self._filters, self._to_document = rows.model, filters, to_document
         self._places = {name: place for place, name in enumerate(rows.row)}
         self._statements = ListStatements(rows, filters)
 
@@ -105,8 +105,7 @@ class Listing:
         return make_cursor(bound_to, value, canonical_uuid(row[self._places["id"]]))
 
     def _page_json(self, rows: list[Row], next_cursor: str | None, total: int | None) -> bytes:
-        cursor = b"null" if next_cursor is None else b'"' + next_cursor.encode() + b'"'
-        counted = b"" if total is None else b',"total":%d' % total
-        return b"".join(
-            (self._beginning, b",".join(map(self._to_json, rows)), b'],"next_cursor":', cursor, counted, b"}")
-        )
+        page: dict[str, Any] = {self._name: [self._to_document(row) for row in rows], "next_cursor": next_cursor}
+        if total is not None:
+            page["total"] = total
+        return orjson.dumps(page)

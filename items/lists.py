@@ -4,7 +4,7 @@ from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
 from core.listing import SEARCH, Filter, Listing
 from items.models import Item, ItemQuerySet
-from items.representation import item_json
+from items.representation import item_document
 
 FILTERS = {
     "status": Filter("status", In),
@@ -16,4 +16,4 @@ FILTERS = {
     "updated_before": Filter("updated_at", LessThan),
 }
 
-item_list = Listing("items", ItemQuerySet(Item), filters=FILTERS, to_json=item_json)
+item_list = Listing("items", ItemQuerySet(Item), filters=FILTERS, to_document=item_document)

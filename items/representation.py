@@ -13,22 +13,25 @@ from core.timestamps import rfc3339
 _owner = lru_cache(maxsize=4096)(canonical_uuid)
 
 
-def item_json(row: tuple[Any, ...]) -> bytes:
-    """An `ItemRow`, or a tuple like one, as `ItemOut`."""
+def item_document(row: tuple[Any, ...]) -> dict[str, Any]:
+    """An `ItemRow`, or a tuple like one, as what orjson makes an `ItemOut` of."""
     item_id, name, description, status, metadata, owner_id, version, created_at, updated_at = row
-    return orjson.dumps(
-        {
-            "id": canonical_uuid(item_id),
-            "name": name,
-            "description": description,
-            "status": status,
-            "metadata": orjson.Fragment(metadata),
-            "owner_id": _owner(owner_id),
-            "version": version,
-            "created_at": rfc3339(created_at),
-            "updated_at": rfc3339(updated_at),
-        }
-    )
+    return {
+        "id": canonical_uuid(item_id),
+        "name": name,
+        "description": description,
+        "status": status,
+        "metadata": orjson.Fragment(metadata),
+        "owner_id": _owner(owner_id),
+        "version": version,
+        "created_at": rfc3339(created_at),
+        "updated_at": rfc3339(updated_at),
+    }
+
+
+def item_json(row: tuple[Any, ...]) -> bytes:
+    """A row as the JSON of `ItemOut`."""
+    return orjson.dumps(item_document(row))
 
 
 def represent(row: tuple[Any, ...]) -> Representation:

