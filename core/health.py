@@ -15,7 +15,9 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
+from django_prometheus.migrations import ExportMigrationsForDatabase
 
 from core.database import database
 from core.errors import Problem, ServiceUnavailable
@@ -103,9 +105,6 @@ async def check_migrations() -> str:
 
 
 def _count_pending_migrations() -> int:
-    from django.db.migrations.executor import MigrationExecutor
-    from django_prometheus.migrations import ExportMigrationsForDatabase
-
     executor = MigrationExecutor(connection)
     ExportMigrationsForDatabase(connection.alias, executor)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))

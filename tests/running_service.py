@@ -1,5 +1,6 @@
 """The service as a process of its own, over a database of its own, for tests that need real HTTP."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -138,7 +139,8 @@ class RunningService:
     def kill(self) -> None:
         """SIGKILL to every process of it."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 

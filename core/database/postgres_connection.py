@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import django.db
 from django.db import DatabaseError, connection
 from django.db.backends.postgresql.base import Cursor
 from psycopg import Connection, OperationalError
@@ -110,7 +111,7 @@ def _cut(descriptor: int) -> None:
 
 def _connect(*, patience_seconds: float) -> None:
     set_current_wire(None)
-    outage.connect(connection.ensure_connection, patience_seconds=patience_seconds)
+    outage.connect(_ensure_connection, patience_seconds=patience_seconds)
     _here.psycopg_connection, _here.used_at = connection.connection, time.monotonic()
     if _send_waiting not in connection.execute_wrappers:
         connection.execute_wrappers.append(_send_waiting)
@@ -118,6 +119,13 @@ def _connect(*, patience_seconds: float) -> None:
         # PgBouncer gives each transaction another connection: nothing is left there for the next.
         preamble = ["BEGIN", waits(for_transaction=True)] if is_behind_pgbouncer() else ["BEGIN"]
         set_current_wire(Wire(connection.connection, preamble=preamble, can_prepare=not is_behind_pgbouncer()))
+
+
+def _ensure_connection() -> None:
+    try:
+        connection.ensure_connection()
+    except OSError as error:  # psycopg's own waiting has no descriptor left
+        raise django.db.OperationalError(str(error)) from error
 
 
 def _has_plain_cursors(psycopg_connection: Connection[Any]) -> bool:

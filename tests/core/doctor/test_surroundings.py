@@ -74,7 +74,7 @@ def test_more_workers_than_cores_need_are_mentioned(one_worker: pytest.MonkeyPat
 
 def test_little_memory_and_few_files_are_told(one_worker: pytest.MonkeyPatch) -> None:
     one_worker.setattr(workers, "memory_bytes", lambda: 100 * MIB)
-    one_worker.setattr(resource, "getrlimit", lambda _: (1024, 65536))
+    one_worker.setattr(resource, "getrlimit", lambda _: (512, 1024))
     messages = [finding.message for finding in complaints(workers.check)]
     assert any(message.startswith("Log-ins alone may take 38 of the 100 MiB") for message in messages)
     assert any("1024 files" in message for message in messages)
