@@ -41,6 +41,8 @@ class RunningService:
     `settings` are environment variables. It can be stopped, killed and started again on the same port.
     """
 
+    project = PROJECT
+
     def __init__(self, folder: Path, *, workers: int = 1, **settings: str) -> None:
         self.folder, self.workers = folder, workers
         self.environment = {
@@ -81,7 +83,7 @@ class RunningService:
         """Runs a command of manage.py with the service's settings; a failure shows what it said."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
+            cwd=self.project,
             env=self.environment | environment,
             capture_output=True,
             text=True,
@@ -106,7 +108,7 @@ class RunningService:
         command += ["--port", str(self.port), "--workers", str(self.workers), *UVICORN_FLAGS]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=PROJECT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.project, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         return self.process
 

@@ -18,7 +18,7 @@ from core.auth.caller import Caller
 from core.auth.credentials import KEY_SECRET_LENGTH, ended
 from core.auth.digests import secret_digest
 from core.auth.models import KEY_PREFIX_LENGTH, APIKey, AuditEvent, User
-from core.auth.principal import Principal, Scope
+from core.auth.principal import Principal
 from core.auth.sessions import live_sessions
 from core.database import database
 from core.errors import Conflict, NotFound
@@ -30,7 +30,7 @@ SECRET_ALPHABET = string.ascii_letters + string.digits  # no underscore: it sepa
 
 
 async def make_key(
-    principal: Principal, *, name: str, scopes: Collection[Scope], expires_at: datetime | None, caller: Caller
+    principal: Principal, *, name: str, scopes: Collection[str], expires_at: datetime | None, caller: Caller
 ) -> tuple[APIKey, str]:
     """A new key, and its text, which is known only now.
 

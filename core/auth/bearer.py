@@ -6,7 +6,8 @@ from typing import Any
 from ninja.security.http import HttpAuthBase
 
 from core.auth.credentials import missing
-from core.auth.principal import Principal, Scope
+from core.auth.principal import Principal
+from core.auth.scopes import declare_scope
 from core.errors import Forbidden, InsufficientScope
 from core.request import Request
 
@@ -30,9 +31,11 @@ class Bearer(HttpAuthBase):
 
     openapi_scheme = "bearer"
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: str | None = None) -> None:
         super().__init__()
         self.scope = scope
+        if scope is not None:
+            declare_scope(scope)
         # ninja asks at each request whether it is to be awaited: 3 µs less to find out.
         markcoroutinefunction(self)
 

@@ -1,11 +1,7 @@
 """Who a request acts for."""
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
-
-type Scope = Literal["items:read", "items:write"]
-SCOPES: frozenset[Scope] = frozenset({"items:read", "items:write"})
 
 
 @dataclass(frozen=True, slots=True)

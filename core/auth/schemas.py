@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from core.auth.emails import EMAIL_MAX_LENGTH, canonical_email
 from core.auth.models import KEY_NAME_MAX_LENGTH
 from core.auth.passwords import PASSWORD_MAX_LENGTH
-from core.auth.principal import Scope
+from core.auth.scopes import Scope
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # A password that is only compared may have been set where no limit holds; this one merely bounds the work.
@@ -108,10 +108,10 @@ class AccountIn(_In):
 
 
 class APIKeyIn(_In):
-    """A new API key. `items:write` does not imply `items:read`."""
+    """A new API key. A scope to write does not imply the one to read."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=KEY_NAME_MAX_LENGTH)]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)]
     expires_at: FutureMoment | None = Field(None, description="When the key ends; never, if left out.")
 
 
@@ -155,7 +155,7 @@ class APIKeyOut(Schema):
 
     id: UUID
     name: str
-    scopes: list[Scope]
+    scopes: list[str]
     prefix: str = Field(description="The part of the key by which it can be told.")
     expires_at: Moment | None
     created_at: Moment

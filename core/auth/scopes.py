@@ -1,0 +1,30 @@
+"""What an API key may be allowed: a scope for each right that some operation asks for."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
+
+_known: set[str] = set()
+
+
+def declare_scope(scope: str) -> None:
+    """Makes a scope one that keys can have. Resources do so by asking for it: `Bearer("items:read")`."""
+    _known.add(scope)
+
+
+def _check(scope: str) -> str:
+    if scope not in _known:
+        expected = " or ".join(f"'{one}'" for one in sorted(_known))
+        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": expected})
+    return scope
+
+
+class _Enumerated:
+    """Has the OpenAPI document, which is written when all resources are there, name every scope."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": sorted(_known)}
+
+
+Scope = Annotated[str, AfterValidator(_check), _Enumerated()]
