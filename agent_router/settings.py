@@ -13,7 +13,7 @@ import django_stubs_ext
 
 from core import metrics_multiprocess, redaction
 from core.configuration import REQUIRED, Environment
-from core.database.dsn import parse_dsn
+from core.database.dsn import parse_dsn, parse_replica_dsns
 from core.forwarded import parse_trusted_proxies
 from core.logging import configuration as logging_configuration
 from core.ratelimit.rates import parse_rates, parse_route_rates
@@ -50,6 +50,11 @@ SHUTDOWN_TIMEOUT_SECONDS = env.integer("SHUTDOWN_TIMEOUT_SECONDS", 30, minimum=1
 DB_BEHIND_PGBOUNCER = env.boolean("DB_BEHIND_PGBOUNCER", False)
 _parse_dsn = partial(parse_dsn, base_dir=BASE_DIR, is_behind_pgbouncer=DB_BEHIND_PGBOUNCER)
 DATABASE: dict[str, Any] = env.parsed("DB_DSN", "sqlite:///./data/app.db", _parse_dsn)
+DB_REPLICAS = env.parsed(
+    "DB_REPLICA_DSN",
+    "",
+    partial(parse_replica_dsns, base_dir=BASE_DIR, is_behind_pgbouncer=DB_BEHIND_PGBOUNCER),
+)
 DB_POOL_SIZE = env.integer("DB_POOL_SIZE", 8 if (DATABASE or {}).get("PORT") is not None else 4, minimum=1, maximum=200)
 DB_MAX_WAITING = env.integer("DB_MAX_WAITING", 2000, minimum=1)
 DB_MAX_WAIT_SECONDS = env.integer("DB_MAX_WAIT_SECONDS", 10, minimum=1)
@@ -107,6 +112,8 @@ for name, secret in (("JWT_SECRET", JWT_SECRET), ("JWT_SECRET_PREVIOUS", JWT_SEC
         env.refuse(name, "is the example's: make one of your own, for instance with openssl rand -base64 48")
     elif secret and len(secret.encode()) < MINIMUM_SECRET_BYTES:
         env.refuse(name, f"must be at least {MINIMUM_SECRET_BYTES} bytes, such as openssl rand -base64 48 makes")
+if DB_REPLICAS and "DB_DSN" not in env.mistakes and "PORT" not in DATABASE:
+    env.refuse("DB_REPLICA_DSN", "is for PostgreSQL, and DB_DSN is SQLite's: leave it empty")
 for origin in CORS_ALLOWED_ORIGINS or ():
     parts = urlsplit(origin)
     if origin != "*" and not (parts.scheme in ("http", "https") and origin == f"{parts.scheme}://{parts.netloc}"):
@@ -119,7 +126,8 @@ if IS_PRODUCTION:
 if "*" in (CORS_ALLOWED_ORIGINS or ()):
     env.refuse("CORS_ORIGINS", "must name the origins; * lets any page in")
 env.finish()
-redaction.hide([JWT_SECRET, JWT_SECRET_PREVIOUS, METRICS_TOKEN, DATABASE.get("PASSWORD", "")])
+redaction.hide([JWT_SECRET, JWT_SECRET_PREVIOUS, METRICS_TOKEN])
+redaction.hide(entry.get("PASSWORD", "") for entry in (DATABASE, *DB_REPLICAS))
 
 # --- Django -------------------------------------------------------------------------------------------------------
 

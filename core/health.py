@@ -60,8 +60,9 @@ class Readiness:
         return await asyncio.shield(task)
 
     async def _check_all(self) -> Report:
-        results = await asyncio.gather(*(_timed(name, check) for name, check in CHECKS.items()))
-        found = dict(zip(CHECKS, results, strict=True))
+        checks = CHECKS | ({"replicas": check_replicas} if settings.DB_REPLICAS else {})
+        results = await asyncio.gather(*(_timed(name, check) for name, check in checks.items()))
+        found = dict(zip(checks, results, strict=True))
         critical = {"database", "migrations"} | ({"redis"} if settings.REDIS_REQUIRED else set())
         is_ready = all(found[name]["status"] == "up" for name in critical)
         is_degraded = any(one["status"] not in ("up", "disabled") for one in found.values())
@@ -115,6 +116,11 @@ async def check_redis() -> str:
     if redis.state == "disabled":
         return "disabled"
     return "up" if await redis.ping() else "down"
+
+
+async def check_replicas() -> str:
+    """Whether every read replica is in use. The primary takes the reads of one that is not."""
+    return "up" if database.are_replicas_in_use else "left out"
 
 
 CHECKS: dict[str, Check] = {

@@ -73,7 +73,7 @@ class Listing:
         counts = tuple((name, len(value) if isinstance(value, tuple) else 1) for name, value in given.items())
         shape = Shape(order, counts, principal.is_staff, query.cursor is not None, query.limit)
 
-        rows, total = await database.read(lambda: self._fetch(shape, values, is_counted=query.total))
+        rows, total = await database.read_anywhere(lambda: self._fetch(shape, values, is_counted=query.total))
         next_cursor = None
         if len(rows) > query.limit:
             rows = rows[: query.limit]

@@ -48,7 +48,7 @@ async def get_item(principal: Principal, *, item_id: str, entry: bytes | None) -
     uuid = parse_id(item_id)
 
     async def load() -> Representation | None:
-        row = await database.read(lambda: _FIND.fetch_one(id=uuid))
+        row = await database.read_anywhere(lambda: _FIND.fetch_one(id=uuid))
         return None if row is None else represent(row)
 
     found = await cache.find(cache.key(str(uuid)), entry, load)

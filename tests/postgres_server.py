@@ -64,6 +64,14 @@ def _children(parent: int) -> Iterator[int]:
                 yield int(stat.parent.name)
 
 
+def _is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 class PostgresServer:
     """`with PostgresServer() as server: … server.create_database()`. Options are settings of the server's."""
 
@@ -140,9 +148,12 @@ class PostgresServer:
     def kill(self) -> None:
         """Ends every process of it at once, as a crash of the machine does."""
         if self.process is not None:
-            self._signal(signal.SIGKILL)
+            killed = self._signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+            # The next one does not start while one of them still holds their shared memory.
+            while any(_is_alive(process) for process in killed):
+                time.sleep(0.01)
 
     def pause(self) -> None:
         """Stops it; connections to it stay open, and nobody answers."""
@@ -152,13 +163,15 @@ class PostgresServer:
         """Lets it go on after `pause`."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> list[int]:
         # Each of its processes is in a group of its own; the first one, stopped, starts no others meanwhile.
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
-        for process in [*_children(self.process.pid), self.process.pid]:
+        processes = [*_children(self.process.pid), self.process.pid]
+        for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
+        return processes
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
         """A connection of the test's own, in autocommit."""

@@ -116,6 +116,15 @@ def test_postgresql_has_a_larger_pool(tmp_path: Path) -> None:
     assert value(tmp_path, shown, DB_DSN="postgresql+asyncpg://me:pw@db/app") == repr(("db", 8))
 
 
+def test_replicas_are_refused_beside_sqlite(tmp_path: Path) -> None:
+    replica = "postgresql://me:rather-secret@db/app"
+    told = refusal(tmp_path, DB_REPLICA_DSN=replica)
+    assert "  DB_REPLICA_DSN: is for PostgreSQL, and DB_DSN is SQLite's: leave it empty" in told
+    assert "rather-secret" not in told
+    shown = "[one['HOST'] for one in settings.DB_REPLICAS]"
+    assert value(tmp_path, shown, DB_DSN="postgresql://primary/app", DB_REPLICA_DSN=replica) == "['db']"
+
+
 def test_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     file = tmp_path / "some.env"
     file.write_text("JWT_SECRET='" + "f" * 32 + "'\nAPP_NAME=from the file\nLOG_LEVEL=DEBUG\n")

@@ -1,5 +1,6 @@
 """`DB_DSN`: one URL for the database, in Django's terms. SQLAlchemy's forms are understood too."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,6 +26,16 @@ def parse_dsn(dsn: str, base_dir: Path, *, is_behind_pgbouncer: bool = False) ->
     if parts.scheme in POSTGRES_SCHEMES:
         return _postgres(parts.netloc, parts.path, parts.query, is_behind_pgbouncer)
     raise ValueError("must start with sqlite:/// or postgresql://")
+
+
+def parse_replica_dsns(dsns: str, base_dir: Path, *, is_behind_pgbouncer: bool = False) -> list[dict[str, Any]]:
+    """DATABASES entries for DSNs of PostgreSQL, separated by commas. Raises ValueError like `parse_dsn`."""
+    # A DSN may hold commas itself: between hosts.
+    each = [one.strip(" ,") for one in re.split(r",(?=\s*\w+(?:\+\w+)?://)", dsns) if one.strip(" ,")]
+    entries = [parse_dsn(one, base_dir, is_behind_pgbouncer=is_behind_pgbouncer) for one in each]
+    if any("PORT" not in entry for entry in entries):
+        raise ValueError("must start with postgresql://, each of them: SQLite has no replicas")
+    return entries
 
 
 def _sqlite(host: str, path: str, base_dir: Path) -> dict[str, Any]:

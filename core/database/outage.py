@@ -17,9 +17,10 @@ logger = logging.getLogger("agent_router.database")
 
 
 class Outage:
-    """At most one, shared by all threads of the process."""
+    """At most one of a server, shared by all threads of the process. With `is_told` the log tells of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_told: bool = True) -> None:
+        self._is_told = is_told
         self._changed = threading.Condition()
         self._began = 0.0
         self._is_trying = False
@@ -75,13 +76,14 @@ class Outage:
             now = time.monotonic()
             if not self.is_on:
                 self._began = now
-                logger.error("The database is out of reach: %s", str(error).strip())
+                if self._is_told:
+                    logger.error("The database is out of reach: %s", str(error).strip())
             self._is_trying, self._next_try = False, now + TRY_EVERY_SECONDS
             self._changed.notify_all()
 
     def _note_success(self) -> None:
         with self._changed:
-            if self.is_on:
+            if self.is_on and self._is_told:
                 logger.warning("The database is back after %.1f seconds", time.monotonic() - self._began)
             self._began, self._is_trying = 0.0, False
             self._changed.notify_all()

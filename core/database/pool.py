@@ -7,7 +7,7 @@ with a connection that it keeps. On SQLite one thread of them writes, and commit
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
@@ -18,6 +18,9 @@ from core.database.sqlite import with_checkpoints
 from core.database.sqlite_wire import SQLiteWire
 from core.database.threads import Job, ThreadGroup
 from core.database.transactions import run_atomically
+
+if TYPE_CHECKING:
+    from core.database.replicas import Replicas
 
 # How many reads one thread takes at once, and how many writes share a commit.
 READ_BATCH, WRITE_BATCH = 8, 64
@@ -36,6 +39,7 @@ class Database:
         self._reading: Callable[[Callable[[], Any]], Callable[[], Any]] = _as_it_is
         self._writing = self._reading
         self._watch: asyncio.Task[None] | None = None
+        self._replicas: Replicas | None = None
 
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
@@ -65,9 +69,17 @@ class Database:
                 **options,
             )  # fmt: skip
             self._writers.open()
+        elif settings.DB_REPLICAS:
+            from core.database.replicas import Replicas
+
+            self._replicas = Replicas(settings.DB_REPLICAS, self.read)
+            self._replicas.open()
 
     async def close(self) -> None:
         """Finishes the jobs that were taken, then closes threads and connections."""
+        if self._replicas is not None:
+            await self._replicas.close()
+            self._replicas = None
         groups = dict.fromkeys(group for group in (self._readers, self._writers) if group is not None)
         self._readers = self._writers = None
         for group in groups:
@@ -84,6 +96,11 @@ class Database:
         result: T = await self._readers.submit(self._reading(job))
         return result
 
+    async def read_anywhere[T](self, job: Callable[[], T]) -> T:
+        """The same, on a read replica if there is one that has all that was committed before the call."""
+        result: T = await (self.read(job) if self._replicas is None else self._replicas.read(job))
+        return result
+
     async def write[T](self, job: Callable[[], T]) -> T:
         """Runs a job in a transaction and returns after its commit. A job that raises leaves nothing behind.
 
@@ -94,9 +111,16 @@ class Database:
         result: T = await self._writers.submit(self._writing(job))
         return result
 
+    @property
+    def are_replicas_in_use(self) -> bool:
+        """Whether no read replica is left out, if there are any."""
+        return self._replicas is None or self._replicas.are_all_in_use
+
     def stats(self) -> dict[str, int]:
         """How many threads there are and how many jobs wait or run, for metrics."""
         groups = {group for group in (self._writers, self._readers) if group is not None}
+        if self._replicas is not None:
+            groups.update(self._replicas.groups)
         return {
             "size": sum(group.count for group in groups),
             "jobs": sum(group.waiting for group in groups),

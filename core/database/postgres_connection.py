@@ -18,7 +18,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 from core.database.current_wire import current_wire, set_current_wire
 from core.database.failures import READ_ONLY, STALE_SESSION, is_lost, sqlstate
-from core.database.outage import outage
+from core.database.outage import Outage, outage
 from core.database.postgres import is_behind_pgbouncer, statement_timeout_seconds, waits
 from core.database.postgres_wire import Wire
 
@@ -34,11 +34,19 @@ class _Here(threading.local):
     psycopg_connection: Connection[Any] | None = None
     used_at = 0.0
     was_lost = False
+    outage = outage
+    patience_seconds = PATIENCE_SECONDS
 
 
 _here = _Here()
-# The connection of each job that runs, and since when, by its thread.
-_running: dict[int, tuple[float, Connection[Any]]] = {}
+# The connection of each job that runs, since when, and to which server (by its outage); by its thread.
+_running: dict[int, tuple[float, Connection[Any], Outage]] = {}
+
+
+def lead_to(entry: dict[str, Any], its_outage: Outage) -> None:
+    """Has this thread's connection lead to another server than the primary; nobody waits for that if it is away."""
+    connection.settings_dict = {**connection.settings_dict, **entry}
+    _here.outage, _here.patience_seconds = its_outage, 0.0
 
 
 def connect() -> None:
@@ -58,19 +66,19 @@ def working_connection(*, is_write: bool) -> Iterator[None]:
     """
     _here.was_lost = False
     if connection.connection is not None and not _is_working(connection.connection, is_write=is_write):
-        outage.note_lost_connection()
+        _here.outage.note_lost_connection()
         connection.close()
     if connection.connection is None:
-        _connect(patience_seconds=PATIENCE_SECONDS)
+        _connect(patience_seconds=_here.patience_seconds)
     thread = threading.get_ident()
-    _running[thread] = (time.monotonic(), connection.connection)
+    _running[thread] = (time.monotonic(), connection.connection, _here.outage)
     try:
         yield
         _here.used_at = time.monotonic()
     except BaseException as error:
         if is_lost_by(error):
             _here.was_lost = True
-            outage.note_lost_connection()
+            _here.outage.note_lost_connection()
             connection.close()
         elif not _is_tidy(connection.connection) or sqlstate(error) in STALE_SESSION | {READ_ONLY}:
             connection.close()
@@ -98,20 +106,29 @@ async def cut_connections_without_answer() -> None:
     while True:
         await asyncio.sleep(1.0)
         latest_start = time.monotonic() - statement_timeout_seconds() - GRACE_SECONDS
-        for started_at, psycopg_connection in list(_running.values()):
+        for started_at, psycopg_connection, _ in list(_running.values()):
             if started_at < latest_start:
-                with suppress(OSError, OperationalError):  # it is closed already
-                    _cut(psycopg_connection.fileno())
+                _cut(psycopg_connection)
 
 
-def _cut(descriptor: int) -> None:
-    with socket.socket(fileno=os.dup(descriptor)) as another:
+def cut_connections(to: Outage) -> None:
+    """Ends the jobs that run on one server."""
+    for _, psycopg_connection, server in list(_running.values()):
+        if server is to:
+            _cut(psycopg_connection)
+
+
+def _cut(psycopg_connection: Connection[Any]) -> None:
+    with (
+        suppress(OSError, OperationalError),  # it is closed already
+        socket.socket(fileno=os.dup(psycopg_connection.fileno())) as another,
+    ):
         another.shutdown(socket.SHUT_RDWR)
 
 
 def _connect(*, patience_seconds: float) -> None:
     set_current_wire(None)
-    outage.connect(_ensure_connection, patience_seconds=patience_seconds)
+    _here.outage.connect(_ensure_connection, patience_seconds=patience_seconds)
     _here.psycopg_connection, _here.used_at = connection.connection, time.monotonic()
     if _send_waiting not in connection.execute_wrappers:
         connection.execute_wrappers.append(_send_waiting)
@@ -143,7 +160,7 @@ def _send_waiting(execute: Any, sql: str, params: Any, many: bool, context: dict
 def _is_working(psycopg_connection: Connection[Any], *, is_write: bool) -> bool:
     if not _is_open(psycopg_connection):
         return False
-    is_doubtful = time.monotonic() - _here.used_at > IDLE_SECONDS or outage.connection_lost_at > _here.used_at
+    is_doubtful = time.monotonic() - _here.used_at > IDLE_SECONDS or _here.outage.connection_lost_at > _here.used_at
     return not (is_write and is_doubtful) or connection.is_usable()
 
 

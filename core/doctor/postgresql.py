@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from core.doctor import replicas
 from core.doctor.findings import Finding, error, ok, warning
 from core.doctor.workers import count_workers
 
@@ -35,6 +36,8 @@ def check() -> Iterator[Finding]:
             "The service is a superuser of the database server",
             "Give it a role of its own: CREATE ROLE app LOGIN PASSWORD …; ALTER DATABASE … OWNER TO app",
         )
+    if not _ask("SELECT pg_is_in_recovery()"):
+        yield from replicas.check()
 
 
 def _safety() -> Iterator[Finding]:

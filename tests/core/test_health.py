@@ -9,6 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from core import health
+from core.database.pool import Database
 from core.errors import ServiceUnavailable
 from core.health import Readiness, Report
 from core.lifespan import draining
@@ -67,6 +68,18 @@ def test_live_looks_at_nothing(checks: Checks) -> None:
     answer = fetch("/health/live")
     assert (answer.status, answer.json()) == (200, {"status": "live"})
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_replica_that_is_left_out_degrades_and_no_more(
+    checks: Checks, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DB_REPLICAS = [{}]
+    assert fetch("/health/ready").json()["checks"]["replicas"]["status"] == "up"
+    monkeypatch.setattr(Database, "are_replicas_in_use", False)
+    monkeypatch.setattr(health, "readiness", Readiness())
+    answer = fetch("/health/ready")
+    assert (answer.status, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["replicas"]["status"] == "left out"
 
 
 def test_ready_tells_each_check_and_its_latency(checks: Checks) -> None:

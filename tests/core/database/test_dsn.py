@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.database.dsn import parse_dsn
+from core.database.dsn import parse_dsn, parse_replica_dsns
 from core.database.sqlite import connection_options
 
 PASSWORD = "s3cret-value"
@@ -80,4 +80,19 @@ def test_postgresql_parts_may_be_left_out_or_escaped(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_without_the_dsn(tmp_path: Path, dsn: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|must)") as refusal:
         parse_dsn(dsn, tmp_path)
+    assert PASSWORD not in str(refusal.value)
+
+
+def test_replicas_are_separated_by_commas_and_may_have_some_themselves(tmp_path: Path) -> None:
+    one, two = f"postgresql://me:{PASSWORD}@one,other:5433/app", "postgres://two:5434/app?sslmode=require"
+    found = parse_replica_dsns(f" {one} , {two},", tmp_path)
+    assert [(entry["HOST"], entry["PORT"]) for entry in found] == [("one,other", ",5433"), ("two", "5434")]
+    assert found[1]["OPTIONS"]["sslmode"] == "require"
+    assert parse_replica_dsns("", tmp_path) == []
+
+
+@pytest.mark.parametrize("wrong", ["sqlite:///app.db", f"me:{PASSWORD}@db/app", f"mysql://me:{PASSWORD}@db/app"])
+def test_replicas_are_postgresqls(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"^must (start|name)") as refusal:
+        parse_replica_dsns(f"postgresql://db/app,{wrong}", tmp_path)
     assert PASSWORD not in str(refusal.value)
