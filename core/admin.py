@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from core import idempotency
+from core.admin_site.confirmed import counted
 from core.admin_site.large_tables import LargeTableAdmin
 from core.models import IdempotencyRecord
 from core.timestamps import now
@@ -73,7 +74,8 @@ class IdempotencyRecordAdmin(LargeTableAdmin):
             purged += count
             if count < PURGE_BATCH:
                 break
-        self.message_user(request, f"{purged:,} expired records were purged.", messages.SUCCESS)
+        told = counted(purged, "expired record was", "expired records were")
+        self.message_user(request, f"{told} purged.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:core_idempotencyrecord_changelist"))
 
     @admin.display(description="key's digest")

@@ -7,6 +7,7 @@ import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -35,6 +36,9 @@ ADVICE = {
 @async_only_middleware
 def admin_pages(get_response: GetResponse) -> GetResponse:
     """Comes before whatever may refuse a request. Programs, which do not ask for HTML, get problems as ever."""
+
+    if not settings.ADMIN_ENABLED:
+        raise MiddlewareNotUsed
 
     async def serve(request: Request) -> HttpResponseBase:
         response = await get_response(request)

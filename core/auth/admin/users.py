@@ -80,6 +80,15 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Without the way to the audit log for those who may not see it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if request.user.has_perm("accounts.view_auditevent"):
+            return fieldsets
+        return [
+            (name, {**told, "fields": [one for one in told["fields"] if one != "events"]}) for name, told in fieldsets
+        ]
+
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
 

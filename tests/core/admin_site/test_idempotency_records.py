@@ -1,0 +1,54 @@
+"""Idempotency records in the admin: found, read, purged when they have expired."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.running_service import RunningService
+from tests.staff_browser import Browser
+
+LIST = "/admin/core/idempotencyrecord/"
+
+
+@pytest.fixture
+def digest(service: RunningService, me: httpx.Client) -> str:
+    """Of a record of the user's own."""
+    item = me.post("/v1/items/", json={"name": "kept answer"}, headers={"Idempotency-Key": "the-key"}).json()
+    [[found]] = service.query("SELECT scope_digest FROM idempotency_record WHERE location LIKE ?", f"%{item['id']}")
+    return str(found)
+
+
+def expire(service: RunningService, digest: str) -> None:
+    service.query("UPDATE idempotency_record SET expires_at = '2020-01-01 00:00:00' WHERE scope_digest = ?", digest)
+
+
+def test_a_record_is_found_and_shows_what_was_answered(boss: Browser, digest: str) -> None:
+    assert digest in boss.get(f"{LIST}?q={digest[:12].upper()}")
+    page = boss.get(f"{LIST}{digest}/change/")
+    assert "kept answer" in page
+    assert "the-key" not in page
+    assert 'name="_save"' not in page
+
+
+def test_expired_ones_are_told_apart_and_purged(boss: Browser, service: RunningService, digest: str) -> None:
+    assert "1 idempotency record" in boss.get(f"{LIST}?expired=no&q={digest}")
+    expire(service, digest)
+    assert "0 idempotency records" in boss.get(f"{LIST}?expired=no&q={digest}")
+    assert "1 idempotency record" in boss.get(f"{LIST}?expired=yes&q={digest}")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', boss.get(LIST))
+    assert token
+    assert boss.client.post(f"{LIST}purge/", data={"csrfmiddlewaretoken": token[1]}).status_code == 302
+    assert re.search(r"\d+ expired records? (was|were) purged", boss.get(LIST))
+    assert service.query("SELECT 1 FROM idempotency_record WHERE scope_digest = ?", digest) == []
+
+
+def test_who_may_only_look_purges_nothing(staff: Callable[..., Browser], service: RunningService, digest: str) -> None:
+    browser = staff("view_idempotencyrecord")
+    expire(service, digest)
+    page = browser.get(LIST)
+    assert "Purge" not in page
+    token = browser.client.cookies["csrftoken"]
+    assert browser.client.post(f"{LIST}purge/", data={"csrfmiddlewaretoken": token}).status_code == 403
+    assert service.query("SELECT 1 FROM idempotency_record WHERE scope_digest = ?", digest) == [(1,)]
