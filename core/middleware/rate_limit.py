@@ -59,6 +59,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
             verdict = local.charge(plan, tag)
         else:
             verdict = replies[0]
+            local.note(plan, tag, verdict)
             if len(replies) == 2:
                 request.cached = replies[1]
         request.response_headers.append(plan.policy_header)

@@ -156,6 +156,54 @@ def test_memory_is_bounded_and_full_buckets_go_first() -> None:
     assert local.charge(slow, b"kept").startswith(b'"'), "the longest unused had to go"
 
 
+@settings(deadline=None)
+@given(limits=st.lists(rates, min_size=1, max_size=3), steps=sequences, last=st.integers(0, 10**10))
+def test_process_goes_on_from_what_redis_said(limits: list[Rate], steps: list[tuple[int, bytes]], last: int) -> None:
+    plan, clock = plan_of(*limits), Clock()
+    redis_s = LocalLimiter(clock_microseconds=clock)
+    local = LocalLimiter(clock_microseconds=clock)
+    for step, tag in steps:
+        clock.now += abs(step)
+        local.note(plan, tag, redis_s.charge(plan, tag))
+    clock.now += last
+    for tag in (b"one", b"other"):
+        mine, its = local.charge(plan, tag), redis_s.charge(plan, tag)
+        for bucket, found, exact in zip(plan.buckets, left_of(mine), left_of(its), strict=True):
+            lost = -(-bucket.refill_per_second // bucket.cost) + (mine[:1] != its[:1])
+            assert exact - lost <= found <= exact + (mine[:1] != its[:1])
+        assert mine.startswith(b'"') <= its.startswith(b'"'), "never more than Redis would have let through"
+
+
+def left_of(verdict: bytes) -> list[int]:
+    return [int(one.partition(b";")[0]) for one in verdict.split(b";r=")[1:]]
+
+
+def test_plans_with_a_bucket_in_common_share_what_was_said_of_it() -> None:
+    clock, [shared] = Clock(), make_buckets("default", [Rate(5, 60)])
+    [own] = make_buckets("own", [Rate(2, 60)])
+    alone, both = (Plan(buckets, script_sha=b"0" * 40) for buckets in ((shared,), (shared, own)))
+    local = LocalLimiter(clock_microseconds=clock)
+    local.note(both, b"x", b'"default";r=3;t=12, "own";r=0;t=30')
+    clock.now += 1
+    local.note(Plan((shared,), script_sha=b"1" * 40), b"x", b'"default";r=2;t=12')
+    assert local.charge(alone, b"x") == b'"default";r=1;t=12'
+    assert local.charge(both, b"x") == b'30 "default";r=1;t=12, "own";r=0;t=30'
+    assert local.charge(alone, b"y") == b'"default";r=4;t=12'
+    # Redis is back for a moment, and knows nothing of that.
+    clock.now += 1
+    local.note(alone, b"x", b'"default";r=4;t=12')
+    assert local.charge(alone, b"x") == b'"default";r=3;t=12'
+
+
+def test_memory_of_what_was_said_is_bounded_and_the_last_is_in_it() -> None:
+    plan, verdicts = plan_of(Rate(5, 60)), b'"p";r=0;t=12'
+    local = LocalLimiter(max_verdicts=100, clock_microseconds=Clock())
+    for number in range(1000):
+        local.note(plan, b"%d" % number, verdicts)
+        assert local.charge(plan, b"%d" % max(number - 45, 0))[:2] == b"12"
+        assert sum(map(len, local._verdicts.values())) <= 100
+
+
 CALLER = """
 import asyncio, sys
 from core.ratelimit.buckets import Plan, make_buckets
