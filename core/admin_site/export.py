@@ -51,7 +51,7 @@ async def stream(rows: ResourceQuerySet[Any], form: Format) -> AsyncIterator[byt
         yield form.beginning
         after: Row | None = None
         while True:
-            content, found, after = await database.read(partial(read, after))
+            content, found, after = await database.read_anywhere(partial(read, after))
             count += found
             if content:
                 yield content

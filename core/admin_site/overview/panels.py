@@ -196,7 +196,7 @@ def _database_bytes() -> int | None:
         files = (file, file.with_name(f"{file.name}-wal"))
         return sum(one.stat().st_size for one in files if one.exists())
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_databasesize_text(current_database())")
+        cursor.execute("SELECT pg_database_size(current_database())")
         found: tuple[int] | None = cursor.fetchone()
     return found[0] if found else None
 
