@@ -40,6 +40,8 @@ POSTGRES_STATES = {
 }
 # Whole classes: connection, password, resources (disk, memory, connections), operator's doings, I/O.
 POSTGRES_STATE_CLASSES = {"08", "28", "53", "57", "58"}
+# In place of an error that quotes the text.
+DAMAGED_TEXT = "database disk image is malformed: a text is not UTF-8"
 PROTOCOL_VIOLATION = "08P01"  # no state, but what is said here
 
 logger = logging.getLogger("agent_router.database")
@@ -50,7 +52,7 @@ def unavailable(error: BaseException) -> BaseException:
     if not is_state(error):
         return error
     # What was being asked is no part of it: with its stack, each request of an outage would leave a page in the log.
-    logger.warning("The database cannot serve: %s", str(error).strip())
+    logger.warning("The database cannot serve: %s", DAMAGED_TEXT if _is_damaged_text(error) else str(error).strip())
     problem = ServiceUnavailable("The database is out of reach or busy")
     problem.__cause__ = error
     return problem
@@ -87,4 +89,11 @@ def _sqlite_code(error: BaseException | None) -> int | None:
     """SQLite's primary result code, if that is what the error comes from."""
     while error is not None and not isinstance(error, sqlite3.Error):
         error = error.__cause__
-    return None if error is None else getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if error is None:
+        return None
+    return sqlite3.SQLITE_CORRUPT if _is_damaged_text(error) else getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_damaged_text(error: BaseException) -> bool:
+    """Whether a text was not what was written: SQLite itself does not look into the pages of a long one."""
+    return "Could not decode to UTF-8" in str(error)
