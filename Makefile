@@ -2,7 +2,7 @@
 # Whatever needs more than a line or two is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults bench check format install superuser manage requirements clean
+.PHONY: help run test test-faults soak bench check format install superuser manage requirements clean
 
 # More arguments for pytest (make test ARGS="-k items"), the benchmark, manage.py or uv.
 ARGS ?=
@@ -29,6 +29,9 @@ test-faults: ## The faults at length: hundreds of kills, full disks, histories u
 
 bench: ## Measure the service on this machine, and compare with the last time (ARGS="--help" tells more)
 	@$(install) runtime && exec $(python) -m benchmarks $(ARGS)
+
+soak: ## Mixed load with faults at random, for minutes (ARGS="--minutes 60 --database postgres")
+	@$(install) dev && exec $(python) -m tests.soak $(ARGS)
 
 check: ## Everything that can be checked without running the service: lint, types, imports, settings
 	@$(install) dev && exec $(python) scripts/check.py

@@ -13,7 +13,7 @@ from tests.postgres_server import binary_folder
 def start_stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Stack]]:
-    """Starts a stack with settings of the test's own, once for each database."""
+    """Starts a stack, such as start_stack(workers=1), once for each database."""
     is_postgres = request.param == "postgres"
     if is_postgres:
         try:
@@ -22,9 +22,9 @@ def start_stack(
             pytest.skip(str(error))
     with ExitStack() as stack:
 
-        def start(**options: str) -> Stack:
+        def start(workers: int = 2) -> Stack:
             folder = tmp_path_factory.mktemp("stack")
-            return stack.enter_context(Stack(folder, is_postgres=is_postgres, **options))  # type: ignore[arg-type]
+            return stack.enter_context(Stack(folder, is_postgres=is_postgres, workers=workers))
 
         yield start
 

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -58,16 +58,18 @@ def _command_line(pid: int) -> bytes:
 class Stack:
     """`with Stack(folder, is_postgres=True) as stack: … stack.service.url`."""
 
-    def __init__(self, folder: Path, *, is_postgres: bool, workers: int = 2, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, is_postgres: bool, workers: int = 2, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.redis = RedisServer()
         self.postgres = PostgresServer() if is_postgres else None
-        self._folder, self._workers, self._settings = folder, workers, settings
+        self._folder, self._workers, self._settings = folder, workers, settings or {}
         self._parts = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
             parts.enter_context(self.redis)
-            settings = {"REDIS_URL": self.redis.url, "ACCESS_TOKEN_TTL": "7200"} | self._settings
+            settings = {"REDIS_URL": self.redis.url, "ACCESS_TOKEN_TTL": "7200", **self._settings}
             if self.postgres is not None:
                 settings["DB_DSN"] = parts.enter_context(self.postgres).create_database()
             else:
@@ -90,6 +92,11 @@ class Stack:
     def kill_service(self) -> None:
         """All of its processes with SIGKILL, and starts it again."""
         self.service.kill()
+        self.service.start()
+
+    def restart(self) -> None:
+        """SIGTERM, and starts it again when it has ended."""
+        self.service.stop()
         self.service.start()
 
     def kill_redis(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
@@ -32,13 +33,14 @@ class StubbornClient(threading.Thread):
     """Creates items, each with a key, and changes each a few times, each change on condition of the version before.
 
     A name tells the key and the version that it belongs to. `kept` is what was acknowledged, `wrong` what no client
-    should ever see.
+    should ever see, `answers` how often each status came.
     """
 
     def __init__(self, port: int, authorization: str, number: int, *, changes: int = 4) -> None:
         super().__init__(daemon=True)
         self.kept: dict[str, Kept] = {}
         self.wrong: list[str] = []
+        self.answers: Counter[str] = Counter()
         self.acknowledged = self.repeats = 0
         self._port, self._authorization, self._number, self._changes = port, authorization, number, changes
         self._connection: HTTPConnection | None = None
@@ -93,9 +95,11 @@ class StubbornClient(threading.Thread):
         while time.monotonic() < deadline:
             try:
                 answer = self._try(method, path, body, headers, was_repeated)
-            except (OSError, HTTPException):
+            except (OSError, HTTPException) as error:
+                self.answers["refused" if isinstance(error, ConnectionRefusedError) else "broken"] += 1
                 self._disconnect()
             else:
+                self.answers[str(answer.status)] += 1
                 if answer.status not in (409, 503):
                     return answer
             self.repeats += 1

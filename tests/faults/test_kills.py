@@ -2,40 +2,15 @@
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 
+from tests.faults.kept import check_everything_is_there, start_stubborn_clients
 from tests.faults.stack import Stack, await_true
 from tests.faults.stubborn_client import StubbornClient
 
 CLIENTS = 6
-
-
-def start_clients(stack: Stack) -> list[StubbornClient]:
-    with closing(stack.service.user()) as me:
-        authorization = str(me.headers["Authorization"])
-    clients = [StubbornClient(stack.service.port, authorization, number) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    return clients
-
-
-def check_everything_is_there(stack: Stack, clients: list[StubbornClient]) -> None:
-    """Against the rows of the database."""
-    assert [wrong for client in clients for wrong in client.wrong] == []
-    rows = stack.service.query("SELECT id, name, version FROM item")
-    found = {name.partition("@")[0]: (str(item_id).replace("-", ""), version) for item_id, name, version in rows}
-    assert set(Counter(name.partition("@")[0] for _, name, _ in rows).values()) == {1}, "one item for each key"
-    assert all(name.partition("@")[2] == str(version) for _, name, version in rows), "no change was made twice"
-    for client in clients:
-        for key, kept in client.kept.items():
-            assert found[key][0] == kept.id.replace("-", "")
-            assert found[key][1] >= kept.version
-    if stack.postgres is None:
-        assert stack.service.query("PRAGMA integrity_check") == [("ok",)]
 
 
 def await_progress(clients: list[StubbornClient], count: int) -> None:
@@ -46,7 +21,7 @@ def await_progress(clients: list[StubbornClient], count: int) -> None:
 
 def kill(stack: Stack, ways: list[Callable[[], None]], chance: random.Random) -> list[StubbornClient]:
     """Kills something, waits until clients are told of changes again, and so on."""
-    clients = start_clients(stack)
+    clients = start_stubborn_clients(stack, CLIENTS)
     for way in ways:
         await_progress(clients, chance.randint(1, 40))
         time.sleep(chance.random() / 20)

@@ -1,17 +1,16 @@
 """Out of descriptors: connections that are open go on, others are closed at once, and all is well again by itself."""
 
-import os
 import resource
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.faults.processes import cpu_seconds, open_files
 from tests.faults.stack import Stack, await_true
 
 SPARE, CONNECTIONS = 20, 100
@@ -23,18 +22,9 @@ def one_worker(start_stack: Callable[..., Stack]) -> Stack:
     return start_stack(workers=1)
 
 
-def open_files(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-
-
 def limit_files(pid: int, count: int) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, hard))
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
