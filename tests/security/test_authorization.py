@@ -1,0 +1,276 @@
+"""Who may do what: every operation of the OpenAPI document, by everybody who might try it.
+
+An operation that is not in MATRIX fails the first test: whoever adds one says here who may call it.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import httpx
+import pytest
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver
+
+from agent_router.api import api
+from core.openapi.document import build_document
+from tests.running_service import PASSWORD, RunningService
+
+type Actor = Literal["anonymous", "other", "owner", "staff", "key_without_scope", "key_with_scope"]
+ACTORS: tuple[Actor, ...] = get_args(Actor.__value__)
+
+
+class World:
+    """An owner with an item, a session, a refresh token and an API key; and all who might try something.
+
+    Each is made when it is first asked for. `scope` is what the one key has and the other has not.
+    """
+
+    def __init__(self, service: RunningService, scope: str) -> None:
+        self.service, self.scope = service, scope
+        self._clients: dict[Actor, httpx.Client] = {}
+        self._email, self._tokens = "", {"refresh_token": ""}
+
+    def __getitem__(self, actor: Actor) -> httpx.Client:
+        if actor not in self._clients:
+            self._clients[actor] = self._make(actor)
+        return self._clients[actor]
+
+    def _make(self, actor: Actor) -> httpx.Client:
+        if actor == "anonymous":
+            return self.service.client()
+        if actor.startswith("key"):
+            is_other = self.scope == "items:read"
+            scope = self.scope if actor == "key_with_scope" else (WRITE if is_other else "items:read")
+            return self.service.client(headers={"Authorization": f"Bearer {self.make_key(scope)['key']}"})
+        client: Any = self.service.user()
+        if actor == "staff":
+            # Its access token was not used yet, so nothing remembers it as anybody else's.
+            self.service.query("UPDATE accounts_user SET is_staff = TRUE WHERE email = ?", client.email)
+        if actor == "owner":
+            self._email, self._tokens = client.email, client.tokens
+        return client  # type: ignore[no-any-return]
+
+    def make_key(self, scope: str = "items:read") -> Any:
+        return self["owner"].post("/v1/auth/api-keys", json={"name": scope, "scopes": [scope]}).json()
+
+    @cached_property
+    def item_id(self) -> str:
+        return str(self["owner"].post("/v1/items/", json={"name": "mine"}).json()["id"])
+
+    @cached_property
+    def key_id(self) -> str:
+        return str(self.make_key()["id"])
+
+    @cached_property
+    def session_id(self) -> str:
+        return str(self["owner"].get("/v1/auth/sessions").json()["sessions"][0]["id"])
+
+    @property
+    def email(self) -> str:
+        self.session_id  # noqa: B018  # makes the owner
+        return self._email
+
+    @property
+    def refresh_token(self) -> str:
+        self.session_id  # noqa: B018
+        return str(self._tokens["refresh_token"])
+
+    def path(self, template: str) -> str:
+        """The operation's path, to what is the owner's."""
+        ids = {"items/{id}": "item_id", "sessions/{id}": "session_id", "api-keys/{id}": "key_id"}
+        for ending, name in ids.items():
+            if template.endswith(ending):
+                return template.replace("{id}", getattr(self, name))
+        return template.replace("{slug}", "not-found")
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What each actor is answered: anonymous, somebody else, the owner, staff, a key without the scope, one with it."""
+
+    statuses: tuple[int, int, int, int, int, int]
+    body: Callable[[World], Any] = lambda world: None
+    scope: str = "items:read"
+
+
+def account(*, success: int, of_others: int | None = None, body: Callable[[World], Any] = lambda world: None) -> Row:
+    """An operation on an account: one's own with an access token. API keys may not, staff have no more rights."""
+    others = of_others or success
+    return Row((401, others, success, others, 403, 403), body)
+
+
+def public(status: int, body: Callable[[World], Any] = lambda world: None) -> Row:
+    """The same for everybody."""
+    return Row((status,) * 6, body)
+
+
+def new_account(world: World) -> dict[str, str]:
+    return {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
+
+
+NEW, PATCH = {"name": "taken over"}, {"status": "archived"}
+WRITE = "items:write"
+MATRIX: dict[str, Row] = {
+    "GET /v1/items/": Row((401, 200, 200, 200, 403, 200)),
+    "POST /v1/items/": Row((401, 201, 201, 201, 403, 201), lambda world: NEW, WRITE),
+    "GET /v1/items/{id}": Row((401, 404, 200, 200, 403, 200)),
+    "PUT /v1/items/{id}": Row((401, 404, 200, 200, 403, 200), lambda world: NEW, WRITE),
+    "PATCH /v1/items/{id}": Row((401, 404, 200, 200, 403, 200), lambda world: PATCH, WRITE),
+    "DELETE /v1/items/{id}": Row((401, 404, 204, 204, 403, 204), scope=WRITE),
+    "POST /v1/auth/register": public(201, new_account),
+    "POST /v1/auth/login": public(200, lambda world: {"email": world.email, "password": PASSWORD}),
+    # Whoever has the token may refresh, with whatever credentials beside it.
+    "POST /v1/auth/refresh": public(200, lambda world: {"refresh_token": world.refresh_token}),
+    "POST /v1/auth/logout": account(success=204),
+    "POST /v1/auth/logout-all": account(success=204),
+    "POST /v1/auth/password": account(
+        success=204, body=lambda world: {"current_password": PASSWORD, "new_password": f"New-{PASSWORD}"}
+    ),
+    "GET /v1/auth/me": account(success=200),
+    "PATCH /v1/auth/me": account(
+        success=200,
+        body=lambda world: {"email": f"{secrets.token_hex(8)}@example.org", "current_password": PASSWORD},
+    ),
+    "DELETE /v1/auth/me": account(success=204),
+    "GET /v1/auth/sessions": account(success=200),
+    "DELETE /v1/auth/sessions/{id}": account(success=204, of_others=404),
+    "POST /v1/auth/api-keys": account(success=201, body=lambda world: {"name": "k", "scopes": ["items:read"]}),
+    "GET /v1/auth/api-keys": account(success=200),
+    "DELETE /v1/auth/api-keys/{id}": account(success=204, of_others=404),
+    **dict.fromkeys(
+        (
+            "GET /", "GET /docs", "GET /health/live", "GET /health/ready", "GET /health/startup", "GET /metrics",
+            "GET /openapi.json", "GET /problems/", "GET /problems/{slug}",
+        ),
+        public(200),
+    ),
+}  # fmt: skip
+# What is there no more once somebody was allowed to.
+SPENDING = {name for name in MATRIX if name.startswith("DELETE")} | {
+    f"POST /v1/auth/{name}" for name in ("refresh", "logout", "logout-all", "password")
+}
+
+
+@pytest.fixture
+def make_world(service: RunningService) -> Iterator[Callable[[str], World]]:
+    worlds: list[World] = []
+
+    def make(scope: str) -> World:
+        worlds.append(World(service, scope))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.close()
+
+
+@pytest.fixture(scope="module")
+def readers(service: RunningService) -> Iterator[World]:
+    """A world in which nothing is changed."""
+    world = World(service, "items:read")
+    yield world
+    world.close()
+
+
+def test_matrix_has_every_operation() -> None:
+    document = build_document(api)
+    assert set(MATRIX) == {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_everybody_is_answered_as_the_matrix_says(
+    name: str, readers: World, make_world: Callable[[str], World]
+) -> None:
+    row = MATRIX[name]
+    method, template = name.split()
+    world = readers if method == "GET" else make_world(row.scope)
+    for actor, expected in zip(ACTORS, row.statuses, strict=True):
+        answer = world[actor].request(method, world.path(template), json=row.body(world))
+        assert answer.status_code == expected, f"{actor}: {answer.status_code} {answer.text}"
+        if expected >= 400:
+            assert "mine" not in answer.text
+        elif name in SPENDING:
+            world = make_world(row.scope)
+
+
+def test_refused_change_changes_nothing(make_world: Callable[[str], World]) -> None:
+    world = make_world(WRITE)
+    before = world["owner"].get(f"/v1/items/{world.item_id}").content
+    for name, row in MATRIX.items():
+        method, template = name.split()
+        if method == "GET":
+            continue
+        for actor, expected in zip(ACTORS, row.statuses, strict=True):
+            if expected >= 400:
+                world[actor].request(method, world.path(template), json=row.body(world))
+    owner = world["owner"]
+    assert owner.get(f"/v1/items/{world.item_id}").content == before
+    assert world.session_id in owner.get("/v1/auth/sessions").text
+    assert world.key_id in owner.get("/v1/auth/api-keys").text
+    assert owner.get("/v1/auth/me").json()["email"] == world.email
+
+
+def test_lists_show_what_is_ones_own(readers: World) -> None:
+    world = readers
+    paths = {"/v1/items/": world.item_id, "/v1/auth/sessions": world.session_id, "/v1/auth/api-keys": world.key_id}
+    for path, found in paths.items():
+        assert found in world["owner"].get(path).text
+        assert found not in world["other"].get(path).text
+    assert world.item_id in world["staff"].get("/v1/items/").text
+    assert world.item_id in world["key_with_scope"].get("/v1/items/").text
+
+
+POWERS: dict[str, Any] = {
+    "id": "0199c0de-7a11-7000-8000-0000000000aa", "owner_id": "0199c0de-7a11-7000-8000-0000000000aa",
+    "user_id": "0199c0de-7a11-7000-8000-0000000000aa", "version": 99, "created_at": "2020-01-01T00:00:00Z",
+    "is_staff": True, "is_superuser": True, "is_active": True, "groups": [1], "user_permissions": [1],
+    "scope": "admin", "prefix": "aaaaaaaaaaaa", "owner": "x", "__class__": "x", "password_hash": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name, row in MATRIX.items() if name.split()[0] in ("POST", "PUT", "PATCH")])
+def test_no_field_that_is_not_the_clients_can_be_set(name: str, make_world: Callable[[str], World]) -> None:
+    world, (method, template) = make_world(WRITE), name.split()
+    body = MATRIX[name].body(world)
+    if body is None:
+        return  # the operation takes no body, and reads none
+    for field, value in POWERS.items():
+        answer = world["owner"].request(method, world.path(template), json={**body, field: value})
+        assert answer.status_code == 422, f"{field}: {answer.text}"
+        assert [error["pointer"] for error in answer.json()["errors"]] == [f"#/{field}"]
+
+
+def admin_paths(patterns: list[Any], prefix: str = "/admin/") -> Iterator[str]:
+    for pattern in patterns:
+        path = prefix + _filled_in(str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            yield from admin_paths(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern) and "(" not in path:
+            yield path
+
+
+def _filled_in(pattern: str) -> str:
+    for parameter in ("<path:object_id>", "<id>"):
+        pattern = pattern.replace(parameter, "0199c0de-7a11-7000-8000-0000000000aa")
+    return pattern.replace("<int:content_type_id>", "1")
+
+
+def test_admin_lets_nobody_in_who_is_not_logged_in_there(service: RunningService) -> None:
+    """An access token, even of staff, is no session of the admin."""
+    paths = [path for path in admin_paths(admin.site.get_urls()) if path not in ("/admin/login/", "/admin/logout/")]
+    assert len(paths) > 20
+    staff = service.staff()
+    staff.close()
+    with service.client() as anonymous:
+        for token in ("", str(staff.headers["Authorization"])):
+            for path, method in ((path, method) for path in paths for method in ("GET", "POST")):
+                answer = anonymous.request(method, path, headers={"Authorization": token})
+                is_log_in = answer.status_code == 302 and answer.headers["location"].startswith("/admin/login/")
+                assert is_log_in or answer.status_code in (403, 404, 405), f"{method} {path} {answer.status_code}"
