@@ -1,0 +1,149 @@
+"""A tour of the API by a client that is generated from /openapi.json: of its own types, held against the service."""
+
+import os
+import uuid
+from typing import Any
+
+from agent_router_client import AuthenticatedClient, Client
+from agent_router_client.api.accounts import (
+    get_account,
+    list_api_keys,
+    list_sessions,
+    log_in,
+    log_out,
+    make_api_key,
+    refresh_tokens,
+    register,
+    revoke_api_key,
+)
+from agent_router_client.api.items import create_item, delete_item, get_item, list_items, patch_item, replace_item
+from agent_router_client.api.service import get_liveness, get_readiness
+from agent_router_client.models.api_key_in import APIKeyIn
+from agent_router_client.models.item_in import ItemIn
+from agent_router_client.models.item_in_metadata import ItemInMetadata
+from agent_router_client.models.item_out import ItemOut
+from agent_router_client.models.item_page import ItemPage
+from agent_router_client.models.item_patch import ItemPatch
+from agent_router_client.models.login_in import LoginIn
+from agent_router_client.models.problem import Problem
+from agent_router_client.models.refresh_in import RefreshIn
+from agent_router_client.models.register_in import RegisterIn
+from agent_router_client.models.scope import Scope
+from agent_router_client.models.sort import Sort
+from agent_router_client.models.status import Status
+from agent_router_client.types import UNSET, Response, Unset
+
+BASE_URL = os.environ["BASE_URL"]
+
+
+def parsed[T](answer: Response[T | Problem], kind: type[T], status: int = 200) -> T:
+    """What was answered, which must be of this status and kind."""
+    assert answer.status_code == status, answer.content
+    assert isinstance(answer.parsed, kind), answer.parsed
+    return answer.parsed
+
+
+def refused(answer: Response[Any], status: int) -> Problem:
+    assert answer.status_code == status, answer.content
+    problem = answer.parsed
+    assert isinstance(problem, Problem)
+    assert problem.status == status
+    return problem
+
+
+def enter() -> AuthenticatedClient:
+    """A client that is logged in as a new user."""
+    email, password = f"{uuid.uuid4()}@example.org", "Sturdy-horse-battery-9"
+    anonymous = Client(base_url=BASE_URL)
+    user = register.sync(client=anonymous, body=RegisterIn(email=email, password=password))
+    assert user is not None
+    assert not isinstance(user, Problem)
+    refused(log_in.sync_detailed(client=anonymous, body=LoginIn(email=email, password="wrong")), 401)
+    first = log_in.sync(client=anonymous, body=LoginIn(email=email, password=password))
+    assert first is not None
+    assert not isinstance(first, Problem)
+    tokens = refresh_tokens.sync(client=anonymous, body=RefreshIn(refresh_token=first.refresh_token))
+    assert tokens is not None
+    assert not isinstance(tokens, Problem)
+    client = AuthenticatedClient(base_url=BASE_URL, token=tokens.access_token)
+    me = get_account.sync(client=client)
+    assert me is not None
+    assert not isinstance(me, Problem)
+    assert (me.id, me.email) == (user.id, email)
+    return client
+
+
+def use_items(client: AuthenticatedClient) -> None:
+    new = ItemIn(name="tour", status=Status.DRAFT, metadata=ItemInMetadata.from_dict({"a": [1, None]}))
+    key = str(uuid.uuid4())
+    item = parsed(create_item.sync_detailed(client=client, body=new, idempotency_key=key), ItemOut, 201)
+    again = parsed(create_item.sync_detailed(client=client, body=new, idempotency_key=key), ItemOut, 201)
+    assert again == item
+    assert (item.version, item.metadata.to_dict()) == (1, {"a": [1, None]})
+    assert get_item.sync_detailed(item.id, client=client, if_none_match='"1"').status_code == 304
+    replaced = parsed(replace_item.sync_detailed(item.id, client=client, body=ItemIn(name="replaced")), ItemOut)
+    assert (replaced.status, replaced.version) == (Status.ACTIVE, 2)
+    patch = ItemPatch(description=None, status=Status.ARCHIVED)
+    refused(patch_item.sync_detailed(item.id, client=client, body=patch, if_match='"1"'), 412)
+    patched = parsed(patch_item.sync_detailed(item.id, client=client, body=patch, if_match='"2"'), ItemOut)
+    assert (patched.name, patched.status) == ("replaced", Status.ARCHIVED)
+    assert delete_item.sync_detailed(item.id, client=client).status_code == 204
+    refused(get_item.sync_detailed(item.id, client=client), 404)
+
+
+def walk_lists(client: AuthenticatedClient) -> None:
+    for number in range(4):
+        parsed(create_item.sync_detailed(client=client, body=ItemIn(name=f"n{number}")), ItemOut, 201)
+    seen: list[str] = []
+    cursor: str | Unset = UNSET
+    while True:
+        answer = list_items.sync_detailed(
+            client=client, limit=2, sort=Sort.NAME, status=[Status.ACTIVE], total=True, cursor=cursor
+        )
+        page = parsed(answer, ItemPage)
+        assert page.total == 4
+        seen += [item.name for item in page.items]
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    assert seen == ["n0", "n1", "n2", "n3"]
+    problem = refused(list_items.sync_detailed(client=client, cursor="forged"), 422)
+    assert problem.errors
+    assert problem.errors[0].parameter == "cursor"
+
+
+def manage_the_account(client: AuthenticatedClient) -> None:
+    key = make_api_key.sync(client=client, body=APIKeyIn(name="tour", scopes=[Scope.ITEMSREAD]))
+    assert key is not None
+    assert not isinstance(key, Problem)
+    by_key = AuthenticatedClient(base_url=BASE_URL, token=key.key)
+    parsed(list_items.sync_detailed(client=by_key), ItemPage)
+    refused(create_item.sync_detailed(client=by_key, body=ItemIn(name="x")), 403)
+    keys = list_api_keys.sync(client=client)
+    assert keys is not None
+    assert not isinstance(keys, Problem)
+    assert [one.prefix for one in keys.api_keys] == [key.prefix]
+    assert revoke_api_key.sync_detailed(key.id, client=client).status_code == 204
+    sessions = list_sessions.sync(client=client)
+    assert sessions is not None
+    assert not isinstance(sessions, Problem)
+    assert [one.current for one in sessions.sessions] == [True]
+    assert log_out.sync_detailed(client=client).status_code == 204
+    refused(get_account.sync_detailed(client=client), 401)
+
+
+def look_around() -> None:
+    live = get_liveness.sync(client=Client(base_url=BASE_URL))
+    ready = get_readiness.sync(client=Client(base_url=BASE_URL))
+    assert live is not None
+    assert ready is not None
+    assert not isinstance(live, Problem)
+    assert not isinstance(ready, Problem)
+    assert ready.checks.additional_properties["database"].status == "up"
+
+
+me = enter()
+use_items(me)
+walk_lists(me)
+manage_the_account(me)
+look_around()
