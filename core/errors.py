@@ -5,6 +5,7 @@ A view or service raises one; a middleware returns `problem_response(request, pr
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NotRequired, TypedDict
+from urllib.parse import quote
 
 import orjson
 from django.http import HttpResponse
@@ -13,6 +14,8 @@ from core.request import Request
 
 CONTENT_TYPE = "application/problem+json"
 MAX_ERRORS = 100
+# What stands for itself in a path (RFC 3986, section 3.3).
+IN_PATHS = "/:@!$&'()*+,;="
 # A client names the fields of a body itself: without an end, a hundred pointers would be a hundred times the body.
 MAX_POINTER_CHARS = 500
 
@@ -224,7 +227,9 @@ PROBLEMS = _all_problems()
 
 def problem_response(request: Request, problem: Problem) -> HttpResponse:
     """The problem as an `application/problem+json` response."""
-    body = orjson.dumps(problem.members(request.path, request.request_id), option=orjson.OPT_NON_STR_KEYS)
+    # A URI reference, which the path that the server has decoded may not be.
+    instance = quote(request.path, safe=IN_PATHS)
+    body = orjson.dumps(problem.members(instance, request.request_id), option=orjson.OPT_NON_STR_KEYS)
     response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
     # It is this client's, and of this moment: there are caches that keep a 404 which does not say so.
     response["Cache-Control"] = "no-store"

@@ -40,7 +40,7 @@ def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 Name = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=NAME_MAX_LENGTH),
-    Field(description="Trimmed.", examples=["Quarterly report"]),
+    Field(description="Trimmed.", examples=["Quarterly report"], json_schema_extra={"pattern": r"\S"}),
 ]
 Description = Annotated[str, StringConstraints(strict=True, max_length=DESCRIPTION_MAX_LENGTH)]
 Metadata = Annotated[
@@ -61,12 +61,18 @@ class ItemIn(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out of a patch stays what it was."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class ItemPatch(BaseModel):
     """A JSON Merge Patch (RFC 7396) of an item: null puts a field back to its default, within metadata it removes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
-    name: Name | None = None
+    name: Name = ""
     description: Description | None = None
     status: Status | None = None
     metadata: Annotated[dict[str, Any] | None, Field(description="Merged into the metadata, at every level.")] = None

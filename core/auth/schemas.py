@@ -62,7 +62,10 @@ type GivenEmail = Annotated[str, StringConstraints(max_length=EMAIL_MAX_LENGTH)]
 type NewPassword = Annotated[
     str,
     StringConstraints(max_length=PASSWORD_MAX_LENGTH),
-    Field(description="At least 8 characters; none of the common ones, not like the e-mail, not digits alone."),
+    Field(
+        description="At least 8 characters; none of the common ones, not like the e-mail, not digits alone.",
+        json_schema_extra={"minLength": 8},
+    ),
 ]
 type GivenPassword = Annotated[str, StringConstraints(max_length=GIVEN_PASSWORD_MAX_LENGTH)]
 type FutureMoment = Annotated[AwareDatetime, BeforeValidator(_rfc3339_text), AfterValidator(_in_the_future)]
@@ -110,7 +113,11 @@ class AccountIn(_In):
 class APIKeyIn(_In):
     """A new API key. A scope to write does not imply the one to read."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=KEY_NAME_MAX_LENGTH)]
+    name: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=KEY_NAME_MAX_LENGTH),
+        Field(json_schema_extra={"pattern": r"\S"}),
+    ]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)]
     expires_at: FutureMoment | None = Field(None, description="When the key ends; never, if left out.")
 

@@ -11,6 +11,9 @@ from core.openapi.contract import Failure, Header, RequestHeader
 
 TEXT = {"type": "string"}
 SECONDS = {"type": "integer", "minimum": 0}
+# A string of RFC 9651 or the bare characters; `*` or a list of entity tags (RFC 9110).
+IDEMPOTENCY_KEY_PATTERN = r'^("[!#-\[\]-~]{1,255}"|[!#-~][!-~]{0,254})$'
+ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
 ENTITY_TAG = {"type": "string", "pattern": '^"[^"]+"$'}
 
 # Of responses
@@ -76,7 +79,7 @@ IDEMPOTENCY_KEY = RequestHeader(
     description="Makes it safe to send the request again: 1 to 255 visible ASCII characters, such as a UUID, "
     "in quotes or bare. A repeat with the same key and body gets the stored answer and has no second effect, "
     "for 24 hours unless the operator chose otherwise (draft-ietf-httpapi-idempotency-key-header).",
-    schema={"type": "string", "minLength": 1, "maxLength": 257},
+    schema={"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
     failures=(
         Failure(InvalidHeader, "The `Idempotency-Key` is malformed or was sent twice."),
         Failure(IdempotencyInProgress, headers=(RETRY_AFTER,)),
@@ -87,7 +90,7 @@ IDEMPOTENCY_KEY = RequestHeader(
 IF_MATCH = RequestHeader(
     name="If-Match",
     description='The change is made only if the `ETag` is one of these: `"3"`, a list, or `*` (RFC 9110).',
-    schema=TEXT,
+    schema={"type": "string", "pattern": ENTITY_TAGS_PATTERN},
     failures=(
         Failure(InvalidHeader, "The `If-Match` is malformed."),
         Failure(PreconditionFailed),
