@@ -203,6 +203,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "core.auth.passwords.MaximumLengthValidator"},
 ]
+LOGIN_REDIRECT_URL = "/admin/"  # where the admin's log-in leads that was to lead to another site
 CSRF_FAILURE_VIEW = "core.middleware.admin.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
