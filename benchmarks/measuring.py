@@ -37,7 +37,8 @@ class Plan:
 class Bench:
     """A service with its database and Redis, entered as a context."""
 
-    def __init__(self, plan: Plan, generator: Generator, folder: Path, core: int | None) -> None:
+    def __init__(self, plan: Plan, generator: Generator, folder: Path, core: int | None, **settings: str) -> None:
+        self.settings = settings
         self.plan, self.generator, self.folder, self.core = plan, generator, folder, core
         self.redis_url, self._redis_pid = "", 0
 
@@ -48,7 +49,7 @@ class Bench:
             else:
                 self.redis_url = self.plan.redis_url
             dsn = stack.enter_context(private_database(self.folder, self.plan.dsn))
-            self.service = Service(self.folder, dsn=dsn, redis_url=self.redis_url, core=self.core)
+            self.service = Service(self.folder, dsn=dsn, redis_url=self.redis_url, core=self.core, **self.settings)
             stack.callback(self.service.stop)
             self.yardstick = Yardstick(self.folder, self.core)
             stack.callback(self.yardstick.stop)
@@ -82,16 +83,23 @@ class Bench:
         self.service.stop()
         return runs
 
-    def measure(self, scenario: str, connections: int | None = None) -> Run:
-        """One scenario: a warm-up, then what counts."""
-        make, expected = SCENARIOS[scenario]
+    def prepare(self, scenario: str) -> Path:
+        """The file of a scenario's requests."""
         requests = self.folder / scenario
-        write_requests(requests, make(self._target(scenario)))
-        options = {"connections": connections or self.plan.connections}
-        self.generator.run(self.service.port, requests, seconds=self.plan.warmup_seconds, **options)
+        write_requests(requests, SCENARIOS[scenario][0](self._target(scenario)))
+        return requests
+
+    def load(self, requests: Path, *, connections: int, seconds: float) -> Outcome:
+        """Puts load on the service."""
+        return self.generator.run(self.service.port, requests, connections=connections, seconds=seconds)
+
+    def measure(self, scenario: str) -> Run:
+        """One scenario: a warm-up, then what counts."""
+        requests, connections = self.prepare(scenario), self.plan.connections
+        self.load(requests, connections=connections, seconds=self.plan.warmup_seconds)
         # The yardstick does not count among those who take the service's core.
         before, started = self._clocks(), time.monotonic()
-        outcome = self.generator.run(self.service.port, requests, seconds=self.plan.seconds, **options)
+        outcome = self.load(requests, connections=connections, seconds=self.plan.seconds)
         ended, after = time.monotonic(), self._clocks()
         wall = ended - started
         used, busy, helped = (new - old for new, old in zip(after, before, strict=True))
@@ -105,7 +113,7 @@ class Bench:
             speed=self.yardstick.speed(started, ended),
             foreign=0.0 if self.core is None else max(0.0, (busy - used) / wall),
             load_share=(outcome.cpu_seconds + helped) / wall,
-            problems=problems_of(outcome, expected),
+            problems=problems_of(outcome, SCENARIOS[scenario][1]),
         )
 
     def _clocks(self) -> tuple[float, float, float]:
