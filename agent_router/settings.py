@@ -44,6 +44,7 @@ TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", "", parse_trusted_proxies)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1024 * 1024, minimum=1)
 BODY_TIMEOUT_SECONDS = env.integer("BODY_TIMEOUT_SECONDS", 30, minimum=1)
 SHUTDOWN_TIMEOUT_SECONDS = env.integer("SHUTDOWN_TIMEOUT_SECONDS", 30, minimum=1)
+MAX_REQUESTS_IN_FLIGHT = env.integer("MAX_REQUESTS_IN_FLIGHT", 2000, minimum=1)
 
 # --- What it keeps ------------------------------------------------------------------------------------------------
 
@@ -169,6 +170,7 @@ MIDDLEWARE = [
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
     "core.middleware.admin_pages.admin_pages",  # whatever refuses: people in the admin get a page
+    "core.middleware.overload.overload",  # before anything that costs more than the refusal
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
     "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
     "core.middleware.authentication.authentication",  # the limit is by principal

@@ -10,13 +10,14 @@ import threading
 import time
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 from benchmarks.load import Outcome, find_generator
 from benchmarks.measuring import Bench, Plan
 from benchmarks.processes import cores, resident_megabytes
 from benchmarks.scenarios import SCENARIOS
 
-HEAD = f"{'scenario':11}{'connections':>12}{'good/s':>9}{'503/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'health ms':>11}{'RSS MB':>8}"
+HEAD = "scenario    connections   good/s    503/s   p50 ms   p99 ms  health ms  RSS MB"
 PROBE_SECONDS = 0.1
 
 
@@ -28,7 +29,7 @@ class Probe:
         self.milliseconds: list[float] = []
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Probe":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -57,15 +58,17 @@ def main() -> None:
     plan = Plan(options.scenarios, options.rounds, options.seconds, 1, 32, 2000, options.db)
     settings = dict(one.split("=", 1) for one in options.set)
     generator = find_generator("", where and where[1])
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        with Bench(plan, generator, Path(folder), where and where[0], **settings) as bench:
-            bench.seed()
-            print(f"load: {generator.name}\n{HEAD}\n{'-' * len(HEAD)}")
-            for scenario in plan.scenarios:
-                bench.service.start()
-                for connections in options.connections:
-                    print(measure(bench, scenario, connections), flush=True)
-                bench.service.stop()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Bench(plan, generator, Path(folder), where and where[0], **settings) as bench,
+    ):
+        bench.seed()
+        print(f"load: {generator.name}\n{HEAD}\n{'-' * len(HEAD)}")
+        for scenario in plan.scenarios:
+            bench.service.start()
+            for connections in options.connections:
+                print(measure(bench, scenario, connections), flush=True)
+            bench.service.stop()
 
 
 def measure(bench: Bench, scenario: str, connections: int) -> str:

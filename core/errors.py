@@ -207,7 +207,10 @@ class InternalError(Problem):
 
 class ServiceUnavailable(Problem):
     slug, title, status = "service-unavailable", "The service cannot answer right now", 503
-    explanation = "The database is out of reach or busy, or the service is stopping. Try again after Retry-After."
+    explanation = (
+        "The database is out of reach or busy, more requests have come than can be answered in time, or the service "
+        "is stopping. Try again after Retry-After."
+    )
 
     def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 1, **extensions: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)}, **extensions)

@@ -19,6 +19,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
+from core.admission import admission
 from core.django_errors import as_problem, problem_of
 from core.errors import InternalError, MethodNotAllowed, NotFound, ServiceUnavailable, problem_response
 from core.lifespan import draining, lifespan
@@ -31,6 +32,7 @@ from core.transfer import (
     Receive,
     Send,
     discard_body,
+    has_left,
     read_body,
     send_response,
 )
@@ -39,6 +41,8 @@ from core.transfer import (
 WATCH_AFTER_SECONDS = 0.1
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DJANGO_PREFIXES = ("/admin/", "/static/")
+# An operator has to see what goes on most of all when it is too much.
+NEVER_REFUSED = ("/health/", "/metrics")
 STOPPING = "The service is stopping"
 
 logger = logging.getLogger("agent_router.handler")
@@ -89,9 +93,13 @@ class Handler(ASGIHandler):
             draining.requests.discard(task)
 
     async def _answer(self, request: Request, receive: Receive, send: Send, task: "asyncio.Task[None]") -> None:
-        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, _watch_client, receive, task, request)
-        is_django, response = request.path.startswith(DJANGO_PREFIXES), None
+        watch, response = None, None
+        is_django = request.path.startswith(DJANGO_PREFIXES)
+        admission.in_flight += 1
         try:
+            if not request.path.startswith(NEVER_REFUSED) and not await _wait_for_turn(request, receive):
+                return
+            watch = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, _watch_client, receive, task, request)
             if is_django:
                 # By this signal and by response.close() Django looks after the connection of its thread.
                 await request_started.asend(sender=type(self), scope=request.scope)
@@ -103,7 +111,9 @@ class Handler(ASGIHandler):
             elif not request.client_left:
                 raise
         finally:
-            watch.cancel()
+            admission.in_flight -= 1
+            if watch is not None:
+                watch.cancel()
             if request.watcher is not None:
                 request.watcher.cancel()
             if is_django and response is not None:
@@ -171,6 +181,15 @@ def _respond_to(request: Request, error: Exception) -> HttpResponse:
         logger.error("Unexpected error", exc_info=error, extra={"request_id": request.request_id})
         problem = InternalError()
     return problem_response(request, problem)
+
+
+async def _wait_for_turn(request: Request, receive: Receive) -> bool:
+    """Waits until the request may be begun, or marks it to be refused; False if its client left meanwhile."""
+    request.is_shed = admission.is_full()
+    if (place := admission.place(is_refused=request.is_shed)) is not None:
+        await place
+        return request.is_body_unread or not has_left(receive)
+    return True
 
 
 def _watch_client(receive: Receive, task: asyncio.Task[None], request: Request) -> None:

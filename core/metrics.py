@@ -38,7 +38,7 @@ LATENCY_SECONDS = Histogram(
     namespace=NAMESPACE,
 )
 REQUESTS_IN_FLIGHT = Gauge(
-    "django_http_requests_in_flight", "Requests that are being answered", multiprocess_mode="livesum"
+    "django_http_requests_in_flight", "Requests that are being answered or wait for that", multiprocess_mode="livesum"
 )
 LOOP_LAG_SECONDS = Histogram(
     "event_loop_lag_seconds",
@@ -62,13 +62,6 @@ RATE_LIMITED = Counter("rate_limited_total", "Requests refused by a rate limit",
 type Children = tuple[Callable[[], None], Callable[[float], None]]
 
 
-class _InFlight:
-    """A plain number: a gauge would take the time of a lock twice a request."""
-
-    count = 0
-
-
-IN_FLIGHT = _InFlight()
 _children: dict[tuple[str | None, str, int], Children] = {}
 
 

@@ -12,6 +12,7 @@ import django
 from django.conf import settings
 
 from core import metrics, metrics_multiprocess
+from core.admission import admission
 from core.database import database
 from core.log_writer import stdout
 
@@ -52,7 +53,7 @@ class Sampler:
 
     def sample(self) -> None:
         """Writes down how things are right now."""
-        metrics.REQUESTS_IN_FLIGHT.set(metrics.IN_FLIGHT.count)
+        metrics.REQUESTS_IN_FLIGHT.set(admission.in_flight)
         stats = database.stats()
         metrics.DB_POOL_SIZE.set(stats["size"])
         metrics.DB_POOL_JOBS.set(stats["jobs"])

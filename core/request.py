@@ -33,6 +33,8 @@ class Request(ASGIRequest):
     # Why the request was refused before it was looked at, such as a body that is too large: its rest is unread.
     problem: "Problem | None" = None
     is_body_unread: bool = False
+    # There were too many others when it came: it is to be answered with 503 and nothing else.
+    is_shed: bool = False
     # All is done but to send the answer.
     is_answered: bool = False
     client_left: bool = False

@@ -1,9 +1,9 @@
 """Request bodies in, responses out, in ASGI messages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
@@ -63,6 +63,17 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
 def _too_large(*, is_unread: bool) -> BodyRefused:
     problem = ContentTooLarge(f"The body is larger than {settings.MAX_BODY_BYTES} bytes")
     return BodyRefused(problem, is_unread=is_unread)
+
+
+def has_left(receive: Receive) -> bool:
+    """Whether the client is gone, of a request that was read to its end. Takes no turn of the loop."""
+    asking = cast("Coroutine[Any, Any, dict[str, Any]]", receive())
+    try:
+        asking.send(None)
+    except StopIteration as told:
+        return bool(told.value["type"] == "http.disconnect")
+    asking.close()
+    return False
 
 
 async def discard_body(receive: Receive) -> None:

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from core.logging import request_fields
-from core.metrics import IN_FLIGHT, count_request
+from core.metrics import count_request
 from core.redaction import redact_path
 from core.request import Request
 
@@ -34,7 +34,6 @@ def access_log(get_response: GetResponse) -> GetResponse:
     """Comes after what finds out the request's id and the client's address, and before what may refuse it."""
 
     async def middleware(request: Request) -> HttpResponseBase:
-        IN_FLIGHT.count += 1
         status, size = 500, None
         try:
             response = await get_response(request)
@@ -47,7 +46,6 @@ def access_log(get_response: GetResponse) -> GetResponse:
         else:
             return response
         finally:
-            IN_FLIGHT.count -= 1
             duration = perf_counter() - request.started
             count_request(request.method, view_name(request), status, duration)
             if logger.isEnabledFor(logging.INFO):
