@@ -26,6 +26,8 @@ request_fields: ContextVar[Mapping[str, str]] = ContextVar("request_fields", def
 
 # A record's own attributes are not fields of its event. `request` would bring the query string along.
 _OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "access_fields", "request"}
+# JSON may hold them as they are, and many a reader of lines takes them for the end of one.
+_SEPARATORS = {text.encode(): rf"\u{ord(text):04x}".encode() for text in "\x85\u2028\u2029"}
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 # What they say below this level the access line says better, or it shows what users send.
 _LEVELS = {"django.request": "ERROR", "django.db.backends": "INFO", "urllib3": "INFO"}
@@ -113,9 +115,13 @@ def event_fields(record: logging.LogRecord) -> dict[str, Any]:
 def json_line(fields: Mapping[str, Any]) -> bytes:
     """The fields as one line of JSON. What JSON or orjson has no form for is replaced, not refused."""
     try:
-        return orjson.dumps(fields, None, _OPTIONS)
+        line = orjson.dumps(fields, None, _OPTIONS)
     except TypeError:
-        return orjson.dumps(_representable(fields), None, _OPTIONS)
+        line = orjson.dumps(_representable(fields), None, _OPTIONS)
+    for separator, escaped in _SEPARATORS.items():
+        if separator in line:
+            line = line.replace(separator, escaped)
+    return line
 
 
 def _representable(value: Any) -> Any:

@@ -120,3 +120,9 @@ def test_secrets_are_found_however_they_are_written() -> None:
 def test_version_is_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION == settings.APP_VERSION
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_files_that_a_document_links_to_are_there(document: Path) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
+    assert [name for name in linked if not (document.parent / name).exists()] == []

@@ -155,6 +155,13 @@ def test_message_with_a_lone_surrogate_is_json(output: Output) -> None:
     assert output.line["message"] == "?"
 
 
+def test_nothing_in_a_line_is_taken_for_its_end(output: Output) -> None:
+    odd = "a\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029b"
+    output.logger.warning(odd)
+    [line] = output.text.splitlines()
+    assert json.loads(line)["message"] == odd
+
+
 def test_arguments_that_do_not_fit_lose_no_event(output: Output) -> None:
     output.logger.info("one %s and %s", "argument")  # noqa: PLE1206
     assert output.line["message"] == "one %s and %s"
