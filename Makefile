@@ -2,7 +2,7 @@
 # Whatever needs more than a line or two is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults soak bench check format install superuser manage requirements clean
+.PHONY: help run test test-faults soak bench check audit format install superuser manage requirements clean
 
 # More arguments for pytest (make test ARGS="-k items"), the benchmark, manage.py or uv.
 ARGS ?=
@@ -35,6 +35,9 @@ soak: ## Mixed load with faults at random, for minutes (ARGS="--minutes 60 --dat
 
 check: ## Everything that can be checked without running the service: lint, types, imports, settings
 	@$(install) dev && exec $(python) scripts/check.py
+
+audit: ## Hold the pinned dependencies against published vulnerabilities; 2 if the data cannot be reached
+	@$(install) dev && exec $(python) scripts/audit.py
 
 format: ## Format the code, and mend what the linter can mend
 	@$(install) dev && $(python) -m ruff check --fix-only --quiet . && exec $(python) -m ruff format .

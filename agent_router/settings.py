@@ -208,6 +208,10 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_REDIRECT_URL = "/admin/"  # where the admin's log-in leads that was to lead to another site
 CSRF_FAILURE_VIEW = "core.middleware.admin.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+# Browsers take a cookie of such a name over HTTPS only, from whoever sends it.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
+    f"{'__Secure-' if IS_PRODUCTION else ''}{name}" for name in ("sessionid", "csrftoken")
+)
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 12 * 3600

@@ -95,7 +95,9 @@ def test_transport_is_secured_in_production(start: Callable[..., RunningService]
             told = re.fullmatch(r"max-age=(\d+); includeSubDomains", answer.headers["strict-transport-security"])
             assert told, path
             assert int(told[1]) >= YEAR_SECONDS
-            assert all("Secure" in cookie for cookie in answer.headers.get_list("set-cookie"))
+            for cookie in answer.headers.get_list("set-cookie"):
+                assert cookie.startswith("__Secure-")
+                assert "; Secure" in cookie
 
 
 ORIGINS = ["null", "http://localhost:3000.elsewhere.example", "http://elsewhere.example", "https://localhost:3000",
