@@ -19,6 +19,7 @@ from core.lifespan import lifespan  # noqa: E402
 from core.logging import log_output  # noqa: E402
 from core.metrics_sampler import sampler  # noqa: E402
 from core.open_files import open_files  # noqa: E402
+from core.orphans import parent_watch  # noqa: E402
 from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
 from core.tracing import tracing  # noqa: E402
@@ -31,6 +32,7 @@ router.add_views(urlpatterns)
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
 lifespan.resources = [
     log_output, open_files, tracing, database, redis, hashing, key_usage, backup_watch, sampler, recent,
+    parent_watch,
 ]  # fmt: skip
 application = Handler(router)
 bound_connections()

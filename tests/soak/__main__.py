@@ -56,6 +56,8 @@ class Soak:
         began = time.monotonic()
         self._disturb(began + self.seconds / 2, [*self._gentle(), *self._deadly()])
         print("No more kills: from here on processes live on")
+        for warm_up in self._gentle():  # the most that each takes is taken once, such as the memory of all hashes
+            warm_up()
         settled = time.monotonic()
         self._disturb(began + self.seconds, self._gentle())
         growth = self.measurements.growth(settled)

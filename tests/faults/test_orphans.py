@@ -1,0 +1,28 @@
+"""The parent of the workers is killed: they answer what they have read and end, and the service can start again."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.stack import await_true, workers
+from tests.running_service import RunningService
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_parent(start: Callable[..., RunningService]) -> None:
+    service = start(workers=2)
+    with closing(service.user()) as me:
+        path = me.post("/v1/items/", json={"name": "kept"}).headers["Location"]
+        orphans = workers(service)
+        assert len(orphans) == 2
+        assert service.process is not None
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+        await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "workers outlive their parent")
+        service.start()
+        assert me.get(path).json()["name"] == "kept"
+    assert service.log.count("is gone: this one stops, too") == 2
