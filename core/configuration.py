@@ -2,8 +2,10 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from io import StringIO
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import environ
 
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 REQUIRED = object()
+# By this exit code uvicorn's parent of several workers knows to end (uvicorn.config.STARTUP_FAILURE, which takes long
+# to import). After any other it starts the next one, for ever.
+WORKER_CANNOT_START = 3
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
 # A line as django-environ reads it.
 _ASSIGNMENT = re.compile(r"(?:export )?[A-Za-z_0-9]+=")
@@ -110,14 +115,18 @@ class Environment:
         return self.parsed(name, json.dumps(default), json_list)
 
     def finish(self) -> None:
-        """Ends the process with exit code 1 and one message if anything was refused."""
+        """Ends the process with exit code 1 and one message if anything was refused. One of several workers: with 3."""
         if self.mistakes:
             lines = [f"  {name}: {why}" for name, why in self.mistakes.items()]
-            raise SystemExit(
+            message = (
                 "The configuration is not valid; nothing was started.\n"
                 + "\n".join(lines)
                 + "\nSettings are environment variables; env.example and the README explain each of them."
             )
+            if parent_process() is None:
+                raise SystemExit(message)
+            sys.stderr.write(f"{message}\n")
+            raise SystemExit(WORKER_CANNOT_START)
 
 
 def parse_json(text: str) -> Any:

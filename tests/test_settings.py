@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from uvicorn.config import STARTUP_FAILURE
+
+from core.configuration import WORKER_CANNOT_START
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a-secret-of-these-tests-that-nobody-else-has"
@@ -144,3 +147,16 @@ def test_whatever_is_started_ends_with_1(tmp_path: Path, command: list[str]) -> 
     assert "JWT_SECRET: is required" in done.stderr
     assert "RATE_LIMIT: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_several_workers_tell_and_end_with_their_parent(tmp_path: Path) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "RATE_LIMIT": "lots", "JWT_SECRET": SECRET}
+    command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--workers", "2", "--port", "0"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )  # fmt: skip
+    assert 1 <= done.stderr.count("  RATE_LIMIT: ") <= 2
+    assert "stopping the parent process" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert STARTUP_FAILURE == WORKER_CANNOT_START
