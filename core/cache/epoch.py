@@ -135,6 +135,9 @@ class Epoch:
             if not run_id or not await self._client.ping():
                 return False
             token, self._its_run_id = await self._settle(run_id)
+            # Who is still at the server before this one has marks there alone; a change that is acknowledged there
+            # has looked at the epoch within a lease. What is read after that lease is not older than the change.
+            await self._wait(LEASE_SECONDS + MARGIN_SECONDS)
             self._generation, self._run_id = generation, run_id
         self.token, self._looked_at = token.encode(), began
         return True

@@ -125,7 +125,9 @@ class RepresentationCache:
             await self._run(self._release, key, epoch, 0, mark)
             raise
         payload = changed.owner + b":" + changed.body if changed.body else b""
-        if not (is_marked and await self._run(self._replace, key, epoch, changed.version, mark, payload)):
+        is_told = is_marked and await self._run(self._replace, key, epoch, changed.version, mark, payload)
+        # Told to the Redis that the others use too, as of less than a lease ago: it may have handed over meanwhile.
+        if not (is_told and await self._epoch.is_trusted(monotonic())):
             await self._epoch.turn()
         return changed
 

@@ -34,6 +34,7 @@ def play(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Play:
         world.add_process()
         world.add_process()
         world.create("a")
+        await world.look_at_epoch()
         try:
             await scene(world)
         finally:

@@ -70,9 +70,10 @@ class Machine(RuleBasedStateMachine):
             process.is_database_down, process.redis.loses = False, None
             if process.redis.is_cut_off:
                 self.world.reconnect(process)
-        while gated := [one for one in self.world.operations if one.gate]:
-            await self.world.let_through(gated[0])
-        await self.world.advance(1)
+        for _ in range(3):
+            while gated := [one for one in self.world.operations if one.gate]:
+                await self.world.let_through(gated[0])
+            await self.world.advance(1)
         for process in self.world.processes:
             for item in ("a", "b"):
                 await self.world.finish(await self.world.start("read", process, item))

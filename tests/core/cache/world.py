@@ -212,6 +212,13 @@ class World:
                     seen = int(payload.partition(b":")[2])
                     assert seen >= acknowledged, f"{item} as of {seen} is cached, but {acknowledged} is acknowledged"
 
+    async def look_at_epoch(self) -> None:
+        """Has every process know it. One that has just found its Redis waits for a lease."""
+        looks = [asyncio.ensure_future(process.epoch.is_trusted(self.clock())) for process in self.processes]
+        await self.settle()
+        await self.advance(1)
+        await asyncio.gather(*looks)
+
     async def start(self, kind: str, process: Process, item: str) -> Operation:
         """Begins an operation: "read", "change", "touch", "delete", "fail" or "orm"."""
         [operation] = await self.start_together(kind, process, item, count=1)
@@ -234,11 +241,12 @@ class World:
         await self.settle()
 
     async def finish(self, operation: Operation) -> None:
-        """Lets the operation run to its end, which is no later than a lease."""
-        while operation.gate:
-            await self.let_through(operation)
-        if not operation.task.done():
-            await self.advance(1)
+        """Lets the operation run to its end. It may wait for a lease to see the epoch, and for one at its end."""
+        for _ in range(3):
+            while operation.gate:
+                await self.let_through(operation)
+            if not operation.task.done():
+                await self.advance(1)
         assert operation.task.done()
 
     def create(self, item: str) -> None:
