@@ -3,6 +3,8 @@
 One encoded form for the API, the admin and `createsuperuser`. Parameters: OWASP Password Storage Cheat Sheet.
 """
 
+import os
+from base64 import b64encode
 from typing import Any
 
 from django.conf import settings
@@ -69,6 +71,14 @@ def _told(fault: ValidationError) -> str:
 def hash_password(password: str) -> str:
     """A new hash with the current parameters. About 25 ms and ARGON2_MEMORY_KIB: off the loop."""
     return make_password(password)
+
+
+def unmatched_hash() -> str:
+    """What no password has for its hash. To check one against it takes as long as against any other."""
+    hasher = Argon2Hasher()
+    parameters = f"v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    salt, digest = (b64encode(part).rstrip(b"=").decode() for part in (hasher.salt().encode(), os.urandom(32)))
+    return f"{hasher.algorithm}$argon2id${parameters}${salt}${digest}"
 
 
 def hash_new_password(password: str, *, email: str, pointer: str) -> str:

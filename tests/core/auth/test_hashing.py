@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.auth.hashing import NICENESS, PasswordHashing
+from core.auth.passwords import hash_password, verify_and_upgrade
 from core.errors import ServiceUnavailable
 
 
@@ -64,6 +65,9 @@ def test_no_more_jobs_run_at_once_than_there_are_threads() -> None:
             running -= 1
 
     async def scenario(hashing: PasswordHashing) -> None:
+        # Both threads have come to their work once these two meet.
+        meeting = threading.Barrier(2, timeout=20)
+        await asyncio.gather(*(in_place(hashing, meeting.wait) for _ in range(2)))
         await asyncio.gather(*(in_place(hashing, job) for _ in range(5)))
         assert most == 2
 
@@ -132,7 +136,11 @@ def test_hashing_threads_have_a_lower_priority_than_the_loop() -> None:
 
 def test_hash_for_nobody_has_the_current_parameters() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
-        assert hashing.nobodys_hash.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+        nobodys, real = hashing.nobodys_hash, hash_password("A-str0ng-passphrase!")
+        assert nobodys.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+        # The same work is done with it, to the byte.
+        assert [len(part) for part in nobodys.split("$")] == [len(part) for part in real.split("$")]
+        assert verify_and_upgrade("A-str0ng-passphrase!", nobodys) == (False, None)
 
     run(scenario)
 
