@@ -23,6 +23,7 @@ from core.handler import Handler  # noqa: E402
 from core.lifespan import lifespan  # noqa: E402
 from core.logging import log_output  # noqa: E402
 from core.metrics_sampler import sampler  # noqa: E402
+from core.migrations_watch import migrations_watch  # noqa: E402
 from core.open_files import open_files  # noqa: E402
 from core.orphans import parent_watch  # noqa: E402
 from core.redis import redis  # noqa: E402
@@ -36,8 +37,8 @@ router.add_views(urlpatterns)
 
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
 lifespan.resources = [
-    log_output, open_files, tracing, database, redis, hashing, key_usage, backup_watch, sampler, recent,
-    parent_watch,
+    log_output, open_files, tracing, database, redis, hashing, key_usage, backup_watch, migrations_watch, sampler,
+    recent, parent_watch,
 ]  # fmt: skip
 application = Handler(router)
 bound_connections()

@@ -98,6 +98,10 @@ REQUIRE_IF_MATCH = env.boolean("REQUIRE_IF_MATCH", False)
 
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 HEALTH_TIMEOUT_SECONDS = 2.0
+# Of the time that a statement takes; django-prometheus' own begin at 10 ms.
+PROMETHEUS_LATENCY_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"),
+)  # fmt: skip
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORMAT = env.text("LOG_FORMAT", "auto", choices=("auto", "json", "text"))
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
@@ -188,7 +192,7 @@ CORS_EXPOSE_HEADERS = [
     "ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID",
 ]  # fmt: skip
 
-LOCAL_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+LOCAL_CACHE = {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}
 CACHES: dict[str, Any] = {"default": django_cache(REDIS_URL) if REDIS_URL else LOCAL_CACHE}
 
 LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)

@@ -1,9 +1,9 @@
 """What the service measures, and GET /metrics (Prometheus).
 
 The names of HTTP requests are django-prometheus', fed by core/middleware/access_log.py: its own
-middleware hops to a thread and back, and counts the same request a dozen times over. Its database, cache and
-migration metrics are used as they are. With several workers the values are kept in files:
-core/metrics_multiprocess.py.
+middleware hops to a thread and back, and counts the same request a dozen times over. Its database back ends
+(core/database/backends), cache back ends and migration metrics are in use. With several workers the values are kept
+in files: core/metrics_multiprocess.py.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpResponse
+from django_prometheus import migrations
 from django_prometheus.conf import NAMESPACE
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 
@@ -50,12 +51,19 @@ BUILD_INFO = Gauge(
 )
 LOG_LINES_DROPPED = Counter("log_lines_dropped_total", "Log lines that their reader was too slow for")
 
-DB_POOL_SIZE = Gauge("db_pool_size", "Threads with a database connection each", multiprocess_mode="livesum")
-DB_POOL_JOBS = Gauge("db_pool_jobs", "Database jobs that wait or run", multiprocess_mode="livesum")
-
 IDEMPOTENT_REPLAYS = Counter("idempotent_replays_total", "Responses replayed for a repeated Idempotency-Key")
-CACHE_LOOKUPS = Counter("item_cache_lookups_total", "Look-ups of cached representations", ["result"])
-CACHE_HITS, CACHE_MISSES = CACHE_LOOKUPS.labels("hit"), CACHE_LOOKUPS.labels("miss")
+# django-prometheus' own would have a series for each worker, by a process id that no client of ours could read, and
+# which would tell for ever of migrations that were pending when that worker looked.
+for _name, _what in (("unapplied", "are not applied"), ("applied", "are applied")):
+    REGISTRY.unregister(getattr(migrations, f"{_name}_migrations"))
+    _gauge = Gauge(
+        f"django_migrations_{_name}_total",
+        f"Migrations that {_what}, by database connection",
+        ["connection"],
+        namespace=NAMESPACE,
+        multiprocess_mode="livemostrecent",
+    )
+    setattr(migrations, f"{_name}_migrations", _gauge)
 RATE_LIMITED = Counter("rate_limited_total", "Requests refused by a rate limit", ["policy"])
 
 

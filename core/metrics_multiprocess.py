@@ -67,11 +67,14 @@ def all_workers() -> "Iterator[CollectorRegistry]":
     from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 
+    from core.metrics_processes import WorkersCollector
+
     directory = Path(os.environ[VARIABLE])
     with _locked(directory):
         _fold_dead_workers(directory)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(directory))
+        registry.register(WorkersCollector(int(name.partition("-")[0]) for name in _workers(directory)))
         yield registry
 
 

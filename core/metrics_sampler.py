@@ -14,6 +14,7 @@ from django.conf import settings
 from core import metrics, metrics_multiprocess
 from core.admission import admission
 from core.database import database
+from core.database import metrics as database_metrics
 from core.log_writer import stdout
 
 INTERVAL_SECONDS = 0.5
@@ -54,9 +55,10 @@ class Sampler:
     def sample(self) -> None:
         """Writes down how things are right now."""
         metrics.REQUESTS_IN_FLIGHT.set(admission.in_flight)
+        database_metrics.flush()
         stats = database.stats()
-        metrics.DB_POOL_SIZE.set(stats["size"])
-        metrics.DB_POOL_JOBS.set(stats["jobs"])
+        database_metrics.POOL_SIZE.set(stats["size"])
+        database_metrics.POOL_JOBS.set(stats["jobs"])
         dropped = stdout.dropped_lines
         metrics.LOG_LINES_DROPPED.inc(dropped - self._reported_lines)
         self._reported_lines = dropped

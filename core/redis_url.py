@@ -73,9 +73,9 @@ def check_url(url: str) -> str:
 
 
 def django_cache(url: str) -> dict[str, Any]:
-    """What Django's CACHES holds for the URL: django-redis, with the pools of core/redis/django_pools.py."""
+    """What Django's CACHES holds for the URL: django-redis, counted, with the pools of core/redis/django_pools.py."""
     return {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
         # In a list: a text would be split at its commas.
         "LOCATION": [url],
         "KEY_PREFIX": DJANGO_KEY_PREFIX,

@@ -9,12 +9,12 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
+from django_prometheus.cache import metrics
 
 from core.auth.principal import Principal
 from core.cache.epoch import Epoch
 from core.cache.epoch import epoch as this_epoch
 from core.cache.scripts import FILL, LOOK, MARK, RELEASE, REPLACE
-from core.metrics import CACHE_HITS, CACHE_MISSES
 from core.redis import RedisClient
 from core.redis import redis as this_redis
 
@@ -80,6 +80,9 @@ class RepresentationCache:
         self._redis, self._epoch = redis, epoch
         scripts = (MARK, LOOK, FILL, REPLACE, RELEASE)
         self._mark, self._look, self._fill, self._replace, self._release = map(redis.register_script, scripts)
+        self._count_lookup = metrics.django_cache_get_total.labels(kind).inc
+        self._count_hit = metrics.django_cache_hits_total.labels(kind).inc
+        self._count_miss = metrics.django_cache_misses_total.labels(kind).inc
         self._readings: dict[tuple[bytes, bytes], _Reading] = {}
 
     def key(self, resource_id: str) -> bytes:
@@ -94,12 +97,13 @@ class RepresentationCache:
         if not await self._epoch.is_trusted(monotonic()):
             return await load()
         epoch, mark = self._epoch.token, b""
+        self._count_lookup()
         if entry is not None and (head := _ENTRY.match(entry)):
             mark = head[2]
             if not mark and head[1] == epoch:
-                CACHE_HITS.inc()
+                self._count_hit()
                 return _parse(entry)
-        CACHE_MISSES.inc()
+        self._count_miss()
         if mark and not mark.startswith(READER):  # a change is under way
             return await self._load(key, epoch, load, _Reading())
         reading = self._readings.get((key, epoch))

@@ -48,7 +48,7 @@ def _sqlite(host: str, path: str, base_dir: Path) -> dict[str, Any]:
     if file.is_dir():
         raise ValueError(f"{file} is a folder: name a file in it")
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "core.database.backends.sqlite3",
         "NAME": str(file),
         "CONN_MAX_AGE": None,
         "OPTIONS": connection_options(),
@@ -64,7 +64,7 @@ def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> 
     user, _, password = netloc.rpartition("@")[0].partition(":")
     hosts, ports = _hosts(netloc.rpartition("@")[2])
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "core.database.backends.postgresql",
         "NAME": name,
         "USER": unquote(user),
         "PASSWORD": unquote(password),

@@ -43,6 +43,9 @@ class Database:
 
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
+        # Settings import this package, before there may be any metrics.
+        from core.database.metrics import POOL_WAIT
+
         self._is_sqlite = connection.vendor == "sqlite"
         connect = _connect
         if not self._is_sqlite:
@@ -54,6 +57,7 @@ class Database:
             connect = postgres_connection.connect
         options: dict[str, Any] = {
             "finish": connections.close_all,
+            "observe_wait": POOL_WAIT.observe,
             "max_waiting": settings.DB_MAX_WAITING,
             "max_wait_seconds": settings.DB_MAX_WAIT_SECONDS,
         }

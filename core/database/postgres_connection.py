@@ -146,8 +146,9 @@ def _ensure_connection() -> None:
 
 
 def _has_plain_cursors(psycopg_connection: Connection[Any]) -> bool:
-    """Whether nobody watches the statements: tracing does so with cursors of its own."""
-    return getattr(psycopg_connection, "cursor_factory", None) is Cursor
+    """Whether nobody but django-prometheus watches the statements: tracing does so with cursors of its own."""
+    factory = psycopg_connection.cursor_factory
+    return factory.__bases__ == (Cursor,)
 
 
 def _send_waiting(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 from django.db import connection
@@ -24,6 +25,8 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.waiting import wait
+
+from core.database.metrics import statements
 
 # Beyond this a connection forgets them all and starts over: the shapes of a list alone are thousands.
 MAX_PREPARED = 200
@@ -81,6 +84,7 @@ class Wire:
         self.psycopg_connection = psycopg_connection
         self._pgconn = psycopg_connection.pgconn
         self._transformer = Transformer(psycopg_connection)
+        self._measured = statements(connection.alias, connection.vendor)
         self._preamble = [Statement(sql.encode()) for sql in preamble]
         self._can_prepare = can_prepare
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
@@ -114,13 +118,22 @@ class Wire:
 
     def flush(self) -> PGresult | None:
         """Sends what waits, after BEGIN if need be; returns the last answer. Raises Django's database errors."""
-        statements, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, []
         if self._is_in_transaction and self._is_idle():
-            statements = self._preamble + statements
-        if not statements:
+            waiting = self._preamble + waiting
+        if not waiting:
             return None
-        with connection.wrap_database_errors:
-            result: PGresult = wait(self._exchange(statements), self._pgconn.socket, LOOK_EVERY_SECONDS)
+        began = perf_counter()
+        try:
+            with connection.wrap_database_errors:
+                result: PGresult = wait(self._exchange(waiting), self._pgconn.socket, LOOK_EVERY_SECONDS)
+        except Exception as error:
+            self._measured.note_error(error)
+            raise
+        finally:
+            # One round trip for all of them: the server does not say how long each took.
+            self._measured.observe(perf_counter() - began)
+            self._measured.note_more(len(waiting) - 1)
         return result
 
     def _commit(self) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 
 from core.database import postgres_connection, replica_metrics
 from core.database.failures import is_lost
+from core.database.metrics import POOL_WAIT
 from core.database.outage import Outage
 from core.database.threads import Job, ThreadGroup
 from core.database.wal_position import Position, Standing, find_replayed, find_standing
@@ -51,7 +52,7 @@ class Replica:
         return ThreadGroup(
             f"{name}-{self.name}", count=count, batch=1, work=_run_each, prepare=self._connect,
             finish=connections.close_all, max_waiting=settings.DB_MAX_WAITING,
-            max_wait_seconds=settings.DB_MAX_WAIT_SECONDS,
+            max_wait_seconds=settings.DB_MAX_WAIT_SECONDS, observe_wait=POOL_WAIT.observe,
         )  # fmt: skip
 
     def _connect(self) -> None:

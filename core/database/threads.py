@@ -37,7 +37,8 @@ class ThreadGroup:
     """`count` threads. `work` runs the jobs that a thread takes at once: while all are busy, `batch` or a few more.
 
     At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`: beyond that they are
-    refused with 503, for a queue without bounds only makes every answer late.
+    refused with 503, for a queue without bounds only makes every answer late. `observe_wait` is told the seconds that
+    each job waited.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ThreadGroup:
         work: Callable[[Sequence[Job]], None],
         prepare: Callable[[], None],
         finish: Callable[[], None],
+        observe_wait: Callable[[float], None],
         max_waiting: int,
         max_wait_seconds: float,
     ) -> None:
@@ -56,6 +58,7 @@ class ThreadGroup:
         self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
         self.waiting = 0
         self._work, self._prepare, self._finish = work, prepare, finish
+        self._observe_wait = observe_wait
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
         self._threads: list[threading.Thread] = []
@@ -133,9 +136,11 @@ class ThreadGroup:
             jobs += more
 
     def _run_jobs(self, jobs: list[Job]) -> None:
-        oldest = time.monotonic() - self.max_wait_seconds
+        now = time.monotonic()
+        oldest = now - self.max_wait_seconds
         wanted = [job for job in jobs if not job.future.cancelled() and job.queued_at >= oldest]
         for job in jobs:
+            self._observe_wait(now - job.queued_at)
             if job.queued_at < oldest:
                 job.error = ServiceUnavailable("The database has been busy for too long")
         try:

@@ -34,6 +34,10 @@ def total(found: Iterable[Sample], name: str, **labels: str) -> float:
     return sum(one.value for one in found if one.name == name and labels.items() <= one.labels.items())
 
 
+def scrape(service: RunningService) -> list[Sample]:
+    return samples(httpx.get(f"{service.url}/metrics", trust_env=False).text)
+
+
 def test_request_is_counted_by_template_method_and_status() -> None:
     labels = {"view": "/v1/things/{thing_id}", "method": "PATCH"}
     metrics.count_request("PATCH", "/v1/things/{thing_id}", 412, 0.004)
@@ -161,14 +165,32 @@ def test_every_worker_answers_for_all_and_nothing_is_left_behind(
     service = start(workers=2)
     assert service.process is not None
     parent = service.process.pid
+    client = service.user()
     asked = 0
     while asked < 40:
         httpx.get(f"{service.url}/nope", trust_env=False)
         asked += 1
     for _ in range(10):
-        found = samples(httpx.get(f"{service.url}/metrics", trust_env=False).text)
+        found = scrape(service)
         assert total(found, COUNT, view="unmatched") == asked
         assert total(found, LATENCY_COUNT, view="unmatched") == asked
+    deadline = time.monotonic() + 30
+    # They are looked up beside the start.
+    while not any(one.name == "django_migrations_unapplied_total" for one in (found := scrape(service))):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    # Not one for each worker, by its process id.
+    [migrations] = [one for one in found if one.name == "django_migrations_unapplied_total"]
+    assert (migrations.value, migrations.labels) == (0, {"connection": "default"})
+    names = {one.name for one in found}
+    assert {"process_open_fds", "process_cpu_seconds_total", "db_pool_wait_seconds_count"} <= names
+    statements = total(found, "django_db_execute_total")
+    client.get("/v1/items/")
+    # Another worker may have run it, which writes down twice a second.
+    while total(scrape(service), "django_db_execute_total") <= statements:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    client.close()
     home = metrics_multiprocess._private_home()
     assert list(home.glob(f"{parent}-*"))
     assert service.stop() is not None

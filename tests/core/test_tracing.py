@@ -97,7 +97,11 @@ def test_traceparent_is_continued_and_the_log_has_the_ids(traced: RunningService
     span = server_span(spans_of(receiver, trace))
     assert span.parent_span_id.hex() == CALLER
     assert answer.headers["traceparent"] == f"00-{trace}-{span.span_id.hex()}-01"
-    [line] = [line for line in traced.log_lines() if line.get("request_id") == f"r-{trace}"]
+    deadline = time.monotonic() + 10
+    while not (lines := [line for line in traced.log_lines() if line.get("request_id") == f"r-{trace}"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    [line] = lines
     assert (line["trace_id"], line["span_id"]) == (trace, span.span_id.hex())
 
 

@@ -82,6 +82,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
     with RedisServer() as redis:
         service = RunningService(
             folder,
+            workers=2,
             REDIS_URL=redis.url,
             REDIS_REQUIRED="true",
             RATE_LIMIT_ROUTES='{"GET /v1/auth/sessions": "1/minute"}',

@@ -73,7 +73,9 @@ class Recording:
 def cache_hits(stack: Stack) -> float:
     with stack.service.client() as client:
         lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.split()[1]) for line in lines if line.startswith('item_cache_lookups_total{result="hit"'))
+    return sum(
+        float(line.split()[1]) for line in lines if line.startswith('django_cache_get_hits_total{backend="item"')
+    )
 
 
 def harmless(stack: Stack) -> list[Callable[[], None]]:

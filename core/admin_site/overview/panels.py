@@ -164,10 +164,15 @@ def _hit_rate(span: Span) -> Figure:
 
 
 def _hits(samples: Samples) -> str:
-    name = "item_cache_lookups_total"
-    asked = samples.total(name)
-    hits = samples.total(name, lambda labels: labels["result"] == "hit")
+    asked, hits = (
+        samples.total("django_cache_get_total", _is_item),
+        samples.total("django_cache_get_hits_total", _is_item),
+    )
     return f"{hits / asked:.0%} of {asked:,.0f}" if asked else NONE
+
+
+def _is_item(labels: dict[str, str]) -> bool:
+    return labels["backend"] == "item"
 
 
 def _refused(samples: Samples, policy: str) -> float:

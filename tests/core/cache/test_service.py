@@ -77,8 +77,8 @@ def names(answers: list[Answer]) -> set[str]:
 def lookups(service: RunningService) -> dict[str, float]:
     with service.client() as client:
         lines = client.get("/metrics").text.splitlines()
-    found = [line.split() for line in lines if line.startswith("item_cache_lookups_total{")]
-    return {name.split('"')[1]: float(value) for name, value in found}
+    found = dict(line.split() for line in lines if line.startswith("django_cache_get_"))
+    return {kind: float(found[f'django_cache_get_{kind}_total{{backend="item"}}']) for kind in ("hits", "misses")}
 
 
 def test_what_was_read_once_is_answered_from_redis(
@@ -89,8 +89,8 @@ def test_what_was_read_once_is_answered_from_redis(
     first = me.get(path)
     assert names(everywhere(me, path, 20)) == {"old"}
     after = lookups(service)
-    assert after["hit"] - before["hit"] >= 15
-    assert after["miss"] > before["miss"]
+    assert after["hits"] - before["hits"] >= 15
+    assert after["misses"] > before["misses"]
     with server.client() as redis:
         key = f"item:{item['id']}"
         assert 0 < redis.ttl(key) <= 60

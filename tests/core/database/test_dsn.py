@@ -15,7 +15,7 @@ def test_sqlite_paths_are_relative_or_absolute(tmp_path: Path, scheme: str) -> N
     (tmp_path / "data").mkdir()
     for path in ("./data/app.db", "data/app.db", f"{tmp_path}/data/app.db", "data/../data/app.db"):
         found = parse_dsn(f"{scheme}:///{path}", tmp_path)
-        assert found["ENGINE"] == "django.db.backends.sqlite3"
+        assert found["ENGINE"] == "core.database.backends.sqlite3"
         assert found["NAME"] == str(tmp_path / "data" / "app.db")
         assert found["OPTIONS"] == connection_options()
         assert found["CONN_MAX_AGE"] is None
@@ -49,7 +49,7 @@ def test_folder_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"])
 def test_postgresql_of_each_scheme(tmp_path: Path, scheme: str) -> None:
     found = parse_dsn(f"{scheme}://me:{PASSWORD}@db.example:5433/app", tmp_path)
-    assert found["ENGINE"] == "django.db.backends.postgresql"
+    assert found["ENGINE"] == "core.database.backends.postgresql"
     names = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
     assert [found[name] for name in names] == ["me", PASSWORD, "db.example", "5433", "app"]
 

@@ -48,6 +48,7 @@ async def opened(work: Any, **options: Any) -> AsyncIterator[ThreadGroup]:
         "batch": 8,
         "prepare": getattr(work, "prepare", lambda: None),
         "finish": getattr(work, "finish", lambda: None),
+        "observe_wait": lambda _: None,
         "max_waiting": 100,
         "max_wait_seconds": SECONDS,
     }

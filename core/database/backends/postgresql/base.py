@@ -1,0 +1,10 @@
+"""django-prometheus' PostgreSQL. Compiled statements go past its cursors (core/database/postgres_wire.py) and are
+measured there, once a round trip."""
+
+from django_prometheus.db.backends.postgresql import base
+
+from core.database.metrics import CountedConnection
+
+
+class DatabaseWrapper(CountedConnection, base.DatabaseWrapper):  # type: ignore[misc]
+    """What DATABASES' ENGINE names."""

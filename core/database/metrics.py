@@ -1,0 +1,78 @@
+"""What /metrics tells of the database: django-prometheus' metrics by its names, and what it has none for."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from django_prometheus.db import errors_total, execute_total, query_duration_seconds
+from prometheus_client import Gauge, Histogram
+
+from core.metrics_tally import TalliedHistogram
+
+CONNECTIONS = Gauge("db_connections", "Open connections to the database", multiprocess_mode="livesum")
+POOL_SIZE = Gauge("db_pool_size", "Threads for a database connection each", multiprocess_mode="livesum")
+POOL_JOBS = Gauge("db_pool_jobs", "Database jobs that wait or run", multiprocess_mode="livesum")
+POOL_WAIT = TalliedHistogram(
+    Histogram(
+        "db_pool_wait_seconds",
+        "How long a database job waited for a thread and its connection",
+        buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    )
+)
+
+
+class Statements:
+    """Counts and times the statements of one database, for the hot path."""
+
+    def __init__(self, alias: str, vendor: str) -> None:
+        self._seconds = TalliedHistogram(query_duration_seconds.labels(alias, vendor))
+        self._count: Callable[[float], None] = execute_total.labels(alias, vendor).inc
+        self._labels = alias, vendor
+        self.observe = self._seconds.observe
+
+    def note_more(self, count: int) -> None:
+        """Counts statements beyond the one that each observation stands for."""
+        self._count(count)
+
+    def note_error(self, error: BaseException) -> None:
+        """Counts a statement that failed, by the exception's class."""
+        errors_total.labels(*self._labels, type(error).__name__).inc()
+
+    def flush(self) -> None:
+        """Brings what is new to the metrics."""
+        self._count(self._seconds.flush())
+
+
+_all_statements: list[Statements] = []
+
+
+@cache
+def statements(alias: str, vendor: str) -> Statements:
+    """Those of a database. Its labels are looked up once, not with each statement."""
+    made = Statements(alias, vendor)
+    _all_statements.append(made)
+    return made
+
+
+def flush() -> None:
+    """Brings what is new to the metrics."""
+    for one in _all_statements.copy():
+        one.flush()
+    POOL_WAIT.flush()
+
+
+class CountedConnection:
+    """Mixed into a back end of Django's: counts the connections that are open."""
+
+    connection: Any
+
+    def get_new_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection of the driver's."""
+        made = super().get_new_connection(*args, **options)  # type: ignore[misc]
+        CONNECTIONS.inc()
+        return made
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            CONNECTIONS.dec()
+        super()._close()  # type: ignore[misc]

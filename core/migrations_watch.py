@@ -1,0 +1,36 @@
+"""Looks whether migrations are pending until none are, so that /metrics tells of it if no probe asks."""
+
+import asyncio
+from contextlib import suppress
+
+from core.errors import Problem
+from core.health import check_migrations, readiness
+
+INTERVAL_SECONDS = 15.0
+
+
+class MigrationsWatch:
+    """A resource of the lifespan. After the database in order."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Starts to look."""
+        self._task = asyncio.create_task(self._run(), name="migrations-watch")
+
+    async def close(self) -> None:
+        """Stops."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while not readiness.is_migrated:
+            with suppress(Problem):  # out of reach: readiness tells of that
+                await check_migrations()
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+
+migrations_watch = MigrationsWatch()
