@@ -175,10 +175,12 @@ def test_every_worker_answers_for_all_and_nothing_is_left_behind(
         assert total(found, COUNT, view="unmatched") == asked
         assert total(found, LATENCY_COUNT, view="unmatched") == asked
     deadline = time.monotonic() + 30
+    found = scrape(service)
     # They are looked up beside the start.
-    while not any(one.name == "django_migrations_unapplied_total" for one in (found := scrape(service))):
+    while not any(one.name == "django_migrations_unapplied_total" for one in found):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+        found = scrape(service)
     # Not one for each worker, by its process id.
     [migrations] = [one for one in found if one.name == "django_migrations_unapplied_total"]
     assert (migrations.value, migrations.labels) == (0, {"connection": "default"})
