@@ -12,8 +12,9 @@ from collections import deque
 
 from django.conf import settings
 
-# Larger turns make no request cheaper; smaller ones spoil what the requests of one turn share.
-TURN_SIZE = 8
+# Larger turns make no request cheaper; smaller ones spoil what the requests of one turn share: at 32 connections, a
+# create, which shares its commit, took 15 % more with turns of 8.
+TURN_SIZE = 64
 # Refusals have a line of their own, of which this part goes out in each turn, at least so many: soon, but not at the
 # cost of all else.
 REFUSED_PART, REFUSED_TURN_SIZE = 64, 4
