@@ -6,10 +6,12 @@ and goes as fast as whoever downloads it. A page begins after the last row of th
 list's order: the last costs what the first does.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +31,10 @@ PAGE_ROWS = 200
 DETAIL_LENGTH = 200
 
 logger = logging.getLogger("agent_router.admin")
+
+# One page at a time, of all exports together, and then a rest of the same length: the database's other threads and
+# half of Python's time stay with requests.
+_turn = asyncio.Lock()
 
 
 def export(request: HttpRequest, rows: ResourceQuerySet[Any], form: Format, *, chosen_by: str) -> HttpResponseBase:
@@ -51,7 +57,10 @@ async def stream(rows: ResourceQuerySet[Any], form: Format) -> AsyncIterator[byt
         yield form.beginning
         after: Row | None = None
         while True:
-            content, found, after = await database.read_anywhere(partial(read, after))
+            async with _turn:
+                began = monotonic()
+                content, found, after = await database.read_anywhere(partial(read, after))
+                await asyncio.sleep(monotonic() - began)
             count += found
             if content:
                 yield content

@@ -1,8 +1,11 @@
 """Exports from the admin: exact, page by page, harmless in a spreadsheet, permitted and recorded."""
 
+import asyncio
 import csv
 import json
+import time
 from collections.abc import Callable
+from contextlib import closing
 from io import StringIO
 from typing import Any
 
@@ -14,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from core.admin_site import export
 from core.admin_site.export_formats import csv_format, json_format, without_formula
 from core.database import database
+from core.identifiers import uuid7
 from items.models import Item, ItemQuerySet
 from items.representation import item_json
 from tests.items.http import create
@@ -208,11 +212,60 @@ def test_an_export_that_is_given_up_says_so(transactional_db: None, caplog: pyte
     assert (record.whole, record.rows) == (False, 0)  # type: ignore[attr-defined]
 
 
-def test_an_export_waits_for_who_downloads_it(service: RunningService, boss: Browser, me: httpx.Client) -> None:
-    for n in range(3):
-        create(me, name=f"slow {n}")
-    with boss.client.stream("GET", f"{LIST}export.json") as answer:
-        assert answer.status_code == 200
-        # While it is not read, the admin and the API go on.
-        assert boss.client.get("/admin/").status_code == 200
-        assert me.get("/v1/items/").status_code == 200
+def test_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 1)
+    user, running, most = make_user(), 0, 0
+    for n in range(4):
+        make_item(user, created=n)
+    read = database.read_anywhere
+
+    async def counted(job: Callable[[], Any]) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            return await read(job)
+        finally:
+            running -= 1
+
+    async def run() -> list[bytes]:
+        monkeypatch.setattr(database, "read_anywhere", counted)
+        rows = items_in("-created_at")
+        return await asyncio.gather(*(export_all(rows, json_format(item_json)) for _ in range(5)))
+
+    found = with_database(run)
+    assert len(found[0]) > 100
+    assert len(set(found)) == 1
+    assert most == 1
+
+
+@pytest.mark.slow
+def test_an_export_goes_no_faster_than_its_download(start: Callable[..., RunningService]) -> None:
+    # Several times what the buffers of a connection hold.
+    count, service = 7000, start()
+    fill(service, count, description="x" * 4900)
+    with closing(service.user()) as me, Browser(service) as boss:
+        assert boss.log_in().status_code == 302
+        with boss.client.stream("GET", f"{LIST}export.json") as answer:
+            assert answer.status_code == 200
+            # While nobody reads on, the admin and the API have time for others.
+            assert boss.get(LIST)
+            assert me.get("/v1/items/").status_code == 200
+        deadline = time.monotonic() + 60
+        while not (ended := [line for line in service.log_lines() if line["message"] == "Export ended"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert not ended[0]["whole"]
+    assert ended[0]["rows"] < count
+
+
+def fill(service: RunningService, count: int, *, description: str) -> None:
+    """Makes so many items of the member of staff, without the API."""
+    [[owner]] = service.query("SELECT id FROM accounts_user WHERE email = ?", STAFF_EMAIL)
+    moment, values, rows = "2026-01-01 00:00:00.000001", "(?,?,?,?,?,?,?,?,?)", 500
+    names = "id, owner_id, version, created_at, updated_at, name, description, status, metadata"
+    for _ in range(0, count, rows):
+        given: list[Any] = []
+        for _ in range(rows):
+            given += [uuid7().hex, owner, 1, moment, moment, "filler", description, "active", "{}"]
+        service.query(f"INSERT INTO item ({names}) VALUES {','.join([values] * rows)}", *given)
