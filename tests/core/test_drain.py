@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 
@@ -28,6 +29,7 @@ class Load:
     def __init__(self, service: RunningService) -> None:
         self.service = service
         with closing(service.user()) as me:
+            self.user_id = uuid.UUID(me.get("/v1/auth/me").json()["id"]).hex
             self.headers = {"Authorization": me.headers["Authorization"], "Content-Type": "application/json"}
         self.lost: list[str] = []
         self.answers: list[tuple[float, int, bool]] = []
@@ -81,9 +83,26 @@ def test_no_request_is_lost(
     start: Callable[..., RunningService], workers: int, number: signal.Signals, to_group: bool
 ) -> None:
     service = start(workers=workers)
-    assert ready(service)[0] == 200
     load = Load(service)
     load.wait_for(50)
+    end_under(load, number, to_group=to_group)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_request_is_lost_twenty_times_over(start: Callable[..., RunningService], workers: int) -> None:
+    service = start(workers=workers)
+    for turn in range(20):
+        load = Load(service)
+        load.wait_for(50 + 7 * turn)
+        end_under(load, signal.SIGTERM, to_group=turn % 4 == 3)
+        service.start()
+
+
+def end_under(load: Load, number: signal.Signals, *, to_group: bool) -> None:
+    """Ends the service under load, and expects that nobody has lost anything by it."""
+    service = load.service
     process = service.process
     assert process is not None
     load.signalled_at = time.monotonic()
@@ -91,7 +110,7 @@ def test_no_request_is_lost(
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    if workers == 1:
+    if service.workers == 1:
         status, problem, connection = ready(service)
         assert (status, connection) == (503, "close")
         assert problem["checks"] == {"draining": {"status": "down"}}
@@ -103,8 +122,8 @@ def test_no_request_is_lost(
     assert all(not closes for at, _, closes in load.answers if at < load.signalled_at)
     # Each client was told to go rather than cut off.
     assert sum(closes for _, _, closes in load.answers) == CLIENTS
-    assert code == EXIT_CODES[workers][number]
-    stored = service.query("SELECT count(*) FROM item")
+    assert code == EXIT_CODES[service.workers][number]
+    stored = service.query("SELECT count(*) FROM item WHERE owner_id = ?", load.user_id)
     assert stored == [(len(load.answers),)]
 
 
