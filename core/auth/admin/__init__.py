@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from core.auth.admin import access, events, users
+from core.auth.admin import access, events, groups, users
 from core.auth.forms import LogInForm
 
-__all__ = ["access", "events", "users"]
+__all__ = ["access", "events", "groups", "users"]
 
 admin.site.login_form = LogInForm
