@@ -12,6 +12,8 @@ from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
+from core.admin_site.logged import LoggedAdmin
+
 # Rows beyond these are found by filters, not by turning pages.
 MOST_ROWS = 10_000
 # What an action takes at once: its page names each of them.
@@ -104,7 +106,7 @@ class _Steps:
         return rows.order_by(f"{sign}{self._field}").values_list(self._field, flat=True).first()
 
 
-class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LargeTableAdmin(LoggedAdmin):
     """For models whose sortable columns each have an index. `sortable_by` and `date_hierarchy` name such only."""
 
     change_list_template = "admin/large_table.html"

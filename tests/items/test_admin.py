@@ -1,12 +1,16 @@
 """Items in the admin: changes like those of the API, each of them told in the history."""
 
 import re
+import time
 from collections.abc import Callable
+from contextlib import closing
 
 import httpx
+import pytest
 
 from tests.items.http import create, path_of
-from tests.running_service import STAFF_EMAIL
+from tests.redis_server import RedisServer
+from tests.running_service import STAFF_EMAIL, RunningService
 from tests.staff_browser import Browser
 
 LIST = "/admin/items/item/"
@@ -85,6 +89,34 @@ def test_staff_who_may_only_look_see_no_form_and_no_accounts(staff: Callable[...
         assert item["owner_id"] in shown
     assert looker.client.post(change_path(item), data={"name": "x"}).status_code == 403
     assert "delete_selected" not in looker.get(LIST)
+
+
+def test_what_staff_do_is_in_the_services_log(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+    item = create(me, name="logged")
+    assert boss.change(change_path(item), name="a new name").status_code == 302
+    assert boss.submit(f"{LIST}{item['id']}/delete/", post="yes").status_code == 302
+    [[staff]] = service.query("SELECT id FROM accounts_user WHERE email = ?", STAFF_EMAIL)
+    deadline = time.monotonic() + 30
+    while len(lines := [line for line in service.log_lines() if line.get("object_id") == item["id"]]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [(line["action"], line["model"]) for line in lines] == [("change", "items.item"), ("deletion", "items.item")]
+    assert {line["user_id"].replace("-", "") for line in lines} == {str(staff).replace("-", "")}
+    assert "a new name" not in str(lines)
+
+
+@pytest.mark.slow
+def test_no_worker_shows_from_the_cache_what_was_before(start: Callable[..., RunningService]) -> None:
+    with RedisServer() as redis:
+        service = start(workers=2, REDIS_URL=redis.url)
+        with closing(service.user(headers={"Connection": "close"})) as me, Browser(service) as boss:
+            item = create(me, name="version 1")
+            assert boss.log_in().status_code == 302
+            for version in range(2, 6):
+                # Cached by now, on whichever worker answers.
+                assert {me.get(path_of(item)).json()["version"] for _ in range(6)} == {version - 1}
+                assert boss.change(change_path(item), name=f"version {version}").status_code == 302
+                assert {me.get(path_of(item)).json()["name"] for _ in range(6)} == {f"version {version}"}
 
 
 def test_items_are_found_by_id_and_by_the_beginning_of_their_name(boss: Browser, me: httpx.Client) -> None:

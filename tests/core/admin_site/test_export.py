@@ -255,8 +255,14 @@ def test_an_export_goes_no_faster_than_its_download(start: Callable[..., Running
         while not (ended := [line for line in service.log_lines() if line["message"] == "Export ended"]):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert not ended[0]["whole"]
-    assert ended[0]["rows"] < count
+        assert not ended[0]["whole"]
+        assert ended[0]["rows"] < count
+        # And one that breaks off is no file that looks whole.
+        with boss.client.stream("GET", f"{LIST}export.csv") as answer:
+            assert answer.status_code == 200
+            service.query("ALTER TABLE item RENAME TO item_that_was")
+            with pytest.raises(httpx.RemoteProtocolError):
+                answer.read()
 
 
 def fill(service: RunningService, count: int, *, description: str) -> None:
