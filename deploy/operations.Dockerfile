@@ -9,7 +9,7 @@ ARG SERVICE_IMAGE=agent-router:latest
 # hadolint ignore=DL3006
 FROM ${SERVICE_IMAGE}
 
-USER root
+USER 0
 # Of the same major version as the server in docker-compose.yml, or newer. Debian keeps no older builds to pin.
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -96,7 +96,12 @@ def look_at(image: str) -> None:
 
 def use(image: str) -> None:
     """The service in it, as it is meant to run."""
-    settings = ["--env=APP_ENV=production", f"--env=JWT_SECRET={secrets.token_urlsafe(48)}", "--env=REDIS_URL="]
+    settings = [
+        "--env=APP_ENV=production",
+        "--env=WEB_CONCURRENCY=2",
+        f"--env=JWT_SECRET={secrets.token_urlsafe(48)}",
+        "--env=REDIS_URL=",
+    ]
     settings += ["--env=DB_DSN=sqlite:////app/data/app.db", '--env=ALLOWED_HOSTS=["localhost", "127.0.0.1"]']
     volume = f"agent-router-check-{secrets.token_hex(4)}"
     options = [*LOCKED_DOWN, *settings, f"--volume={volume}:/app/data"]

@@ -83,7 +83,8 @@ class PasswordHashing:
 def _lower_priority() -> None:
     # On Linux a thread has a niceness of its own; elsewhere this would slow down the whole process.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        with contextlib.suppress(PermissionError):  # a sandbox may forbid even that
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _warm_up() -> None:

@@ -134,6 +134,18 @@ def test_hashing_threads_have_a_lower_priority_than_the_loop() -> None:
     run(scenario)
 
 
+def test_sandbox_that_forbids_priorities_is_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+
+    async def scenario(hashing: PasswordHashing) -> None:
+        assert await in_place(hashing, lambda: "hashed") == "hashed"
+
+    run(scenario)
+
+
 def test_hash_for_nobody_has_the_current_parameters() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
         nobodys, real = hashing.nobodys_hash, hash_password("A-str0ng-passphrase!")
