@@ -109,6 +109,7 @@ def test_nobody_sees_what_is_older_than_what_was_acknowledged(stack: Stack) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("start_stack", ["sqlite"], indirect=True)
 def test_cache_that_is_not_kept_up_to_date_is_found(stack: Stack) -> None:
     """Somebody puts old entries back: what a cache would do that changes do not reach."""
     with Recording(stack) as recording, stack.redis.client() as redis:

@@ -137,6 +137,7 @@ class Soak:
         answers = self.answers()
         total = answers.total() - answers["refused"]
         print(f"  {total} answers: {dict(sorted(answers.items()))}; faults: {dict(self.faults)}")
+        print(f"  the longest took {max(client.longest_seconds for client in self.ordinary):.1f} s")
         found = [f"{count} times {status}" for status, count in answers.items() if status not in FINE | BUDGET.keys()]
         for status, share in BUDGET.items():
             print(f"  {status}: {answers[status] / total:.3%} of {share:.0%} allowed")
