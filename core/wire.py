@@ -87,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to what is not HTTP; once something is refused there is nothing to add."""
-        if not self._is_deaf:
+        if not self._is_deaf and not self._leave_to_request_before():
             self._is_deaf = True
             super().send_400_response(msg)
 
@@ -121,8 +121,20 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._idle_bytes > MAX_HEAD_BYTES:
                 self.send_400_response("Too much that is not body.")
 
+    def _leave_to_request_before(self) -> bool:
+        """Whether another request is being answered. Its answer is the last: it must not get that to what follows."""
+        latest = self._latest
+        if latest is None or latest.response_complete or latest.more_body:
+            return False
+        self._is_deaf = True
+        self._stop_head_timer()
+        latest.keep_alive = False
+        return True
+
     def _refuse_head(self) -> None:
         """431 and the end, as a problem: nothing else of the service will see this request."""
+        if self._leave_to_request_before():
+            return
         logger.warning("A request's head was too large", extra={"client": self.client[0] if self.client else None})
         self._is_deaf = True
         self._stop_head_timer()
@@ -168,11 +180,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end_waiting(self) -> None:
         """The head did not come in time. A request before it still gets its answer, and is the last."""
         self._head_timer = None
-        self._is_deaf = True
-        if self._latest is None or self._latest.response_complete:
+        if not self._leave_to_request_before():
+            self._is_deaf = True
             self.transport.close()
-        else:
-            self._latest.keep_alive = False
 
 
 def bound_connections() -> None:

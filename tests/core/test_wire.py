@@ -174,6 +174,16 @@ def test_client_that_reads_gets_all_of_it(hurried: ServedHandler) -> None:
     assert (head[:12], received) == (b"HTTP/1.1 200", 20_000_000)
 
 
+@pytest.mark.parametrize("next_one", [b"not HTTP\r\n\r\n", HEAD + b"X: " + b"a" * 70_000 + b"\r\n\r\n"])
+def test_answer_to_what_is_refused_is_never_taken_for_that_to_the_request_before(
+    served: ServedHandler, next_one: bytes
+) -> None:
+    answer = exchange(served, HEAD + b"\r\n" + next_one)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer
+
+
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"anything"])
 def test_upgrade_is_not_made_and_nothing_that_follows_is_taken_for_a_request(
     served: ServedHandler, protocol: bytes
