@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from time import perf_counter
 from typing import Any, Self
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
+from core.database.backends.sqlite3.base import with_question_marks
+from core.database.metrics import statements
 from core.database.transactions import mark_robust, refuse_if_undone
 
 
@@ -50,6 +51,7 @@ class SQLiteWire:
     def __init__(self) -> None:
         # `connection` looks this up each time, five times for a statement.
         self._django: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
+        self._measured = statements(self._django.alias, self._django.vendor)
 
     @property
     def sqlite_connection(self) -> sqlite3.Connection:
@@ -61,12 +63,15 @@ class SQLiteWire:
 
     def execute(self, sql: str, values: Sequence[Any]) -> Answer:
         """Runs a statement with Django's placeholders. Raises Django's database errors."""
-        sqlite_connection = self.sqlite_connection
+        sqlite_connection, began = self.sqlite_connection, perf_counter()
         try:
-            return sqlite_connection.cursor(Answer).execute(_with_question_marks(sql), values)
-        except sqlite3.Error:
+            return sqlite_connection.cursor(Answer).execute(with_question_marks(sql), values)
+        except sqlite3.Error as error:
+            self._measured.note_error(error)
             with self._django.wrap_database_errors:
                 raise
+        finally:
+            self._measured.observe(perf_counter() - began)
 
     def queue(self, sql: str, values: Sequence[Any]) -> None:
         """Runs a statement; on SQLite nothing is gained by waiting."""
@@ -78,22 +83,25 @@ class SQLiteWire:
         Django's `needs_rollback` is left set if SQLite has ended the whole transaction.
         """
         sqlite_connection, hooks = self.sqlite_connection, len(self._django.run_on_commit)
-        self.execute("SAVEPOINT job", ()).close()
+        self._mark("SAVEPOINT job")
         try:
             result = job()
             refuse_if_undone()
         except BaseException:
             self._django.needs_rollback = not sqlite_connection.in_transaction
             if sqlite_connection.in_transaction:
-                self.execute("ROLLBACK TO job", ()).close()
-                self.execute("RELEASE job", ()).close()
+                self._mark("ROLLBACK TO job")
+                self._mark("RELEASE job")
                 del self._django.run_on_commit[hooks:]
             raise
-        self.execute("RELEASE job", ()).close()
+        self._mark("RELEASE job")
         mark_robust()
         return result
 
-
-@lru_cache(maxsize=1024)
-def _with_question_marks(sql: str) -> str:
-    return FORMAT_QMARK_REGEX.sub("?", sql).replace("%%", "%")
+    def _mark(self, sql: str) -> None:
+        """Runs a statement about the transaction, which is not among those that are measured."""
+        try:
+            self.sqlite_connection.execute(sql).close()
+        except sqlite3.Error:
+            with self._django.wrap_database_errors:
+                raise

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, models, transaction
+from prometheus_client import REGISTRY
 
+from core.database import metrics
 from core.database.compiled import CompiledQuery, compiled_insert, parameter
 from core.database.current_wire import current_wire, set_current_wire
 from core.database.pool import Database
@@ -123,3 +125,21 @@ def test_who_watches_statements_sees_them_all(run: Callable[[Callable[[Database]
         assert await database.write(current_wire) is None
 
     run(test)
+
+
+def test_statements_are_counted_and_timed(wire: SQLiteWire) -> None:
+    labels = {"alias": "default", "vendor": "sqlite"}
+
+    def value(name: str, **more: str) -> float:
+        metrics.flush()
+        return REGISTRY.get_sample_value(name, labels | more) or 0
+
+    def values() -> tuple[float, ...]:
+        errors = value("django_db_errors_total", type="OperationalError")
+        return value("django_db_execute_total"), value("django_db_query_duration_seconds_count"), errors
+
+    before = values()
+    find.fetch_one(name="nobody")
+    with pytest.raises(OperationalError):
+        wire.execute("SELECT 1 FROM nowhere", ())
+    assert [now - then for now, then in zip(values(), before, strict=True)] == [2, 2, 1]

@@ -30,7 +30,8 @@ class DatabaseWrapper(CountedConnection, base.DatabaseWrapper):  # type: ignore[
 
 
 @lru_cache(maxsize=1024)
-def _with_question_marks(query: str) -> str:
+def with_question_marks(query: str) -> str:
+    """SQL with SQLite's placeholders in place of Django's."""
     return FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
@@ -66,7 +67,7 @@ def _measured_cursor(alias: str, vendor: str) -> type[SQLiteCursorWrapper]:
 
         def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
             if param_names is None:
-                return _with_question_marks(query)
+                return with_question_marks(query)
             converted: str = super().convert_query(query, param_names=param_names)
             return converted
 
