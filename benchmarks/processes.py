@@ -7,9 +7,14 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
+def available() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
 def cores() -> tuple[int, int] | None:
     """The server's core and the load's; None where there are not two."""
-    found = sorted(os.sched_getaffinity(0))
+    found = available()
     return (found[0], found[1]) if len(found) > 1 else None
 
 
