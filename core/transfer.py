@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
-from core.errors import ContentTooLarge, Problem, RequestTimeout
+from core.errors import ContentTooLarge, Problem, RequestTimeout, ServiceUnavailable
 from core.lifespan import draining
 from core.request import Request
 
@@ -18,6 +18,17 @@ type Send = Callable[[dict[str, Any]], Awaitable[None]]
 # How long the rest of a body that was refused is still read, and thrown away.
 LINGER_SECONDS = 2.0
 WITHOUT_BODY = (204, 304)
+# So many of the largest size may have begun to come; slow clients together must not fill the memory.
+BODIES_AT_ONCE = 256
+
+
+class _BegunBodies:
+    """How much has come of bodies that are not whole yet."""
+
+    bytes = 0
+
+
+begun_bodies = _BegunBodies()
 
 
 class ClientDisconnected(Exception):
@@ -35,29 +46,35 @@ class BodyRefused(Exception):
 async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     """The request's body, at most MAX_BODY_BYTES of it.
 
-    Raises BodyRefused as soon as more is declared or has come, or after BODY_TIMEOUT_SECONDS; ClientDisconnected.
+    Raises BodyRefused as soon as more is declared or has come, after BODY_TIMEOUT_SECONDS, or if too much of others
+    is on its way; ClientDisconnected.
     """
     declared = headers.get(b"content-length", b"")
     # Python reads no number of thousands of digits, zeros among them.
     if declared.isdigit() and int(declared.lstrip(b"0")[:20] or b"0") > settings.MAX_BODY_BYTES:
         raise _too_large(is_unread=True)
-    chunks: list[bytes] = []
-    size = 0
+    # In one piece: a list of many small chunks would take many times what they hold.
+    begun = bytearray()
     try:
         async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnected
-                size += len(chunk := message.get("body", b""))
+                chunk: bytes = message.get("body", b"")
                 is_last = not message.get("more_body", False)
-                if size > settings.MAX_BODY_BYTES:
+                if len(begun) + len(chunk) > settings.MAX_BODY_BYTES:
                     raise _too_large(is_unread=not is_last)
-                chunks.append(chunk)
                 if is_last:
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                    return bytes(begun + chunk) if begun else chunk
+                begun += chunk
+                begun_bodies.bytes += len(chunk)
+                if begun_bodies.bytes > BODIES_AT_ONCE * settings.MAX_BODY_BYTES:
+                    raise BodyRefused(ServiceUnavailable("Too much is being sent at once"), is_unread=True)
     except TimeoutError:
         raise BodyRefused(RequestTimeout(), is_unread=True) from None
+    finally:
+        begun_bodies.bytes -= len(begun)
 
 
 def _too_large(*, is_unread: bool) -> BodyRefused:

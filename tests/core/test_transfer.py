@@ -14,8 +14,8 @@ from pytest_django import Settings
 
 from core.lifespan import draining
 from core.request import Request
-from core.transfer import BodyRefused, ClientDisconnected, discard_body, read_body
-from tests.core.served_handler import Client, ServedHandler
+from core.transfer import BodyRefused, ClientDisconnected, begun_bodies, discard_body, read_body
+from tests.core.served_handler import Client, ServedHandler, await_true
 
 LIMIT = 100_000
 
@@ -126,6 +126,24 @@ def test_body_that_comes_too_slowly_is_408(client: Client) -> None:
     client.send(b"6")
     client.socket.shutdown(socket.SHUT_WR)
     assert client.rest() == b""
+
+
+def test_bodies_that_are_not_whole_yet_have_a_bound_together(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAX_BODY_BYTES = LIMIT
+    monkeypatch.setattr("core.transfer.BODIES_AT_ONCE", 1)
+    with ServedHandler({"POST /echo": echo}) as served, served.connect() as first, served.connect() as second:
+        first.send(POST_CHUNKED + chunked(60_000))
+        await_true(lambda: begun_bodies.bytes == 60_000)
+        second.send(POST_CHUNKED + chunked(60_000))
+        status, headers, _ = second.response()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        first.send(chunked(10, 0))
+        assert first.response()[::2] == (200, b"x" * 60_010)
+        assert begun_bodies.bytes == 0
+        first.send(POST_CHUNKED + chunked(90_000, 10_000, 0))
+        assert first.response()[0] == 200
 
 
 def test_100_continue_is_sent_for_a_body_that_is_wanted_only(client: Client) -> None:
