@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -13,6 +15,7 @@ import pytest
 
 from core import metrics_multiprocess
 from core.metrics_multiprocess import VARIABLE
+from tests.running_service import PROJECT
 
 type Start = Callable[..., "Worker"]
 
@@ -217,3 +220,14 @@ def test_single_process_keeps_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not metrics_multiprocess.is_active()
     assert not metrics_multiprocess.is_missing()
     metrics_multiprocess.sign_off()
+
+
+@pytest.mark.parametrize("dsn", ["sqlite:///{}/app.db", "postgresql://app@localhost/app"])
+def test_settings_import_nothing_that_keeps_metrics(tmp_path: Path, dsn: str) -> None:
+    """prometheus_client looks for the directory when it is imported, django-prometheus for the settings."""
+    script = "import sys, agent_router.settings; print([name for name in sys.modules if 'prometheus' in name])"
+    environment = os.environ | {"DB_DSN": dsn.format(tmp_path), "REDIS_URL": "redis://localhost"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
