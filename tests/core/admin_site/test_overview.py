@@ -7,10 +7,15 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from django.test import RequestFactory
 
+from core import metrics_multiprocess
+from core.admin_site.overview import recent as recent_module
 from core.admin_site.overview.figures import Samples, quantile, take_samples, traffic_of
-from core.admin_site.overview.recent import Recent
+from core.admin_site.overview.panels import front_page, recent_text, scope_text
+from core.admin_site.overview.recent import Recent, Span
 from core.admin_site.overview.wording import ms_text, rate_text, share_text, size_text
+from core.auth.models import User
 from core.metrics import count_request
 from core.ratelimit.rates import Rate
 from tests.redis_server import RedisServer
@@ -191,3 +196,28 @@ def test_nothing_comes_from_elsewhere(boss: Browser) -> None:
     page = boss.get("/admin/")
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert not re.findall(r"<script>|<style|\bstyle=|\bon\w+=", page)
+
+
+def test_a_worker_alone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_multiprocess, "is_missing", lambda: True)
+    assert "Of this worker alone" in scope_text()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(8, "last 8 s"), (61, "last minute"), (300, "last 5 min")])
+def test_how_long_of_late_is(seconds: float, text: str) -> None:
+    assert recent_text(Span(Samples({}), seconds, Samples({}))) == text
+
+
+def test_metrics_that_cannot_be_read_leave_the_rest_of_the_page(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    def broken() -> Samples:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(recent_module, "take_samples", broken)
+    request = RequestFactory().get("/admin/")
+    request.user = User(is_superuser=True, is_active=True)
+    told = front_page(request)
+    assert told["figures_missing"] == "no space left"
+    assert "health" in told
+    assert "traffic" not in told
