@@ -9,7 +9,7 @@ __all__ = ["database"]
 
 
 def __getattr__(name: str) -> Any:
-    # Settings read DB_DSN by this package's help, before they have settled where metrics are kept: not to be imported yet.
+    # Settings read DB_DSN by this package's help, before they have settled where metrics are kept.
     if name == "database":
         from core.database.pool import database
 
