@@ -28,6 +28,7 @@ from core.open_files import open_files  # noqa: E402
 from core.orphans import parent_watch  # noqa: E402
 from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
+from core.search.indexer import indexer  # noqa: E402
 from core.tracing import tracing  # noqa: E402
 from core.wire import bound_connections  # noqa: E402
 
@@ -37,8 +38,8 @@ router.add_views(urlpatterns)
 
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
 lifespan.resources = [
-    log_output, open_files, tracing, database, redis, hashing, key_usage, backup_watch, migrations_watch, sampler,
-    recent, parent_watch,
+    log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
+    sampler, recent, parent_watch,
 ]  # fmt: skip
 application = Handler(router)
 bound_connections()

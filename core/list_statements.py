@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,9 +11,11 @@ from django.db.models import Lookup
 from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
 from core.database.compiled import CompiledQuery, Parameter, parameter
-from core.database.hints import Unindexed
+from core.database.hints import Unindexed, Unsorted
 from core.pagination import Order
 from core.resource import ResourceQuerySet
+from core.search.candidates import Candidates
+from core.search.tables import SearchedTable
 
 # How many rows may be sorted.
 FEW = 200
@@ -29,6 +32,24 @@ SEARCH = Filter("", Lookup)
 """The filter for text in one of the fields that the queryset searches."""
 
 
+class Plan(Enum):
+    """How the rows of a page are come by."""
+
+    WALK = "walk"
+    """Along the index of the order."""
+    WINDOW = "window"
+    """Likewise, but no further than the edge."""
+    FEW = "few"
+    """By an exact filter that leaves few, which are then sorted."""
+    TERMS = "terms"
+    """From the candidates of the search index, which are then sorted."""
+    BEGINNING = "beginning"
+    """Likewise, for a text that is too short for the index's terms."""
+
+
+SEARCHES = (Plan.TERMS, Plan.BEGINNING)
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the SQL of a list depends on."""
@@ -39,8 +60,7 @@ class Shape:
     is_staff: bool
     after_cursor: bool
     limit: int
-    are_few: bool = False
-    """Whether an exact filter leaves so few rows that they may be sorted."""
+    plan: Plan = Plan.WALK
 
 
 class ListStatements:
@@ -52,23 +72,30 @@ class ListStatements:
         self.page = lru_cache(maxsize=512)(self._compile_page)
         self.count = lru_cache(maxsize=512)(self._compile_count)
         self.probe = lru_cache(maxsize=512)(self._compile_probe)
+        self.edge = lru_cache(maxsize=512)(self._compile_edge)
 
     def _compile_page(self, shape: Shape) -> CompiledQuery:
         """A page's rows, and one more if there is a next page."""
+        return CompiledQuery(lambda: self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1])
+
+    def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery:
+        """Where a walk has passed so many rows, be they in the list or not. No row if it ends before that."""
+        leading = self._leading(shape)
+        walked = replace(shape, filters=tuple(pair for pair in shape.filters if pair[0] in leading))
+        place = (shape.order.field, "id")
+        return CompiledQuery(lambda: self._ordered(walked, leading).values_list(*place)[window : window + 1])
+
+    def _ordered(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
         # The cursor has this value, too: what is left to go by is the id.
         is_pinned = any(self._filters[name] == (shape.order.field, Exact) for name, _ in shape.filters)
-        column = self._unindexed if shape.are_few else models.F
-
-        def build() -> models.QuerySet[Any, Any]:
-            rows = self._narrow(shape, self._leading(shape))
-            ordered = shape.order.apply(rows, after=shape.after_cursor, by_id=is_pinned, column=column)
-            return ordered.as_rows()[: shape.limit + 1]
-
-        return CompiledQuery(build)
+        column = {Plan.FEW: self._unindexed, **dict.fromkeys(SEARCHES, self._unsorted)}.get(shape.plan, models.F)
+        rows, until = self._narrow(shape, leading), shape.plan is Plan.WINDOW
+        return shape.order.apply(rows, after=shape.after_cursor, until=until, by_id=is_pinned, column=column)
 
     def _compile_count(self, shape: Shape) -> CompiledQuery:
         def build() -> models.QuerySet[Any, Any]:
-            rows = self._narrow(shape, set(self._filters)).order_by().annotate(none=models.Value(1))
+            leading = set() if shape.plan in SEARCHES else set(self._filters)
+            rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
             return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
 
         return CompiledQuery(build)
@@ -81,7 +108,7 @@ class ListStatements:
         exact = self._exact(shape)
         if exact is None or exact in self._leading(shape):
             return None
-        only = replace(shape, filters=((exact, 1),))
+        only = replace(shape, filters=((exact, 1),), plan=Plan.WALK)
         return CompiledQuery(lambda: self._narrow(only, {exact}).order_by().values_list("id")[: FEW + 1])
 
     def _exact(self, shape: Shape) -> str | None:
@@ -96,15 +123,19 @@ class ListStatements:
 
     def _leading(self, shape: Shape) -> set[str]:
         """The filters that bound the walk along an index; any other would lead SQLite to one without the order."""
-        if shape.are_few and (exact := self._exact(shape)):
+        if shape.plan in SEARCHES:
+            return set()
+        if shape.plan is Plan.FEW and (exact := self._exact(shape)):
             return {exact}
         order, leading = shape.order, set()
-        # Where the walk begins is the cursor's to say, where it ends a filter's.
+        # Where the walk begins is the cursor's to say, where it ends a filter's, or the edge's.
         end = GreaterThan if order.is_descending else LessThan
         for name, count in shape.filters:
             field, lookup = self._filters[name]
             if field == order.field:
-                is_leading = lookup in (Exact, end) or not shape.after_cursor
+                is_leading = lookup is Exact or (
+                    shape.plan is not Plan.WINDOW if lookup is end else not shape.after_cursor
+                )
             else:
                 is_one = lookup is Exact or (lookup is In and count == 1)
                 is_leading = is_one and (*self._owner(shape), field, order.field, "id") in self._indexes
@@ -119,7 +150,10 @@ class ListStatements:
     def _narrow(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
         rows = self._rows.all()
         if not shape.is_staff:
-            rows = rows.filter(owner_id=parameter(self._model, "owner"))
+            column = self._unindexed("owner") if shape.plan in SEARCHES else models.F("owner")
+            rows = rows.filter(Exact(column, parameter(self._model, "owner")))
+        if shape.plan in SEARCHES:
+            rows = rows.filter(Candidates(SearchedTable.of(self._rows), shape.plan.value))
         for name, count in shape.filters:
             field, lookup = self._filters[name]
             if self._filters[name] is SEARCH:
@@ -133,3 +167,6 @@ class ListStatements:
 
     def _unindexed(self, field: str) -> Unindexed:
         return Unindexed(models.F(field), output_field=parameter(self._model, field).output_field)
+
+    def _unsorted(self, field: str) -> Unsorted:
+        return Unsorted(models.F(field), output_field=parameter(self._model, field).output_field)

@@ -17,10 +17,12 @@ from core.database import database
 from core.database.compiled import Row
 from core.database.search import containing
 from core.identifiers import canonical_uuid
-from core.list_statements import FEW, SEARCH, Filter, ListStatements, Shape
+from core.list_search import ListSearch
+from core.list_statements import FEW, SEARCH, Filter, ListStatements, Plan, Shape
 from core.pagination import Order, binding, make_cursor, read_cursor
 from core.query import Boolean, Integer
 from core.resource import ResourceQuerySet
+from core.search.tables import SearchedTable
 from core.timestamps import rfc3339
 
 __all__ = ["SEARCH", "Filter", "ListQuery", "Listing", "Page"]
@@ -61,6 +63,7 @@ class Listing:
         self._model, self._filters, self._to_document = rows.model, filters, to_document
         self._places = {name: place for place, name in enumerate(rows.row)}
         self._statements = ListStatements(rows, filters)
+        self._search = ListSearch(SearchedTable.of(rows), self._statements)
 
     async def page(self, principal: Principal, query: ListQuery) -> Page:
         """The page of what the principal sees. Raises ValidationFailed for a cursor that is not this list's."""
@@ -73,7 +76,8 @@ class Listing:
         counts = tuple((name, len(value) if isinstance(value, tuple) else 1) for name, value in given.items())
         shape = Shape(order, counts, principal.is_staff, query.cursor is not None, query.limit)
 
-        rows, total = await database.read_anywhere(lambda: self._fetch(shape, values, is_counted=query.total))
+        text = next((value for name, value in given.items() if self._filters[name] is SEARCH), None)
+        rows, total = await database.read_anywhere(lambda: self._fetch(shape, values, text, is_counted=query.total))
         next_cursor = None
         if len(rows) > query.limit:
             rows = rows[: query.limit]
@@ -90,12 +94,16 @@ class Listing:
                 values[name] = containing(value) if self._filters[name] is SEARCH else value
         return values
 
-    def _fetch(self, shape: Shape, values: dict[str, Any], *, is_counted: bool) -> tuple[list[Row], int | None]:
+    def _fetch(
+        self, shape: Shape, values: dict[str, Any], text: str | None, *, is_counted: bool
+    ) -> tuple[list[Row], int | None]:
         """The rows, one more than a page has if there is a next; and how many there are in all, if asked."""
-        counted = self._statements.count(shape).fetch_one(**values) if is_counted else None
         probe = self._statements.probe(shape)
         if probe is not None and len(probe.fetch_all(**values)) <= FEW:
-            shape = replace(shape, are_few=True)
+            shape = replace(shape, plan=Plan.FEW)
+        elif text is not None:
+            return self._search.fetch(shape, values, text=text, is_counted=is_counted)
+        counted = self._statements.count(shape).fetch_one(**values) if is_counted else None
         return self._statements.page(shape).fetch_all(**values), counted[0] if counted else None
 
     def _cursor_after(self, row: Row, order: Order, bound_to: bytes) -> str:

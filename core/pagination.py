@@ -30,6 +30,8 @@ from core.request import Request
 SIGNATURE_BYTES = 16
 # The parameters of a page that does not begin at the beginning.
 CURSOR = ("cursor_value", "cursor_id")
+# The parameters of a page that ends before the end.
+EDGE = ("edge_value", "edge_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,34 @@ class Order:
         return self.text.startswith("-")
 
     def apply[Q: models.QuerySet[Any, Any]](
-        self, rows: Q, *, after: bool, by_id: bool = False, column: Callable[[str], Any] = models.F
+        self,
+        rows: Q,
+        *,
+        after: bool,
+        until: bool = False,
+        by_id: bool = False,
+        column: Callable[[str], Any] = models.F,
     ) -> Q:
-        """The rows in this order; those `after` the parameters `cursor_value` and `cursor_id` if asked.
+        """The rows in this order; those after the parameters of CURSOR, and those before the ones of EDGE, if asked.
 
         `by_id` if all of the rows have the same value in the field; `column` makes an expression of a field's name.
         """
-        names = (self.field, "id")
-        ordered = rows.order_by(*(OrderBy(column(name), descending=self.is_descending) for name in names))
-        if not after:
-            return ordered
+        ordered = rows.order_by(*(OrderBy(column(name), descending=self.is_descending) for name in (self.field, "id")))
+        for is_asked, names, is_less in ((after, CURSOR, self.is_descending), (until, EDGE, not self.is_descending)):
+            if is_asked:
+                ordered = ordered.filter(self._compare(rows.model, names, is_less, by_id, column))
+        return ordered
+
+    def _compare(
+        self, model: Any, names: tuple[str, str], is_less: bool, by_id: bool, column: Callable[[str], Any]
+    ) -> Any:
         if by_id:
-            lookup = LessThan if self.is_descending else GreaterThan
-            return ordered.filter(lookup(column("id"), parameter(rows.model, "id", given_as="cursor_id")))
-        values = [parameter(rows.model, name, given_as=given_as) for name, given_as in zip(names, CURSOR, strict=True)]
-        comparison = TupleLessThan if self.is_descending else TupleGreaterThan
-        return ordered.filter(comparison([column(name) for name in names], values))
+            lookup = LessThan if is_less else GreaterThan
+            return lookup(column("id"), parameter(model, "id", given_as=names[1]))
+        fields = (self.field, "id")
+        values = [parameter(model, name, given_as=given_as) for name, given_as in zip(fields, names, strict=True)]
+        comparison = TupleLessThan if is_less else TupleGreaterThan
+        return comparison([column(name) for name in fields], values)
 
 
 @lru_cache

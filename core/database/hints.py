@@ -17,3 +17,13 @@ class Unindexed(models.Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, template="+%(expressions)s", **context)
+
+
+class Unsorted(Unindexed):
+    """A column by whose index neither database sorts.
+
+    For few rows out of many: PostgreSQL would rather walk the index of the order, and hope to meet them soon.
+    """
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="COALESCE(%(expressions)s, %(expressions)s)", **context)

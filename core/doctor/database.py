@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.backup.migrations_known import unknown_migrations
-from core.doctor import postgresql, sqlite_file
+from core.doctor import postgresql, search_index, sqlite_file
 from core.doctor.findings import Finding, error, info, ok
 from core.models import IdempotencyRecord
 from core.timestamps import now
@@ -41,6 +41,7 @@ def _look_into() -> Iterator[Finding]:
     else:
         yield ok("Every migration is applied")
         yield _write()
+        yield from search_index.check()
     yield from _newer_migrations()
     yield from (sqlite_file.check() if connection.vendor == "sqlite" else postgresql.check())
 

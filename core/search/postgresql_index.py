@@ -1,0 +1,50 @@
+"""The index on PostgreSQL: GIN over the trigrams of pg_trgm, which the server keeps with each row."""
+
+from django.db import DatabaseError, connection
+
+from core.search.tables import SearchedTable
+
+_EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
+_HAS_EXTENSION = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm')"
+_IS_VALID = "SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid = to_regclass(%s)"
+
+
+def is_whole(table: SearchedTable) -> bool:
+    """Whether the index is there, and complete."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_VALID, (f"{table.name}_search",))
+        [is_valid] = cursor.fetchone()
+    return bool(is_valid)
+
+
+def has_extension() -> bool:
+    """Whether the database has pg_trgm."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_EXTENSION)
+        [has_one] = cursor.fetchone()
+    return bool(has_one)
+
+
+def add_extension() -> bool:
+    """Gives the database pg_trgm. False if this user may not, or the server does not have it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_EXTENSION)
+    except DatabaseError:
+        return False
+    return True
+
+
+def create(table: SearchedTable) -> None:
+    """Makes the index while others go on to write. Outside of transactions. Raises Django's DatabaseError."""
+    # What an attempt that broke off has left behind is of no use.
+    drop(table)
+    terms = ", ".join(f"LOWER({column}) gin_trgm_ops" for column in table.columns)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE INDEX CONCURRENTLY {table.name}_search ON {table.name} USING gin ({terms})")
+
+
+def drop(table: SearchedTable) -> None:
+    """Removes the index, not the extension: others may use it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table.name}_search")

@@ -1,0 +1,187 @@
+"""The index on SQLite: FTS5, filled behind the rows.
+
+Rows up to the state's `indexed` (a rowid) are in the index as they were when they were indexed; those that have
+changed or gone since are in the table of changes, with the text that they are indexed by. So the candidates of a
+search are what the index finds, what has changed, and what comes after `indexed`.
+
+The triggers are plain SQL, without functions of Python's: whatever writes to the file can run them.
+"""
+
+import sqlite3
+import unicodedata
+from typing import Any
+
+from django.db import connection
+
+from core.search.grams import indexed_texts
+from core.search.tables import SearchedTable
+
+# The tokenizer of trigrams came with SQLite 3.34, but Python may have been built without FTS5.
+_HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
+
+# No text, no positions, no sizes: only which trigram is in which row.
+_FTS5 = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {table}_search USING fts5(owner_id, {columns}, content='', detail=none, "
+    "columnsize=0, tokenize='trigram case_sensitive 1')"
+)
+_UPDATE_TRIGGER = (
+    "CREATE TRIGGER {table}_search_update AFTER UPDATE OF owner_id, {columns} ON {table} WHEN ({is_other}) "
+    "AND old.rowid <= (SELECT indexed FROM {table}_search_state) BEGIN {note}; END"
+)
+_DELETE_TRIGGER = (
+    "CREATE TRIGGER {table}_search_delete AFTER DELETE ON {table} "
+    "WHEN old.rowid <= (SELECT indexed FROM {table}_search_state) BEGIN {note}; {step_back}; END"
+)
+_CREATE = (
+    _FTS5,
+    # The same, read by trigrams.
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {table}_search_terms USING fts5vocab({table}_search, instance)",
+    "CREATE TABLE IF NOT EXISTS {table}_search_changed (docid INTEGER PRIMARY KEY, owner_id, {columns})",
+    "CREATE TABLE IF NOT EXISTS {table}_search_state (indexed INTEGER NOT NULL, indexed_id TEXT, unicode TEXT)",
+    "DROP TRIGGER IF EXISTS {table}_search_update",
+    "DROP TRIGGER IF EXISTS {table}_search_delete",
+    _UPDATE_TRIGGER,
+    _DELETE_TRIGGER,
+)
+# The text that is indexed is that of the first change; OR IGNORE would yield to an OR REPLACE of the outer statement.
+_NOTE = (
+    "INSERT INTO {table}_search_changed SELECT old.rowid, old.owner_id, {old} "
+    "WHERE NOT EXISTS (SELECT 1 FROM {table}_search_changed WHERE docid = old.rowid)"
+)
+# The last indexed row is always one that is there. What is inserted has a rowid after the last of all, and so one
+# that is not indexed, though a row that is gone may have had it.
+_STEP_BACK = (
+    "UPDATE {table}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
+    "indexed_id = (SELECT id FROM {table} WHERE rowid < old.rowid ORDER BY rowid DESC LIMIT 1) "
+    "WHERE indexed = old.rowid"
+)
+_EMPTY = (
+    "INSERT INTO {table}_search({table}_search) VALUES ('delete-all')",
+    "DELETE FROM {table}_search_changed",
+    "DELETE FROM {table}_search_state",
+    "INSERT INTO {table}_search_state VALUES (0, NULL, %s)",
+)
+_PARTS = (
+    ("TRIGGER", "{table}_search_delete"),
+    ("TRIGGER", "{table}_search_update"),
+    ("TABLE", "{table}_search_terms"),
+    ("TABLE", "{table}_search"),
+    ("TABLE", "{table}_search_changed"),
+    ("TABLE", "{table}_search_state"),
+)
+_COUNT_PARTS = "SELECT count(*) FROM sqlite_schema WHERE name IN (%s)"
+# Whoever puts rows back under other rowids (a dump, a table made anew) leaves another row, or none, at the last one.
+_IS_WHOLE = (
+    "SELECT unicode = %s AND (indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)) "
+    "FROM {table}_search_state"
+)
+_CHANGED = (
+    "SELECT c.docid, c.owner_id, {c_columns}, r.owner_id, {r_columns} FROM {table}_search_changed c "
+    "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= %s ORDER BY c.docid LIMIT %s"
+)
+_NEW = "SELECT rowid, owner_id, {columns} FROM {table} WHERE rowid > %s ORDER BY rowid LIMIT %s"
+_ADD = "INSERT INTO {table}_search(rowid, owner_id, {columns}) VALUES ({places})"
+_REMOVE = "INSERT INTO {table}_search({table}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
+_FORGET = "DELETE FROM {table}_search_changed WHERE docid <= %s"
+_SET_STATE = "UPDATE {table}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = %s)"
+_BACKLOG = (
+    "SELECT (SELECT coalesce(max(rowid), 0) FROM {table}) - indexed"
+    " + (SELECT count(*) FROM (SELECT 1 FROM {table}_search_changed LIMIT %s)) FROM {table}_search_state"
+)
+
+
+def is_supported() -> bool:
+    """Whether this SQLite can have such an index at all."""
+    return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
+
+
+def is_built(table: SearchedTable) -> bool:
+    """Whether a migration has made the index."""
+    return bool(_ask(_COUNT_PARTS % "%s", f"{table.name}_search_state"))
+
+
+def is_whole(table: SearchedTable) -> bool:
+    """Whether every part is there and the index is of these rows, folded by this Python's Unicode."""
+    names = [name.format(table=table.name) for _, name in _PARTS]
+    if _ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
+        return False
+    return bool(_ask(_sql(table, _IS_WHOLE), unicodedata.unidata_version))
+
+
+def create(table: SearchedTable) -> None:
+    """Makes what is missing, and an index without anything in it. In a transaction."""
+    for statement in _CREATE:
+        _run(_sql(table, statement))
+    for statement in _EMPTY:
+        _run(_sql(table, statement), *([unicodedata.unidata_version] if "%s" in statement else []))
+
+
+def drop(table: SearchedTable) -> None:
+    """Removes every part of the index."""
+    for kind, name in _PARTS:
+        _run(f"DROP {kind} IF EXISTS {name.format(table=table.name)}")
+
+
+def backlog(table: SearchedTable, *, at_most: int) -> int:
+    """About how many rows wait to be indexed; of changed ones no more than `at_most` are counted."""
+    return int(_ask(_sql(table, _BACKLOG), at_most) or 0)
+
+
+def fill(table: SearchedTable, *, batch: int) -> int:
+    """Indexes at most so many of the rows that wait; returns how many it did. In a writing transaction."""
+    state = f"SELECT indexed FROM {table.name}_search_state"  # noqa: S608  # a name of ours
+    indexed = int(_ask(state))
+    with connection.cursor() as cursor:
+        cursor.execute(_sql(table, _CHANGED), (indexed, batch))
+        changed = cursor.fetchall()
+        for docid, *texts in changed:
+            _change(cursor, table, docid, texts)
+        if changed:
+            cursor.execute(_sql(table, _FORGET), (changed[-1][0],))
+        new: list[Any] = []
+        # Not before: a rowid that is given again may still be in the index with what had it before.
+        if len(changed) < batch:
+            cursor.execute(_sql(table, _NEW), (indexed, batch - len(changed)))
+            new = cursor.fetchall()
+            added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
+            cursor.executemany(_sql(table, _ADD), added)
+        if new:
+            cursor.execute(_sql(table, _SET_STATE), (new[-1][0],))
+    return len(changed) + len(new)
+
+
+def _change(cursor: Any, table: SearchedTable, docid: int, texts: list[Any]) -> None:
+    """Takes what a row was indexed by out of the index, and puts what it is now in."""
+    width = len(texts) // 2
+    old, now = texts[:width], texts[width:]
+    cursor.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
+    if now[0] is not None:
+        cursor.execute(_sql(table, _ADD), (docid, *indexed_texts(now[0], now[1:])))
+
+
+def _sql(table: SearchedTable, statement: str) -> str:
+    """A statement with the names of a table's."""
+    names = table.columns
+    is_other = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*names, "owner_id"))
+    fields = {
+        "table": table.name,
+        "columns": ", ".join(names),
+        "c_columns": ", ".join(f"c.{name}" for name in names),
+        "r_columns": ", ".join(f"r.{name}" for name in names),
+        "places": ", ".join(["%s"] * (len(names) + 2)),
+        "old": ", ".join(f"old.{name}" for name in names),
+        "is_other": is_other,
+    }
+    return statement.replace("{note}", _NOTE).replace("{step_back}", _STEP_BACK).format(**fields)
+
+
+def _run(sql: str, *parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+
+
+def _ask(sql: str, *parameters: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+    return None if row is None else row[0]
