@@ -42,7 +42,9 @@ def inspect(file: Path) -> Contents:
         with closing(_open(file, "ro")) as copy:
             _refuse_faults(file, copy)
             # Not the search index: it cannot be counted, and is made anew out of the rows where it is missing.
-            tables = copy.execute("SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            tables = copy.execute(
+                "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
             rows = {name: _count(copy, name) for (name,) in sorted(tables.fetchall())}
             if "django_migrations" not in rows:
                 raise BackupError(f"{file} is not a database of this service: no migration was applied to it")

@@ -1,5 +1,8 @@
 """Building indexes, at rest: by a migration, or by `manage.py build_search_index`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.db import connection, transaction
 
 from core.search import postgresql_index, sqlite_index
@@ -36,13 +39,24 @@ def _build_on_sqlite(table: SearchedTable) -> str:
     with transaction.atomic():
         if not sqlite_index.is_whole(table):
             sqlite_index.create(table)
+    with _checkpoints():
+        while True:
+            with transaction.atomic():
+                if sqlite_index.fill(table, batch=BATCH) < BATCH:
+                    return ""
+
+
+@contextmanager
+def _checkpoints() -> Iterator[None]:
+    """Of connections, only the service's writer makes them else; the log would become larger than the database."""
     with connection.cursor() as cursor:
-        # Connections do not checkpoint but for the service's writer; the log would become larger than the database.
+        cursor.execute("PRAGMA wal_autocheckpoint")
+        [before] = cursor.fetchone()
         cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    while True:
-        with transaction.atomic():
-            if sqlite_index.fill(table, batch=BATCH) < BATCH:
-                return ""
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA wal_autocheckpoint={before}")
 
 
 def drop(table: SearchedTable) -> None:

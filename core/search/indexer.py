@@ -10,7 +10,7 @@ import contextlib
 import logging
 from functools import partial
 
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 
 from core.database import database
 from core.search import building, sqlite_index
@@ -66,7 +66,7 @@ class Indexer:
             if connection.vendor == "sqlite":
                 is_good = is_good or await database.write(partial(_mend, table))
                 while is_good and await database.read(partial(_is_due, table, is_idle=database.stats()["jobs"] == 0)):
-                    await database.write(partial(sqlite_index.fill, table, batch=BATCH))
+                    await database.write(partial(_fill, table))
         except Exception:
             # The database is out of reach, and whoever needs it says so: once is enough.
             if not self._is_failing:
@@ -83,6 +83,18 @@ class Indexer:
 def _is_due(table: SearchedTable, *, is_idle: bool) -> bool:
     waiting = sqlite_index.backlog(table, at_most=MOST_WAITING + 1)
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
+
+
+def _fill(table: SearchedTable) -> None:
+    try:
+        with transaction.atomic():
+            sqlite_index.fill(table, batch=BATCH)
+    except DatabaseError as error:
+        if "malformed" not in str(error):
+            raise
+        # What is taken out is not what was put in: FTS5 has noticed that its sums do not come out right.
+        logger.warning("The search index of %s is damaged: it is being filled anew", table.name)
+        sqlite_index.create(table)
 
 
 def _mend(table: SearchedTable) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
@@ -180,3 +181,15 @@ def test_folder_for_backups_must_be_one(database: Path, settings: Settings, tmp_
 def test_backups_without_their_table_are_the_migrations_matter(database: Path) -> None:
     connection.cursor().execute("DROP TABLE last_backup")
     assert list(backups.check()) == []
+
+
+@pytest.mark.usefixtures("roomy", "database")
+def test_missing_search_index_is_told() -> None:
+    assert "Searches in item go by an index" in [finding.message for finding in doctor.check()]
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER item_search_update")
+    found = the_one(doctor.check, Level.WARNING)
+    assert "every row" in found.message
+    assert "build_search_index" in found.remedy
+    call_command("build_search_index", verbosity=0)
+    assert complaints(doctor.check) == []

@@ -9,7 +9,7 @@ from core.search.grams import LAST_CHARACTER, MOST_TERMS, beginning_with, indexe
 
 OWNER, OTHER = uuid.UUID(int=0x0193_0000_0000_7000_8000_1234_5678_9ABC), uuid.UUID(int=7)
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30) | st.text(
-    st.sampled_from('aA%_"\' \nßẞſsSéİıiIΣσς\U0010ffff漢字'), max_size=8
+    st.sampled_from("aA%_\"' \nßẞſsSéİıiIΣσς\U0010ffff漢字"), max_size=8
 )
 
 

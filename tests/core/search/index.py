@@ -1,0 +1,24 @@
+"""The index of items, looked at by its tests."""
+
+from typing import Any
+
+from django.db import connection, transaction
+
+from core.search import sqlite_index
+from core.search.tables import SearchedTable
+from items.models import Item, ItemQuerySet
+
+TABLE = SearchedTable.of(ItemQuerySet(Item))
+
+
+def ask(sql: str, *parameters: Any) -> list[Any]:
+    """Rows of the test's database."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def fill(batch: int = 1000) -> int:
+    """Indexes what waits."""
+    with transaction.atomic():
+        return sqlite_index.fill(TABLE, batch=batch)

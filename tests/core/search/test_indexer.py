@@ -1,0 +1,104 @@
+"""What moves rows into the index, in the service's own process."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+from django.db import transaction
+
+from core.database import database
+from core.search import indexer as module
+from core.search import sqlite_index
+from core.search.indexer import Indexer
+from items.models import Item
+from tests.core.search.index import TABLE, ask, fill
+from tests.databases import IS_POSTGRES
+from tests.items.rows import DAWN, make_user
+
+SECONDS = 20.0
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(IS_POSTGRES, reason="PostgreSQL keeps its index by itself"),
+]
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", {"sqlite": 0.01})
+    with transaction.atomic():
+        sqlite_index.create(TABLE)
+
+
+def make_items(count: int) -> None:
+    owner = make_user()
+    Item.objects.bulk_create(Item(name=f"item {n}", owner=owner, updated_at=DAWN) for n in range(count))
+
+
+def run(until: Callable[[], bool], *, is_ready: bool = True) -> None:
+    """Runs an indexer until something holds and it says whether the index is good."""
+
+    async def job() -> None:
+        await database.open()
+        indexer = Indexer()
+        await indexer.open()
+        try:
+            async with asyncio.timeout(SECONDS):
+                while indexer.is_ready(TABLE) != is_ready or not await database.read(until):  # noqa: ASYNC110  # nothing tells
+                    await asyncio.sleep(0.01)
+        finally:
+            await indexer.close()
+            await database.close()
+            assert not indexer.is_ready(TABLE)
+
+    asyncio.run(job())
+
+
+def waiting() -> int:
+    return sqlite_index.backlog(TABLE, at_most=10_000)
+
+
+def test_idle_writer_indexes_what_waits_in_batches() -> None:
+    make_items(2 * module.BATCH + 7)
+    run(lambda: waiting() < module.BATCH)
+    assert waiting() == 7, "few are not worth a transaction"
+    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * module.BATCH,)]
+
+
+def test_busy_writer_indexes_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 300)
+    monkeypatch.setattr(type(database), "stats", lambda self: {"size": 1, "jobs": 32})
+    make_items(1000)
+    run(lambda: waiting() <= 300)
+    assert waiting() == 1000 - 3 * module.BATCH
+
+
+def test_index_of_other_rows_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
+    make_items(module.BATCH)
+    fill()
+    ask("UPDATE item SET rowid = rowid + 1000000")
+    with caplog.at_level(logging.WARNING, "agent_router.search"):
+        run(lambda: sqlite_index.is_whole(TABLE) and waiting() < module.BATCH)
+    assert "filled anew" in caplog.text
+
+
+def test_damaged_index_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
+    make_items(module.BATCH)
+    fill()
+    ask("INSERT INTO item_search(item_search) VALUES ('delete-all')")
+    Item.objects.update(name="changed")
+    with caplog.at_level(logging.WARNING, "agent_router.search"):
+        run(lambda: waiting() < module.BATCH)
+    assert "damaged" in caplog.text
+    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(module.BATCH,)]
+
+
+def test_no_index_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    sqlite_index.drop(TABLE)
+    try:
+        with caplog.at_level(logging.WARNING, "agent_router.search"):
+            run(lambda: True, is_ready=False)
+    finally:
+        with transaction.atomic():
+            sqlite_index.create(TABLE)
+    assert "every row" in caplog.text

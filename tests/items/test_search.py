@@ -1,0 +1,212 @@
+"""How much a search looks at: little, be what it looks for everywhere or nearly nowhere."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from django.db import connection
+
+from core import list_search
+from core.auth.models import User
+from core.auth.principal import Principal
+from core.list_statements import SEARCHES, Plan, Shape
+from core.pagination import Order
+from core.search import building
+from core.search.candidates import PARAMETERS
+from core.search.indexer import indexer
+from items.lists import item_list
+from items.models import Item
+from items.schemas import ItemQuery
+from tests.core.search.index import TABLE
+from tests.items.rows import DAWN, make_item, make_user, principal_of, with_database
+
+SORTS = [sign + field for field in ("created_at", "updated_at", "name") for sign in ("", "-")]
+sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's plans")
+ROWS = 3000
+
+
+class Looks:
+    """Counts the texts that a search folds, on the connections of the database's threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def casefold(self, text: str) -> str:
+        self.count += 1
+        return text.casefold()
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    counted = Looks()
+
+    def fetch(self: Any, *arguments: Any, **options: Any) -> Any:
+        connection.connection.create_function("casefold", 1, counted.casefold, deterministic=True)
+        return real(self, *arguments, **options)
+
+    real = list_search.ListSearch.fetch
+    monkeypatch.setattr(list_search.ListSearch, "fetch", fetch)
+    return counted
+
+
+@pytest.fixture
+def crowd(transactional_db: None) -> Iterator[tuple[User, User]]:
+    """Somebody with very many items and somebody with few of them in between, all indexed."""
+    many, few = make_user(), make_user()
+    Item.objects.bulk_create(
+        Item(
+            name=f"item {number:05}",
+            description="rarely" if number % 1000 == 500 else f"often, code {number % 200}",
+            owner=few if number % 300 == 1 else many,
+            status=Item.Status.DRAFT if number % 3 else Item.Status.ACTIVE,
+            created_at=DAWN,
+            updated_at=DAWN,
+        )
+        for number in range(ROWS)
+    )
+    building.build(TABLE)
+    indexer._ready.add(TABLE)
+    yield many, few
+    indexer._ready.clear()
+
+
+def search(principal: Principal, **query: Any) -> dict[str, Any]:
+    page = with_database(lambda: item_list.page(principal, ItemQuery.model_validate(query)))
+    found: dict[str, Any] = orjson.loads(page.body)
+    return found
+
+
+@sqlite_only
+@pytest.mark.parametrize("sort", SORTS)
+def test_search_looks_at_little_whatever_it_looks_for(sort: str, crowd: tuple[User, User], looks: Looks) -> None:
+    staff = make_user(is_staff=True)
+    window = 2 * list_search.STEPS[0][0] + 100
+    for user, text, count, most in (
+        (crowd[0], "OFTEN", 20, 100),
+        (crowd[0], "rarely", 3, window),
+        (crowd[0], "ly", 3, window),
+        (crowd[0], "y", 3, window),
+        (crowd[0], "nowhere", 0, window),
+        (crowd[0], "often rarely", 0, window),
+        (crowd[0], "code 17", 20, window + 500),
+        (crowd[1], "often", 10, 100),
+        (crowd[1], "rarely", 0, 100),
+        (staff, "rarely", 3, window),
+        (staff, "often", 20, 100),
+    ):
+        looks.count = 0
+        items = search(principal_of(user), q=text, sort=sort)["items"]
+        assert len(items) == count, text
+        assert looks.count <= most, f"{text}: {looks.count}"
+
+
+@sqlite_only
+def test_deep_page_and_total_of_a_search(crowd: tuple[User, User], looks: Looks) -> None:
+    principal, cursor = principal_of(crowd[0]), None
+    for _ in range(6):
+        looks.count = 0
+        page = search(principal, q="often", sort="name", limit=100, cursor=cursor)
+        cursor = page["next_cursor"]
+        assert looks.count <= 400
+    looks.count = 0
+    assert search(principal, q="rarely", total=True, limit=1)["total"] == 3
+    assert looks.count <= 2 * list_search.STEPS[0][0] + 100
+
+
+def test_search_without_an_index_answers_all_the_same(crowd: tuple[User, User]) -> None:
+    for text, total in (("rarely", 3), ("OFTEN", ROWS - 13), ("ly", 3), ("%", 0)):
+        answers = []
+        for is_ready in (True, False):
+            indexer._ready.clear()
+            indexer._ready.update({TABLE} if is_ready else set())
+            answers.append(search(principal_of(crowd[0]), q=text, sort="name", total=True))
+        assert answers[0] == answers[1]
+        assert answers[0]["total"] == total
+
+
+def values(shape: Shape, user: User) -> dict[str, Any]:
+    place = "x" if shape.order.field == "name" else DAWN
+    given: dict[str, Any] = {"owner_id": user.id, "q": "%xyz%", "status_0": "draft"}
+    given |= {"cursor_value": place, "cursor_id": user.id, "edge_value": place, "edge_id": user.id}
+    given |= {"created_after": DAWN, "name": "x"}
+    return given | dict.fromkeys(itertools.chain(*PARAMETERS.values()), "xyz")
+
+
+def explain(statement: Any, given: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+
+    def explaining(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        begin = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+        result = execute(begin + sql, params, many, context)
+        found.extend(str(row[-1]) for row in context["cursor"].fetchall())
+        return result
+
+    with connection.execute_wrapper(explaining):
+        statement.execute(given)
+    return found
+
+
+def shapes(*plans: Plan) -> Iterator[Shape]:
+    for sort, is_staff, after in itertools.product(SORTS, (False, True), (False, True)):
+        for filters in ((), (("status", 1),), (("created_after", 1),)):
+            for plan in plans:
+                yield Shape(Order(sort), (*filters, ("q", 1)), is_staff, after, 20, plan)
+
+
+@sqlite_only
+@pytest.mark.django_db
+def test_candidates_are_looked_up_one_by_one() -> None:
+    user = make_user()
+    for shape in shapes(*SEARCHES):
+        for statement in (item_list._statements.page(shape), item_list._statements.count(shape)):
+            plan = explain(statement, values(shape, user))
+            assert plan[0] == "SEARCH item USING INTEGER PRIMARY KEY (rowid=?)", f"{shape}: {plan}"
+            assert "SCAN item" not in plan
+            assert any("VIRTUAL TABLE INDEX" in line for line in plan)
+
+
+@sqlite_only
+@pytest.mark.django_db
+def test_walk_of_a_search_ends_at_its_edge() -> None:
+    user = make_user()
+    for shape in shapes(Plan.WINDOW):
+        [line] = explain(item_list._statements.page(shape), values(shape, user))
+        field = shape.order.field
+        end = f"({field},id){'>' if shape.order.is_descending else '<'}(?,?)"
+        assert end in line, f"{shape}: {line}"
+        assert "item USING INDEX" in line
+    for shape in shapes(Plan.WALK):
+        [line] = explain(item_list._statements.edge(shape, 250), values(shape, user))
+        assert "COVERING INDEX" in line, f"{shape}: {line}"
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="PostgreSQL's plans")
+def test_candidates_come_from_the_index_and_are_sorted() -> None:
+    user = make_user()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        cursor.execute("SET LOCAL enable_indexonlyscan = off")
+    for shape in shapes(Plan.TERMS):
+        given = values(shape, user)
+        if not shape.filters[1:] and shape.is_staff:
+            for statement in (item_list._statements.page(shape), item_list._statements.count(shape)):
+                assert any("Bitmap Index Scan on item_search" in line for line in explain(statement, given)), shape
+        plan = explain(item_list._statements.page(shape), given)
+        assert any("Sort Key: (COALESCE" in line for line in plan), plan
+
+
+@sqlite_only
+@pytest.mark.django_db
+def test_totals_are_counted_along_an_index() -> None:
+    """However large the items are that they count."""
+    make_item(user := make_user())
+    for filters in ((), (("status", 1),), (("name", 1),), (("created_after", 1),)):
+        for is_staff in (False, True):
+            shape = Shape(Order("-created_at"), filters, is_staff, after_cursor=False, limit=20)
+            [line] = explain(item_list._statements.count(shape), values(shape, user))
+            is_narrow = not is_staff or (filters and filters[0][0] != "status")
+            assert ("SEARCH" in line) == bool(is_narrow), f"{shape}: {line}"
+            assert "COVERING INDEX" in line, f"{shape}: {line}"
