@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO
 
 from django.db import DatabaseError, connection, connections
@@ -18,6 +18,8 @@ from core.backup import client_programs
 from core.backup.failures import BackupError
 from core.backup.folder import Backup
 from core.backup.postgresql import quoted, schema_name
+from core.search import building
+from core.search.tables import searched_tables
 
 LEAVING_SECONDS = 5.0
 
@@ -38,6 +40,9 @@ def restore(backup: Backup, aside: str, forgotten: list[str], *, force: bool) ->
         with connection.cursor() as cursor:
             # The planner knows nothing of what has just come.
             cursor.execute("ANALYZE")
+        for table in searched_tables():
+            # Where there can be none, the doctor tells.
+            building.build(table)
     except DatabaseError as error:
         raise BackupError(f"the database cannot be restored to: {str(error).strip()}") from error
     finally:
@@ -130,6 +135,12 @@ def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) ->
         raise BackupError(f"the dump could not be restored, and nothing was changed: {said or refusal}")
 
 
+def _without_search_indexes(listed: str) -> str:
+    """What a dump holds, but for what needs an extension that not every database has. It is made anew afterwards."""
+    names = {f"{table.name}_search" for table in searched_tables()}
+    return "\n".join(line for line in listed.splitlines() if not (" INDEX " in line and names & {*line.split()}))
+
+
 def _write(script: IO[str], statements: list[str]) -> None:
     script.write("\n".join(statements) + "\n")
     script.flush()
@@ -137,14 +148,17 @@ def _write(script: IO[str], statements: list[str]) -> None:
 
 def _write_dump(dump: Path, schema: str, script: IO[str]) -> None:
     """Writes what pg_restore makes of a dump. Raises BackupError if pg_restore could not read all of it."""
-    # With --schema what is in the schema, and not the schema itself.
-    arguments = ["--no-owner", "--no-privileges", f"--schema={schema}", "--file=-", str(dump)]
-    done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
-        [client_programs.program("pg_restore"), *arguments],
-        stdout=script,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    with NamedTemporaryFile("w", suffix=".list") as chosen:
+        chosen.write(_without_search_indexes(client_programs.run("pg_restore", "--list", str(dump))))
+        chosen.flush()
+        # With --schema what is in the schema, and not the schema itself.
+        arguments = ["--no-owner", "--no-privileges", f"--schema={schema}", f"--use-list={chosen.name}", "--file=-"]
+        done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
+            [client_programs.program("pg_restore"), *arguments, str(dump)],
+            stdout=script,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         raise BackupError(f"pg_restore failed: {done.stderr.strip()}")

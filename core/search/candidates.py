@@ -15,13 +15,13 @@ from core.search.grams import beginning_with, matching
 from core.search.tables import SearchedTable
 
 _FOUND = {
-    "terms": "SELECT rowid FROM {table}_search WHERE {table}_search MATCH %s",
+    "terms": "SELECT rowid FROM {name}_search WHERE {name}_search MATCH %s",
     # A shorter text has no trigrams, but is the beginning of some.
-    "beginning": "SELECT doc FROM {table}_search_terms WHERE term >= %s AND term <= %s",
+    "beginning": "SELECT doc FROM {name}_search_terms WHERE term >= %s AND term <= %s",
 }
 _CANDIDATES = (
-    "{table}.rowid IN ({found} UNION ALL SELECT docid FROM {table}_search_changed "
-    "UNION ALL SELECT rowid FROM {table} WHERE rowid > (SELECT indexed FROM {table}_search_state))"
+    "{table}.rowid IN ({found} UNION ALL SELECT docid FROM {name}_search_changed "
+    "UNION ALL SELECT rowid FROM {table} WHERE rowid > (SELECT indexed FROM {name}_search_state))"
 )
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM ({found}) LIMIT %s)"
 PARAMETERS = {"terms": ("terms",), "beginning": ("first_term", "last_term")}
@@ -33,7 +33,7 @@ class Candidates(RawSQL):
     """Whether the index proposes a row; what it has not indexed yet, it proposes."""
 
     def __init__(self, table: SearchedTable, way: str) -> None:
-        sql = _CANDIDATES.replace("{found}", _FOUND[way]).format(table=table.name)
+        sql = _CANDIDATES.replace("{found}", _FOUND[way]).format(name=table.name, table=f'"{table.name}"')
         parameters = [Parameter(name, models.TextField()) for name in PARAMETERS[way]]
         super().__init__(sql, parameters, output_field=models.BooleanField())
 
@@ -57,6 +57,6 @@ def parameters_of(way: str, text: str, owner_id: UUID | None) -> dict[str, str]:
 def are_at_most(most: int, table: SearchedTable, way: str, parameters: dict[str, str]) -> bool:
     """Whether SQLite's index finds no more rows than that. Looks no further."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(found=_FOUND[way].format(table=table.name)), (*parameters.values(), most + 1))
+        cursor.execute(_COUNT.format(found=_FOUND[way].format(name=table.name)), (*parameters.values(), most + 1))
         [count] = cursor.fetchone()
     return bool(count <= most)

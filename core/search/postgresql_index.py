@@ -4,8 +4,9 @@ from django.db import DatabaseError, connection
 
 from core.search.tables import SearchedTable
 
-_EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
-_HAS_EXTENSION = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm')"
+# In a schema of its own: `restore` puts the service's aside, and makes another of its name.
+_EXTENSION = "CREATE SCHEMA IF NOT EXISTS extensions; CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA extensions"
+_SCHEMA_OF_EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
 _IS_VALID = "SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid = to_regclass(%s)"
 
 
@@ -19,10 +20,14 @@ def is_whole(table: SearchedTable) -> bool:
 
 def has_extension() -> bool:
     """Whether the database has pg_trgm."""
+    return _schema() is not None
+
+
+def _schema() -> str | None:
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_EXTENSION)
-        [has_one] = cursor.fetchone()
-    return bool(has_one)
+        cursor.execute(_SCHEMA_OF_EXTENSION)
+        row = cursor.fetchone()
+    return None if row is None else str(row[0])
 
 
 def add_extension() -> bool:
@@ -39,9 +44,9 @@ def create(table: SearchedTable) -> None:
     """Makes the index while others go on to write. Outside of transactions. Raises Django's DatabaseError."""
     # What an attempt that broke off has left behind is of no use.
     drop(table)
-    terms = ", ".join(f"LOWER({column}) gin_trgm_ops" for column in table.columns)
+    terms = ", ".join(f'LOWER("{column}") {_schema()}.gin_trgm_ops' for column in table.columns)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE INDEX CONCURRENTLY {table.name}_search ON {table.name} USING gin ({terms})")
+        cursor.execute(f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})')
 
 
 def drop(table: SearchedTable) -> None:

@@ -21,72 +21,72 @@ _HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
 
 # No text, no positions, no sizes: only which trigram is in which row.
 _FTS5 = (
-    "CREATE VIRTUAL TABLE IF NOT EXISTS {table}_search USING fts5(owner_id, {columns}, content='', detail=none, "
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='', detail=none, "
     "columnsize=0, tokenize='trigram case_sensitive 1')"
 )
 _UPDATE_TRIGGER = (
-    "CREATE TRIGGER {table}_search_update AFTER UPDATE OF owner_id, {columns} ON {table} WHEN ({is_other}) "
-    "AND old.rowid <= (SELECT indexed FROM {table}_search_state) BEGIN {note}; END"
+    "CREATE TRIGGER {name}_search_update AFTER UPDATE OF owner_id, {columns} ON {table} WHEN ({is_other}) "
+    "AND old.rowid <= (SELECT indexed FROM {name}_search_state) BEGIN {note}; END"
 )
 _DELETE_TRIGGER = (
-    "CREATE TRIGGER {table}_search_delete AFTER DELETE ON {table} "
-    "WHEN old.rowid <= (SELECT indexed FROM {table}_search_state) BEGIN {note}; {step_back}; END"
+    "CREATE TRIGGER {name}_search_delete AFTER DELETE ON {table} "
+    "WHEN old.rowid <= (SELECT indexed FROM {name}_search_state) BEGIN {note}; {step_back}; END"
 )
 _CREATE = (
     _FTS5,
     # The same, read by trigrams.
-    "CREATE VIRTUAL TABLE IF NOT EXISTS {table}_search_terms USING fts5vocab({table}_search, instance)",
-    "CREATE TABLE IF NOT EXISTS {table}_search_changed (docid INTEGER PRIMARY KEY, owner_id, {columns})",
-    "CREATE TABLE IF NOT EXISTS {table}_search_state (indexed INTEGER NOT NULL, indexed_id TEXT, unicode TEXT)",
-    "DROP TRIGGER IF EXISTS {table}_search_update",
-    "DROP TRIGGER IF EXISTS {table}_search_delete",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search_terms USING fts5vocab({name}_search, instance)",
+    "CREATE TABLE IF NOT EXISTS {name}_search_changed (docid INTEGER PRIMARY KEY, owner_id, {columns})",
+    "CREATE TABLE IF NOT EXISTS {name}_search_state (indexed INTEGER NOT NULL, indexed_id TEXT, unicode TEXT)",
+    "DROP TRIGGER IF EXISTS {name}_search_update",
+    "DROP TRIGGER IF EXISTS {name}_search_delete",
     _UPDATE_TRIGGER,
     _DELETE_TRIGGER,
 )
 # The text that is indexed is that of the first change; OR IGNORE would yield to an OR REPLACE of the outer statement.
 _NOTE = (
-    "INSERT INTO {table}_search_changed SELECT old.rowid, old.owner_id, {old} "
-    "WHERE NOT EXISTS (SELECT 1 FROM {table}_search_changed WHERE docid = old.rowid)"
+    "INSERT INTO {name}_search_changed SELECT old.rowid, old.owner_id, {old} "
+    "WHERE NOT EXISTS (SELECT 1 FROM {name}_search_changed WHERE docid = old.rowid)"
 )
 # The last indexed row is always one that is there. What is inserted has a rowid after the last of all, and so one
 # that is not indexed, though a row that is gone may have had it.
 _STEP_BACK = (
-    "UPDATE {table}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
+    "UPDATE {name}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
     "indexed_id = (SELECT id FROM {table} WHERE rowid < old.rowid ORDER BY rowid DESC LIMIT 1) "
     "WHERE indexed = old.rowid"
 )
 _EMPTY = (
-    "INSERT INTO {table}_search({table}_search) VALUES ('delete-all')",
-    "DELETE FROM {table}_search_changed",
-    "DELETE FROM {table}_search_state",
-    "INSERT INTO {table}_search_state VALUES (0, NULL, %s)",
+    "INSERT INTO {name}_search({name}_search) VALUES ('delete-all')",
+    "DELETE FROM {name}_search_changed",
+    "DELETE FROM {name}_search_state",
+    "INSERT INTO {name}_search_state VALUES (0, NULL, %s)",
 )
 _PARTS = (
-    ("TRIGGER", "{table}_search_delete"),
-    ("TRIGGER", "{table}_search_update"),
-    ("TABLE", "{table}_search_terms"),
-    ("TABLE", "{table}_search"),
-    ("TABLE", "{table}_search_changed"),
-    ("TABLE", "{table}_search_state"),
+    ("TRIGGER", "{name}_search_delete"),
+    ("TRIGGER", "{name}_search_update"),
+    ("TABLE", "{name}_search_terms"),
+    ("TABLE", "{name}_search"),
+    ("TABLE", "{name}_search_changed"),
+    ("TABLE", "{name}_search_state"),
 )
 _COUNT_PARTS = "SELECT count(*) FROM sqlite_schema WHERE name IN (%s)"
 # Whoever puts rows back under other rowids (a dump, a table made anew) leaves another row, or none, at the last one.
 _IS_WHOLE = (
     "SELECT unicode = %s AND (indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)) "
-    "FROM {table}_search_state"
+    "FROM {name}_search_state"
 )
 _CHANGED = (
-    "SELECT c.docid, c.owner_id, {c_columns}, r.owner_id, {r_columns} FROM {table}_search_changed c "
+    "SELECT c.docid, c.owner_id, {c_columns}, r.owner_id, {r_columns} FROM {name}_search_changed c "
     "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= %s ORDER BY c.docid LIMIT %s"
 )
 _NEW = "SELECT rowid, owner_id, {columns} FROM {table} WHERE rowid > %s ORDER BY rowid LIMIT %s"
-_ADD = "INSERT INTO {table}_search(rowid, owner_id, {columns}) VALUES ({places})"
-_REMOVE = "INSERT INTO {table}_search({table}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
-_FORGET = "DELETE FROM {table}_search_changed WHERE docid <= %s"
-_SET_STATE = "UPDATE {table}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = %s)"
+_ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
+_REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
+_FORGET = "DELETE FROM {name}_search_changed WHERE docid <= %s"
+_SET_STATE = "UPDATE {name}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = %s)"
 _BACKLOG = (
     "SELECT (SELECT coalesce(max(rowid), 0) FROM {table}) - indexed"
-    " + (SELECT count(*) FROM (SELECT 1 FROM {table}_search_changed LIMIT %s)) FROM {table}_search_state"
+    " + (SELECT count(*) FROM (SELECT 1 FROM {name}_search_changed LIMIT %s)) FROM {name}_search_state"
 )
 
 
@@ -102,7 +102,7 @@ def is_built(table: SearchedTable) -> bool:
 
 def is_whole(table: SearchedTable) -> bool:
     """Whether every part is there and the index is of these rows, folded by this Python's Unicode."""
-    names = [name.format(table=table.name) for _, name in _PARTS]
+    names = [name.format(name=table.name) for _, name in _PARTS]
     if _ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
         return False
     return bool(_ask(_sql(table, _IS_WHOLE), unicodedata.unidata_version))
@@ -119,7 +119,7 @@ def create(table: SearchedTable) -> None:
 def drop(table: SearchedTable) -> None:
     """Removes every part of the index."""
     for kind, name in _PARTS:
-        _run(f"DROP {kind} IF EXISTS {name.format(table=table.name)}")
+        _run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
 
 
 def backlog(table: SearchedTable, *, at_most: int) -> int:
@@ -161,10 +161,11 @@ def _change(cursor: Any, table: SearchedTable, docid: int, texts: list[Any]) -> 
 
 def _sql(table: SearchedTable, statement: str) -> str:
     """A statement with the names of a table's."""
-    names = table.columns
+    names = [f'"{column}"' for column in table.columns]
     is_other = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*names, "owner_id"))
     fields = {
-        "table": table.name,
+        "name": table.name,
+        "table": f'"{table.name}"',
         "columns": ", ".join(names),
         "c_columns": ", ".join(f"c.{name}" for name in names),
         "r_columns": ", ".join(f"r.{name}" for name in names),

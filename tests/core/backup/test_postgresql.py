@@ -75,6 +75,8 @@ def test_backup_is_restored_and_the_old_tables_are_kept(service: RunningService)
     assert code == 0, said
     assert emails(service) == {"before@example.org"}
     assert service.query("SELECT count(*) FROM cache_epoch") == [(0,)]
+    indexes = "SELECT schemaname FROM pg_indexes WHERE indexname = 'item_search' AND schemaname = 'public'"
+    assert service.query(indexes) == [("public",)], "made anew"
     [schema] = [word.rstrip(":") for word in said.split() if word.startswith("public_before_restore_")]
     assert emails(service, schema) == {"before@example.org", "after@example.org"}
     # What is kept is no part of the next backup, and in the way of nothing.

@@ -96,3 +96,19 @@ def test_standby_is_told(tmp_path: Path) -> None:
         standby.start()
         told = complaints(RunningService(tmp_path, DB_DSN=dsn))
     assert "The server is a standby, which takes no changes" in told
+
+
+def test_database_without_trigrams_is_told(server: PostgresServer, tmp_path: Path) -> None:
+    dsn = server.create_database()
+    name = dsn.rpartition("/")[2]
+    with server.connect(name) as connection:
+        connection.execute("GRANT ALL ON SCHEMA public TO plain")
+    service = RunningService(tmp_path, DB_DSN=f"postgresql://plain@127.0.0.1:{server.port}/{name}", DB_POOL_SIZE="8")
+    service.manage("migrate", "--verbosity=0")
+    [told] = complaints(service)
+    assert "every row" in told
+    assert "CREATE EXTENSION pg_trgm" in service.manage("build_search_index", check=False).stderr
+    with server.connect(name) as connection:
+        connection.execute("CREATE EXTENSION pg_trgm")
+    service.manage("build_search_index")
+    assert complaints(service) == []
