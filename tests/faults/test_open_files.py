@@ -91,8 +91,10 @@ def test_database_that_no_descriptor_is_left_for_is_503_and_back_by_itself(one_w
     with closing(service.user(timeout=60)) as me:
         kept = use(me)
         before = open_files(pid)
-        one_worker.kill_database()  # its connections are closed, and what is free is taken before they are made again
-        limit_files(pid, before - 6)
+        assert one_worker.postgres is not None
+        one_worker.postgres.kill()
+        limit_files(pid, before - 6)  # less than was needed for the connections that are closed now
+        one_worker.postgres.start()
         refused = [me.get(kept), me.post("/v1/items/", json={"name": "another"})]
         assert [answer.status_code for answer in refused] == [503, 503]
         assert all(answer.headers["Retry-After"] for answer in refused)
