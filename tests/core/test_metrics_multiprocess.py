@@ -64,12 +64,12 @@ class Worker:
         return self.pipe.recv()
 
     def samples(self) -> dict[str, float]:
-        """The values that it tells of, for all workers."""
+        """The values that it tells of, for all workers, but for what the operating system says of them."""
         # Not at the top: a worker imports this module too, and prometheus_client must come after `prepare`.
         from prometheus_client.parser import text_string_to_metric_families
 
         families = text_string_to_metric_families(self.tell("scrape"))
-        found = [one for family in families for one in family.samples]
+        found = [one for family in families if not family.name.startswith("process_") for one in family.samples]
         return {one.name + one.labels.get("le", ""): one.value for one in found}
 
     def kill(self) -> None:
