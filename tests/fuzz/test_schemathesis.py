@@ -41,6 +41,7 @@ def fuzz(service: RunningService, folder: Path, *options: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_document_is_true_in_short(start: Callable[..., RunningService], tmp_path: Path) -> None:
     assert fuzz(start(), tmp_path, "--phases", "examples,coverage", "--max-examples", "1") > 300
 
