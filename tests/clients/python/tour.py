@@ -28,7 +28,6 @@ from agent_router_client.models.login_in import LoginIn
 from agent_router_client.models.problem import Problem
 from agent_router_client.models.refresh_in import RefreshIn
 from agent_router_client.models.register_in import RegisterIn
-from agent_router_client.models.scope import Scope
 from agent_router_client.models.sort import Sort
 from agent_router_client.models.status import Status
 from agent_router_client.types import UNSET, Response, Unset
@@ -113,7 +112,7 @@ def walk_lists(client: AuthenticatedClient) -> None:
 
 
 def manage_the_account(client: AuthenticatedClient) -> None:
-    key = make_api_key.sync(client=client, body=APIKeyIn(name="tour", scopes=[Scope.ITEMSREAD]))
+    key = make_api_key.sync(client=client, body=APIKeyIn.from_dict({"name": "tour", "scopes": ["items:read"]}))
     assert key is not None
     assert not isinstance(key, Problem)
     by_key = AuthenticatedClient(base_url=BASE_URL, token=key.key)
