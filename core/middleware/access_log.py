@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from core.logging import request_fields
-from core.metrics import count_request
+from core.metrics import tally
 from core.redaction import redact_path
 from core.request import Request
 
@@ -47,7 +47,7 @@ def access_log(get_response: GetResponse) -> GetResponse:
             return response
         finally:
             duration = perf_counter() - request.started
-            count_request(request.method, view_name(request), status, duration)
+            tally.add(request.method, view_name(request), status, duration)
             if logger.isEnabledFor(logging.INFO):
                 _log(request, status, size, duration)
 

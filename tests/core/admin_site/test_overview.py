@@ -16,7 +16,7 @@ from core.admin_site.overview.panels import front_page, recent_text, scope_text
 from core.admin_site.overview.recent import Recent, Span
 from core.admin_site.overview.wording import ms_text, rate_text, share_text, size_text
 from core.auth.models import User
-from core.metrics import count_request
+from core.metrics import count_requests
 from core.ratelimit.rates import Rate
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService
@@ -32,8 +32,8 @@ ROUTE = ("GET", VIEW)
 def test_traffic_is_counted_by_route_and_by_how_it_ended() -> None:
     before = take_samples()
     for status, seconds in ((200, 0.0004), (200, 0.003), (404, 0.003), (503, 0.2)):
-        count_request("GET", VIEW, status, seconds)
-    count_request("GET", "/health/ready", 200, 9.0)
+        count_requests("GET", VIEW, status, [seconds])
+    count_requests("GET", "/health/ready", 200, [9.0])
     whole, routes = traffic_of(take_samples() - before)
     assert set(routes) >= {ROUTE}
     route = routes[ROUTE]
@@ -64,9 +64,9 @@ def test_difference_is_of_counts_and_not_of_what_is_now() -> None:
 def test_the_last_minutes_are_told_from_all() -> None:
     async def run() -> tuple[float, float]:
         recent = Recent()
-        count_request("GET", VIEW, 200, 0.001)
+        count_requests("GET", VIEW, 200, [0.001])
         await recent.open()
-        count_request("GET", VIEW, 200, 0.001)
+        count_requests("GET", VIEW, 200, [0.001])
         span = recent.span()
         await recent.close()
         return traffic_of(span.recent)[1][ROUTE].requests, traffic_of(span.whole)[1][ROUTE].requests
