@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 
 from core.auth.digests import DIGEST_LENGTH
 from core.auth.emails import EMAIL_MAX_LENGTH, canonical_email
@@ -72,6 +72,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         self.email = canonical_email(self.email)
+
+    def save(self, **options: Any) -> None:
+        """Stores it together with what must follow (core/auth/signals.py): sessions and keys that end."""
+        with transaction.atomic(using=options.get("using")):
+            super().save(**options)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What a session of the admin is held against: it ends with the password, and when all sessions end."""

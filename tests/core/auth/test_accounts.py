@@ -238,7 +238,7 @@ def test_paths_work_with_and_without_a_slash(me: httpx.Client, slash: str) -> No
 
 
 def test_database_holds_no_password_and_a_strong_hash(service: RunningService, me: httpx.Client) -> None:
-    stored = b"".join(path.read_bytes() for path in service.folder.glob("app.db*"))
+    stored = service.stored()
     assert PASSWORD.encode() not in stored
     [[encoded]] = query(service, "SELECT password FROM accounts_user WHERE email = ?", email_of(me))
     assert encoded.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")

@@ -1,6 +1,7 @@
 """Accounts in the admin, as a browser sees it."""
 
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ def act(browser: Browser, action: str, *ids: str) -> None:
 
 def id_of(service: RunningService, email: str) -> str:
     [[found]] = query(service, "SELECT id FROM accounts_user WHERE email = ?", email)
-    return f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
+    return str(UUID(str(found)))  # SQLite has it as its digits
 
 
 def test_log_in_takes_an_address_in_any_case_and_is_recorded(browser: Browser, service: RunningService) -> None:
@@ -189,9 +190,8 @@ def test_deleting_tells_what_goes_in_numbers(boss: Browser, service: RunningServ
     assert "items: 3" in page.lower()
     assert boss.submit(f"{USERS}{user}/delete/", post="yes").status_code == 302
     assert within_a_second(lambda: is_refused(me))
-    assert query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ?", user.replace("-", ""))[-1] == (
-        "account_deleted",
-    )
+    told = query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ? ORDER BY id", user.replace("-", ""))
+    assert told[-1] == ("account_deleted",)
 
 
 def test_superuser_is_not_deleted_by_staff_in_bulk(browser: Browser, service: RunningService) -> None:
@@ -241,7 +241,7 @@ def test_audit_events_are_shown_found_and_cannot_be_changed(boss: Browser, servi
 
 
 def test_admin_session_ends_with_the_password_and_with_the_account(service: RunningService) -> None:
-    for statement in ("password = 'x'", "is_active = 0", "is_staff = 0"):
+    for statement in ("password = 'x'", "is_active = false", "is_staff = false"):
         browser, email = Browser(service), make_member_of_staff(service)
         assert browser.log_in(email).status_code == 302
         browser.get("/admin/")

@@ -67,7 +67,7 @@ def test_no_secret_is_in_log_or_table(service: RunningService) -> None:
     refresh(me, first["refresh_token"])
     secrets = [PASSWORD, WRONG, made["key"].split("_")[2]]
     secrets += [one[name].rsplit(".")[-1] for one in (first, second) for name in ("refresh_token", "access_token")]
-    stored = b"".join(path.read_bytes() for path in service.folder.glob("app.db*"))
+    stored = service.stored()
     expected = {"registered", "logged_in", "api_key_made", "log_in_failed", "refreshed", "refresh_reuse_detected"}
     assert within_a_second(lambda: expected <= {line["audit_event"] for line in audit_lines(service)})
     for secret in secrets:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from core.auth import key_usage as module
 from core.auth.caller import NOWHERE
@@ -28,12 +28,13 @@ class Database:
         self.writes += 1
         if self.is_down:
             raise ServiceUnavailable("away")
-        return await asyncio.to_thread(_and_disconnect, job)
+        return await asyncio.to_thread(_in_transaction, job)
 
 
-def _and_disconnect(job: Callable[[], Any]) -> Any:
+def _in_transaction(job: Callable[[], Any]) -> Any:
     try:
-        return job()
+        with transaction.atomic():
+            return job()
     finally:
         connection.close()
 

@@ -31,7 +31,7 @@ def test_wrong_password_unknown_address_and_inactive_account_are_alike(
     service: RunningService, anonymous: httpx.Client
 ) -> None:
     known, inactive = email_of(service.user()), email_of(service.user())
-    query(service, "UPDATE accounts_user SET is_active = 0 WHERE email = ?", inactive)
+    query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", inactive)
     tries = [(known, WRONG), (new_address(), WRONG), (inactive, PASSWORD), ("no address", WRONG), ("", "")]
     answers = [log_in(anonymous, *one) for one in tries]
     bodies = [problem(answer, 401, "unauthorized") for answer in answers]
@@ -125,7 +125,7 @@ def test_failure_of_an_unknown_address_is_recorded_without_it(service: RunningSe
         "SELECT * FROM accounts_auditevent WHERE event = 'log_in_failed' AND user_id IS NULL ORDER BY id DESC LIMIT 1",
     )
     assert mistyped.lower() not in str(row).lower()
-    stored = b"".join(path.read_bytes() for path in service.folder.glob("app.db*")).lower()
+    stored = service.stored().lower()
     assert mistyped.lower().encode() not in stored
     assert mistyped.lower() not in service.log.lower()
 
@@ -152,7 +152,7 @@ def hash_of(service: RunningService, email: str) -> str:
 def test_deactivated_user_is_shut_out_within_a_second(service: RunningService, anonymous: httpx.Client) -> None:
     me = service.user()
     assert not is_refused(me)
-    query(service, "UPDATE accounts_user SET is_active = 0 WHERE email = ?", email_of(me))
+    query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", email_of(me))
     deadline = time.monotonic() + 1
     while not is_refused(me):
         assert time.monotonic() < deadline

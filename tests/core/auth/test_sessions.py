@@ -76,7 +76,7 @@ def test_lineage_of_refresh_tokens_is_kept_as_digests(me: httpx.Client, service:
         digests[0],
     )
     assert found == list(zip(digests, [None, *digests], [1, 1, 1, 0], strict=False))
-    stored = b"".join(path.read_bytes() for path in service.folder.glob("app.db*"))
+    stored = service.stored()
     assert not any(text.encode() in stored for text in texts)
 
 

@@ -55,7 +55,7 @@ def test_mistake_is_told(service: RunningService, arguments: list[str], told: st
 
 
 def test_inactive_user_gets_none(me: httpx.Client, service: RunningService) -> None:
-    query(service, "UPDATE accounts_user SET is_active = 0 WHERE email = ?", email_of(me))
+    query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", email_of(me))
     done = service.manage("token", email_of(me), check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is not active" in done.stderr
