@@ -19,9 +19,10 @@ from core.search.tables import SearchedTable
 # The tokenizer of trigrams came with SQLite 3.34, but Python may have been built without FTS5.
 _HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
 
-# No text, no positions, no sizes: only which trigram is in which row.
+# No text, no positions, no sizes: only which trigram is in which row. Whoever reads it as a table, as a dump does, is
+# shown the rows themselves: one without any content cannot be read, and no dump of the database be made.
 _FTS5 = (
-    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='', detail=none, "
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='{name}', detail=none, "
     "columnsize=0, tokenize='trigram case_sensitive 1')"
 )
 _UPDATE_TRIGGER = (

@@ -167,3 +167,13 @@ def test_migration_goes_back_and_forth_over_rows_that_are_there() -> None:
     finally:
         call_command("migrate", "items", verbosity=0)
     assert (waiting(), len(found("ite"))) == (0, 3)
+
+
+def test_every_table_can_be_read_as_a_dump_does() -> None:
+    make_item(make_user(), name="in the dump")
+    fill()
+    with closing(sqlite3.connect(str(connection.settings_dict["NAME"]))) as another:
+        tables = [name for [name] in another.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        assert "item_search" in tables
+        for table in tables:
+            another.execute(f'SELECT * FROM "{table}"').fetchall()
