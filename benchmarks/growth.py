@@ -40,9 +40,10 @@ class Grown:
         self.requests: dict[str, Any] = {}
 
     def prepare(self) -> None:
-        """Makes the database unless it is there, starts the service."""
-        if not self._is_made():
-            self.service.migrate()
+        """Makes the database unless it is there, or brings it up to date; starts the service."""
+        is_made = self._is_made()
+        self.service.migrate()
+        if not is_made:
             growth_rows.fill(self.dsn, self.count)
             self._manage("build_search_index")
         self.service.start()

@@ -19,7 +19,7 @@ from core.search.indexer import indexer
 from core.search.tables import SearchedTable
 
 # How many rows along the order, then how many candidates: about as much work each.
-STEPS = ((250, 5_000), (20_000, 100_000), (500_000, 2_500_000))
+STEPS = ((250, 5_000), (20_000, 100_000), (500_000, 1_000_000))
 
 
 class ListSearch:
@@ -53,29 +53,27 @@ class _Index:
     def __init__(
         self, table: SearchedTable, statements: ListStatements, shape: Shape, values: dict[str, Any], text: str
     ) -> None:
-        self._table, self._statements, self._walk = table, statements, shape
-        way = candidates.way_to(text) if indexer.is_ready(table) else None
-        self.is_of_use = way is not None
-        self.shape, self.values, self._parameters = shape, values, {}
-        if way is not None:
-            self.shape = replace(shape, plan=Plan(way))
-            owner_id = None if shape.is_staff else values["owner_id"]
-            self._parameters = candidates.parameters_of(way, text, owner_id)
-            self.values = values | self._parameters
+        self._table, self._statements, self._walk, self._text = table, statements, shape, text
+        self.is_of_use = indexer.is_ready(table) and candidates.is_indexed(text)
+        self.shape = replace(shape, plan=Plan.CANDIDATES)
+        self.values = values.copy()
         self._total: int | None = None
 
     def has_at_most(self, most: int) -> bool:
-        """Whether the index finds no more rows than that."""
-        if connection.vendor == "sqlite":
-            return candidates.are_at_most(most, self._table, self.shape.plan.value, self._parameters)
-        # PostgreSQL gathers all that its index finds before it gives the first.
-        return self.count() <= most
+        """Whether the index finds no more rows than that. If so, `values` have them."""
+        if connection.vendor != "sqlite":
+            # PostgreSQL gathers all that its index finds before it gives the first.
+            return self.count() <= most
+        owner_id = None if self.shape.is_staff else self.values["owner_id"]
+        found = candidates.find(self._table, self._text, owner_id, most=most)
+        if found is not None:
+            self.values["candidates"] = found
+        return found is not None
 
     def count(self) -> int:
         """How many rows there are in all."""
         if self._total is None:
-            is_sqlite = connection.vendor == "sqlite"
-            is_walk = self.is_of_use and is_sqlite and not self.has_at_most(STEPS[-1][1])
-            shape = self._walk if is_walk else self.shape
+            is_by_index = self.is_of_use and (connection.vendor != "sqlite" or self.has_at_most(STEPS[1][1]))
+            shape = self.shape if is_by_index else self._walk
             [(self._total,)] = self._statements.count(shape).fetch_all(**self.values)
         return self._total

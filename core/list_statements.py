@@ -14,7 +14,7 @@ from core.database.compiled import CompiledQuery, Parameter, parameter
 from core.database.hints import Unindexed, Unsorted
 from core.pagination import Order
 from core.resource import ResourceQuerySet
-from core.search.candidates import Candidates
+from core.search.candidates import IsCandidate
 from core.search.tables import SearchedTable
 
 # How many rows may be sorted.
@@ -41,13 +41,8 @@ class Plan(Enum):
     """Likewise, but no further than the edge."""
     FEW = "few"
     """By an exact filter that leaves few, which are then sorted."""
-    TERMS = "terms"
+    CANDIDATES = "candidates"
     """From the candidates of the search index, which are then sorted."""
-    BEGINNING = "beginning"
-    """Likewise, for a text that is too short for the index's terms."""
-
-
-SEARCHES = (Plan.TERMS, Plan.BEGINNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +83,13 @@ class ListStatements:
     def _ordered(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
         # The cursor has this value, too: what is left to go by is the id.
         is_pinned = any(self._filters[name] == (shape.order.field, Exact) for name, _ in shape.filters)
-        column = {Plan.FEW: self._unindexed, **dict.fromkeys(SEARCHES, self._unsorted)}.get(shape.plan, models.F)
+        column = {Plan.FEW: self._unindexed, Plan.CANDIDATES: self._unsorted}.get(shape.plan, models.F)
         rows, until = self._narrow(shape, leading), shape.plan is Plan.WINDOW
         return shape.order.apply(rows, after=shape.after_cursor, until=until, by_id=is_pinned, column=column)
 
     def _compile_count(self, shape: Shape) -> CompiledQuery:
         def build() -> models.QuerySet[Any, Any]:
-            leading = set() if shape.plan in SEARCHES else set(self._filters)
+            leading = set() if shape.plan is Plan.CANDIDATES else set(self._filters)
             rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
             return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
 
@@ -123,7 +118,7 @@ class ListStatements:
 
     def _leading(self, shape: Shape) -> set[str]:
         """The filters that bound the walk along an index; any other would lead SQLite to one without the order."""
-        if shape.plan in SEARCHES:
+        if shape.plan is Plan.CANDIDATES:
             return set()
         if shape.plan is Plan.FEW and (exact := self._exact(shape)):
             return {exact}
@@ -150,10 +145,10 @@ class ListStatements:
     def _narrow(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
         rows = self._rows.all()
         if not shape.is_staff:
-            column = self._unindexed("owner") if shape.plan in SEARCHES else models.F("owner")
+            column = self._unindexed("owner") if shape.plan is Plan.CANDIDATES else models.F("owner")
             rows = rows.filter(Exact(column, parameter(self._model, "owner")))
-        if shape.plan in SEARCHES:
-            rows = rows.filter(Candidates(SearchedTable.of(self._rows), shape.plan.value))
+        if shape.plan is Plan.CANDIDATES:
+            rows = rows.filter(IsCandidate(SearchedTable.of(self._rows)))
         for name, count in shape.filters:
             field, lookup = self._filters[name]
             if self._filters[name] is SEARCH:

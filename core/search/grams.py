@@ -10,7 +10,7 @@ from uuid import UUID
 # A trigram for each of a text's last two characters, too: searches of one or two characters find them by it.
 END = "\n\n"
 # More of them make a search slower, and its candidates hardly fewer.
-MOST_TERMS = 8
+MOST_TERMS = 5
 LAST_CHARACTER = "\U0010ffff"
 # Planes for private use, where no text has anything.
 _MARK_BASE = 0xF0000
