@@ -20,6 +20,8 @@ from core.search.tables import SearchedTable
 
 # How many rows along the order, then how many candidates: about as much work each.
 STEPS = ((250, 5_000), (20_000, 100_000), (500_000, 1_000_000))
+# Of more candidates, a total is counted in the table.
+MOST_COUNTED = 100_000
 
 
 class ListSearch:
@@ -73,7 +75,7 @@ class _Index:
     def count(self) -> int:
         """How many rows there are in all."""
         if self._total is None:
-            is_by_index = self.is_of_use and (connection.vendor != "sqlite" or self.has_at_most(STEPS[1][1]))
+            is_by_index = self.is_of_use and (connection.vendor != "sqlite" or self.has_at_most(MOST_COUNTED))
             shape = self.shape if is_by_index else self._walk
             [(self._total,)] = self._statements.count(shape).fetch_all(**self.values)
         return self._total
