@@ -56,7 +56,7 @@ def test_slow_clients_do_not_keep_others_waiting(service: RunningService, me: ht
         while attacker.poll() is None:
             assert me.get(path, timeout=5).status_code == 200
             reads += 1
-        assert reads > 50
+        assert reads > 10
     await_true(lambda: open_files(pid(service)) <= files + 2, "connections are kept")
 
 
