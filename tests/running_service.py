@@ -145,6 +145,22 @@ class RunningService:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            self._await_free_port()
+
+    def _await_free_port(self) -> None:
+        """Workers, whom their parent's end leaves to the system, may take a moment longer to let go of the port."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", self.port))
+                    probe.listen()
+                except OSError:
+                    assert time.monotonic() < deadline, "the port stays taken"
+                    time.sleep(0.01)
+                else:
+                    return
 
     def client(self, **options: Any) -> httpx.Client:
         """An HTTP client without credentials."""

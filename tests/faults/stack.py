@@ -46,10 +46,11 @@ def workers(service: RunningService) -> list[int]:
     assert service.process is not None
     if service.workers == 1:
         return [service.process.pid]
-    return [pid for pid in children(service.process.pid) if b"spawn_main" in _command_line(pid)]
+    return [pid for pid in children(service.process.pid) if b"spawn_main" in command_line(pid)]
 
 
-def _command_line(pid: int) -> bytes:
+def command_line(pid: int) -> bytes:
+    """Nothing if the process has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""

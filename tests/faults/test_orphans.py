@@ -4,11 +4,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.faults.stack import await_true, workers
+from tests.faults.stack import await_true, command_line, workers
 from tests.running_service import RunningService
 
 
@@ -22,7 +21,7 @@ def test_workers_end_with_their_parent(start: Callable[..., RunningService]) -> 
         assert service.process is not None
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-        await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "workers outlive their parent")
+        await_true(lambda: not any(map(command_line, orphans)), "workers outlive their parent")
         service.start()
         assert me.get(path).json()["name"] == "kept"
     assert service.log.count("is gone: this one stops, too") == 2
