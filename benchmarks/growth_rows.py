@@ -86,6 +86,7 @@ def _fill_postgresql(dsn: str, count: int, owners: dict[str, uuid.UUID]) -> None
         with cursor.copy(f"COPY item ({COLUMNS}) FROM STDIN".encode()) as copy:
             for row in rows(count, owners):
                 copy.write_row(row)
+        database.commit()
         for _, statement in indexes:
             cursor.execute(statement.encode())
         cursor.execute("ANALYZE")
