@@ -1,6 +1,7 @@
 """The database that the tests themselves run on."""
 
 import os
+import uuid
 from pathlib import Path
 
 import httpx
@@ -18,10 +19,11 @@ def test_tests_run_on_the_database_that_was_asked_for() -> None:
 
 
 def test_services_run_on_it_and_can_be_looked_into(service: RunningService, me: httpx.Client) -> None:
-    assert me.post("/v1/items/", json={"name": "to be seen"}).status_code == 201
-    assert service.query("SELECT count(*) FROM item WHERE name = ?", "to be seen") == [(1,)]
-    assert service.query("UPDATE item SET status = 'draft' WHERE name = ?", "to be seen") == []
-    assert b"to be seen" in service.stored()
+    name = f"to be seen {uuid.uuid4()}"
+    assert me.post("/v1/items/", json={"name": name}).status_code == 201
+    assert service.query("SELECT count(*) FROM item WHERE name = ?", name) == [(1,)]
+    assert service.query("UPDATE item SET status = 'draft' WHERE name = ?", name) == []
+    assert name.encode() in service.stored()
 
 
 def test_each_database_is_new(tmp_path: Path) -> None:
