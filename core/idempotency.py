@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.http import HttpResponse
 
+from core.auth.accounts import get_account
 from core.auth.principal import Principal
 from core.database import database
 from core.database.compiled import compiled_insert
@@ -80,12 +82,22 @@ def key_of(request: Request, principal: Principal) -> Key | None:
 _INSERT = compiled_insert(lambda: IdempotencyRecord, ignore_conflicts=True)
 
 
-async def run_once(key: Key | None, effect: Callable[[], Answer]) -> tuple[Answer, bool]:
+async def run_once(principal: Principal, key: Key | None, effect: Callable[[], Answer]) -> tuple[Answer, bool]:
     """Runs the effect in a write transaction, once per key; returns its answer and whether it is a replay.
 
     Raises what the effect raises (the key stays free), IdempotencyMismatch if the key stands for another request,
-    IdempotencyInProgress if the first request with it does not end within IDEMPOTENCY_WAIT.
+    IdempotencyInProgress if the first request with it does not end within IDEMPOTENCY_WAIT, and Unauthorized if the
+    principal's account was deleted this very moment.
     """
+    try:
+        return await _run_once(key, effect)
+    except IntegrityError:
+        # What belongs to an account that is gone cannot be stored, but its credentials may still be taken for a second.
+        await get_account(principal)
+        raise
+
+
+async def _run_once(key: Key | None, effect: Callable[[], Answer]) -> tuple[Answer, bool]:
     if key is None:
         return await database.write(effect), False
 

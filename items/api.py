@@ -71,7 +71,7 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
     """
     principal = principal_of(request)
     key = key_of(request, principal)
-    answer, replayed = await run_once(key, services.create_item(principal, new=new))
+    answer, replayed = await run_once(principal, key, services.create_item(principal, new=new))
     return answer.response(replayed=replayed)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError
 
-from core.auth import audit, lockout, sessions
+from core.auth import audit, lockout, revocation, sessions
 from core.auth.audit import Event
 from core.auth.caller import Caller
 from core.auth.credentials import ended
@@ -86,8 +86,10 @@ async def change_email(principal: Principal, email: str, current_password: str, 
 
 async def delete_account(principal: Principal, caller: Caller) -> None:
     """Deletes the account with its sessions, keys and whatever else belongs to it."""
-    session_ids, event = await database.write(partial(_delete_user, principal, caller))
+    session_ids, prefixes, event = await database.write(partial(_delete_user, principal, caller))
     sessions.forget_sessions(session_ids)
+    for prefix in prefixes:
+        revocation.api_keys.forget(prefix)
     audit.announce([event])
 
 
@@ -129,15 +131,16 @@ def _store_email(proof: Proof, email: str, principal: Principal, caller: Caller)
     return user, audit.record(Event.EMAIL_CHANGED, caller, user_id=user.id, session_id=principal.session_id)
 
 
-def _delete_user(principal: Principal, caller: Caller) -> tuple[list[UUID], AuditEvent]:
+def _delete_user(principal: Principal, caller: Caller) -> tuple[list[UUID], list[str], AuditEvent]:
     user = User.objects.select_for_update().filter(id=principal.user_id).first()
     if user is None:
         raise ended()
     session_ids = list(Session.objects.filter(user=user).values_list("id", flat=True))
+    prefixes = list(APIKey.objects.filter(user=user).values_list("prefix", flat=True))
     lockout.forget_tries(email_digest(user.email))
     event = audit.record(Event.DELETED, caller, user_id=user.id, session_id=principal.session_id)
     user.delete()
-    return session_ids, event
+    return session_ids, prefixes, event
 
 
 def _lock(proof: Proof) -> User:

@@ -7,13 +7,15 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from core.auth.models import APIKey, User
 from core.auth.principal import Principal
 from core.database import database
-from core.errors import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidHeader
+from core.errors import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidHeader, Unauthorized
 from core.idempotency import Answer, Key, key_of, purge, run_once
 from core.models import IdempotencyRecord
 from core.timestamps import now
@@ -103,11 +105,11 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_repeat_replays_the_stored_answer() -> None:
     async def scene() -> None:
-        assert await run_once(KEY, lambda: answer(1)) == (answer(1), False)
-        assert await run_once(KEY, lambda: answer(2)) == (answer(1), True)
-        assert await run_once(None, lambda: answer(3)) == (answer(3), False)
+        assert await run_once(ME, KEY, lambda: answer(1)) == (answer(1), False)
+        assert await run_once(ME, KEY, lambda: answer(2)) == (answer(1), True)
+        assert await run_once(ME, None, lambda: answer(3)) == (answer(3), False)
         with pytest.raises(IdempotencyMismatch):
-            await run_once(Key(KEY.scope_digest, "c" * 64), lambda: answer(4))
+            await run_once(ME, Key(KEY.scope_digest, "c" * 64), lambda: answer(4))
 
     play(scene)
     replayed = answer(1).response(replayed=True)
@@ -122,8 +124,27 @@ def test_failed_effect_leaves_the_key_free() -> None:
 
     async def scene() -> None:
         with pytest.raises(Conflict):
-            await run_once(KEY, fail)
-        assert await run_once(KEY, answer) == (answer(), False)
+            await run_once(ME, KEY, fail)
+        assert await run_once(ME, KEY, answer) == (answer(), False)
+
+    play(scene)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", [None, KEY])
+def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | None) -> None:
+    def own() -> Answer:
+        APIKey.objects.create(user_id=USER, name="mine", prefix="p", digest="", scopes="", created_at=now())
+        return answer()
+
+    async def scene() -> None:
+        with pytest.raises(Unauthorized):
+            await run_once(ME, key, own)
+        # With the account there it is a fault of the code.
+        await database.write(lambda: User.objects.create(id=USER, email="me@example.org"))
+        await run_once(ME, None, own)
+        with pytest.raises(IntegrityError):
+            await run_once(ME, key, own)
 
     play(scene)
 
@@ -137,9 +158,9 @@ def test_effect_and_record_are_undone_together() -> None:
         return answer(2)
 
     async def scene() -> None:
-        await run_once(other, answer)
-        await run_once(KEY, answer)
-        assert (await run_once(KEY, effect))[1], "a replay"
+        await run_once(ME, other, answer)
+        await run_once(ME, KEY, answer)
+        assert (await run_once(ME, KEY, effect))[1], "a replay"
 
     play(scene)
     assert IdempotencyRecord.objects.filter(pk=other.scope_digest).exists()
@@ -148,10 +169,10 @@ def test_effect_and_record_are_undone_together() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_expired_key_is_free_purged_or_not() -> None:
     async def scene() -> None:
-        await run_once(KEY, lambda: answer(1))
+        await run_once(ME, KEY, lambda: answer(1))
         await database.write(lambda: IdempotencyRecord.objects.update(expires_at=now() - timedelta(seconds=1)))
-        assert await run_once(KEY, lambda: answer(2)) == (answer(2), False)
-        assert await run_once(KEY, lambda: answer(3)) == (answer(2), True)
+        assert await run_once(ME, KEY, lambda: answer(2)) == (answer(2), False)
+        assert await run_once(ME, KEY, lambda: answer(3)) == (answer(2), True)
 
     play(scene)
 
@@ -165,7 +186,7 @@ def test_of_many_at_once_one_has_its_effect() -> None:
         return answer(number)
 
     async def scene() -> None:
-        tries = [run_once(KEY, lambda number=number: effect(number)) for number in range(40)]  # type: ignore[misc]
+        tries = [run_once(ME, KEY, lambda number=number: effect(number)) for number in range(40)]  # type: ignore[misc]
         answers = await asyncio.gather(*tries)
         assert len({found for found, _ in answers}) == 1
         assert sum(not replayed for _, replayed in answers) == 1
@@ -196,12 +217,12 @@ def test_repeat_that_waits_too_long_is_told_to_come_again(settings: Settings) ->
         await asyncio.to_thread(begun.wait)
         settings.IDEMPOTENCY_WAIT = 0.05
         with pytest.raises(IdempotencyInProgress) as refusal:
-            await run_once(KEY, answer)
+            await run_once(ME, KEY, answer)
         assert refusal.value.headers == {"Retry-After": "1"}
         go_on.set()
         await first
         settings.IDEMPOTENCY_WAIT = 10
-        assert (await run_once(KEY, answer))[0].body == b"1"
+        assert (await run_once(ME, KEY, answer))[0].body == b"1"
 
     play(scene)
 

@@ -16,6 +16,7 @@ from tests.core.auth.calls import (
     events,
     is_refused,
     log_in,
+    make_key,
     new_address,
     problem,
     query,
@@ -216,10 +217,12 @@ def test_deleted_account_is_gone_with_all_that_was_its(
 ) -> None:
     other = again(service, me)
     [[user]] = query(service, "SELECT id FROM accounts_user WHERE email = ?", email_of(me))
-    item = me.post("/v1/items/", json={"name": "mine"}).json()
+    _, key = make_key(service, me, "items:read", "items:write")
+    item = key.post("/v1/items/", json={"name": "mine"}).json()
     answer = me.delete("/v1/auth/me")
     assert (answer.status_code, answer.content) == (204, b"")
     assert is_refused(me)
+    assert is_refused(key)
     assert within_a_second(lambda: is_refused(other))
     problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
     problem(log_in(anonymous, email_of(me)), 401, "unauthorized")
