@@ -21,10 +21,8 @@ def entity_tag(version: int) -> str:
 
 def not_modified(request: Request, tag: str) -> bool:
     """Whether If-None-Match holds the tag, compared weakly; a malformed header is no condition at all."""
-    given = request.raw_headers.get(b"if-none-match")
-    if given is None:
-        return False
-    return given == tag.encode() or _holds_weakly(_joined(request, b"if-none-match"), tag)
+    given = _text(request, b"if-none-match")
+    return given is not None and (given == tag or _holds_weakly(given, tag))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +50,16 @@ class Precondition:
 
 def precondition(request: Request) -> Precondition:
     """The precondition of a change. Raises InvalidHeader for an If-Match that is malformed."""
-    headers = request.raw_headers
-    if_match = _joined(request, b"if-match") if b"if-match" in headers else None
+    if_match = _text(request, b"if-match")
     if if_match is not None and if_match != "*" and not _TAGS.fullmatch(if_match):
         raise InvalidHeader('If-Match must be * or entity tags, such as "3"')
-    return Precondition(if_match, _joined(request, b"if-none-match") if b"if-none-match" in headers else None)
+    return Precondition(if_match, _text(request, b"if-none-match"))
 
 
 def _holds_weakly(text: str, tag: str) -> bool:
     return text == "*" or tag in {found.removeprefix("W/") for found in _ONE_TAG.findall(text)}
 
 
-def _joined(request: Request, name: bytes) -> str:
-    """A header's value, its lines joined: lists may be spread over several."""
-    return ",".join(value.decode("latin-1") for key, value in request.scope["headers"] if key == name).strip(" \t")
+def _text(request: Request, name: bytes) -> str | None:
+    value = request.list_header(name)
+    return None if value is None else value.decode("latin-1").strip(" \t")

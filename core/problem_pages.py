@@ -28,7 +28,7 @@ async def problem_index(request: Request) -> HttpResponse:
 
 
 def _respond(request: Request, slug: str) -> HttpResponse:
-    if prefers(request.raw_headers.get(b"accept"), "text/html", over="application/json"):
+    if prefers(request.list_header(b"accept"), "text/html", over="application/json"):
         response = _page(slug).respond(request, vary="Accept")
         response["Content-Security-Policy"] = PAGE_POLICY
         return response

@@ -88,6 +88,13 @@ class Request(ASGIRequest):
         found: dict[str, str] | None = self.__dict__["content_params"]
         return found
 
+    def list_header(self, name: bytes) -> bytes | None:
+        """The value of a header that is a list and may come in several lines (RFC 9110, section 5.3), or None."""
+        value = self.raw_headers.get(name)
+        if value is None or len(self.raw_headers) == len(self.scope["headers"]):
+            return value
+        return b",".join(line for one, line in self.scope["headers"] if one == name)
+
     def header(self, name: bytes) -> str | None:
         """A header's value by its lower-case name, or None."""
         value = self.raw_headers.get(name)

@@ -25,7 +25,7 @@ LINKS = {
 
 async def root(request: Request) -> HttpResponse:
     """JSON, or a small page for a browser."""
-    if prefers(request.raw_headers.get(b"accept"), "text/html", over="application/json"):
+    if prefers(request.list_header(b"accept"), "text/html", over="application/json"):
         response = _page().respond(request, vary="Accept")
         response["Content-Security-Policy"] = PAGE_POLICY
         return response

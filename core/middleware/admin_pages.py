@@ -53,7 +53,7 @@ def admin_pages(get_response: GetResponse) -> GetResponse:
 
 
 def _is_for_people(request: Request) -> bool:
-    accept = request.raw_headers.get(b"accept")
+    accept = request.list_header(b"accept")
     return all(prefers(accept, "text/html", over=other) for other in ("application/json", CONTENT_TYPE))
 
 

@@ -21,7 +21,7 @@ def negotiation(get_response: GetResponse) -> GetResponse:
     """Answers 406 below /v1 when the Accept header leaves no room for JSON."""
 
     async def middleware(request: Request) -> HttpResponseBase:
-        accept = request.raw_headers.get(b"accept")
+        accept = request.list_header(b"accept")
         if accept not in USUAL and request.path.startswith(API_PREFIX) and not accepts(accept, JSON):
             return problem_response(request, NotAcceptable())
         return await get_response(request)

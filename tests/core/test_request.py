@@ -57,6 +57,13 @@ def test_any_query_is_read(query: bytes) -> None:
     assert make(query_string=query).GET is not None
 
 
+def test_lines_of_a_list_are_one() -> None:
+    made = make()
+    assert made.list_header(b"x-more") == b"one,two"
+    assert made.list_header(b"user-agent") == b"a test"
+    assert made.list_header(b"accept") is None
+
+
 def test_nothing_is_made_before_somebody_asks() -> None:
     request = make()
     assert not {"META", "GET", "headers", "COOKIES", "_post", "content_type", "content_params"} & set(vars(request))

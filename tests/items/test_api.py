@@ -57,6 +57,12 @@ def test_new_item(me: httpx.Client) -> None:
     assert (read.status_code, read.content, read.headers["etag"]) == (200, answer.content, '"1"')
 
 
+def test_accept_may_be_spread_over_lines(me: httpx.Client) -> None:
+    spread = [("Accept", "application/json"), ("Accept", "text/html")]
+    assert me.get(ITEMS, headers=spread).status_code == 200
+    problem(me.get(ITEMS, headers=[("Accept", "text/html"), ("Accept", "text/plain")]), 406, "not-acceptable")
+
+
 def test_head_is_get_without_a_body(me: httpx.Client) -> None:
     item = create(me)
     head, get = me.head(path_of(item)), me.get(path_of(item))
