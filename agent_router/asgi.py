@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
 django.setup(set_prefix=False)
 
 from agent_router.api import api  # noqa: E402
+from agent_router.settings import env  # noqa: E402
 from agent_router.urls import urlpatterns  # noqa: E402
 from core.admin_site.overview.recent import recent  # noqa: E402
 from core.auth.hashing import hashing  # noqa: E402
@@ -26,11 +27,17 @@ from core.metrics_sampler import sampler  # noqa: E402
 from core.migrations_watch import migrations_watch  # noqa: E402
 from core.open_files import open_files  # noqa: E402
 from core.orphans import parent_watch  # noqa: E402
+from core.ratelimit.checks import check_rate_limit_routes  # noqa: E402
 from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
 from core.search.indexer import indexer  # noqa: E402
 from core.tracing import tracing  # noqa: E402
 from core.wire import bound_connections  # noqa: E402
+
+# Only now are there routes to hold the setting against.
+for error in check_rate_limit_routes():
+    env.refuse("RATE_LIMIT_ROUTES", error.msg.removeprefix("RATE_LIMIT_ROUTES: "))
+env.finish()
 
 router = Router()
 router.add_operations(api.operations())

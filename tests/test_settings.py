@@ -149,6 +149,16 @@ def test_whatever_is_started_ends_with_1(tmp_path: Path, command: list[str]) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_limit_on_a_route_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "JWT_SECRET": SECRET}
+    environment["RATE_LIMIT_ROUTES"] = '{"POST /v1/item/": "1/minute", "POST /v1/items/": "1/minute"}'
+    command = [sys.executable, "-c", "import agent_router.asgi"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "  RATE_LIMIT_ROUTES: there is no route POST /v1/item\n" in done.stderr
+
+
 def test_several_workers_tell_and_end_with_their_parent(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "RATE_LIMIT": "lots", "JWT_SECRET": SECRET}
