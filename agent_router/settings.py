@@ -7,12 +7,11 @@ import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import django_stubs_ext
 
 from core import metrics_multiprocess, redaction
-from core.configuration import REQUIRED, Environment
+from core.configuration import REQUIRED, Environment, check_hosts, check_origins
 from core.database.dsn import parse_dsn, parse_replica_dsns
 from core.forwarded import parse_trusted_proxies
 from core.logging import configuration as logging_configuration
@@ -38,8 +37,8 @@ DEBUG = env.boolean("DEBUG", False)
 
 # --- Where it is reached ------------------------------------------------------------------------------------------
 
-ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CORS_ALLOWED_ORIGINS = env.strings("CORS_ORIGINS", ["http://localhost:3000"])
+ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], check=check_hosts)
+CORS_ALLOWED_ORIGINS = env.strings("CORS_ORIGINS", ["http://localhost:3000"], check=check_origins)
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", "", parse_trusted_proxies)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1024 * 1024, minimum=1)
 BODY_TIMEOUT_SECONDS = env.integer("BODY_TIMEOUT_SECONDS", 30, minimum=1)
@@ -119,17 +118,11 @@ for name, secret in (("JWT_SECRET", JWT_SECRET), ("JWT_SECRET_PREVIOUS", JWT_SEC
         env.refuse(name, f"must be at least {MINIMUM_SECRET_BYTES} bytes, such as openssl rand -base64 48 makes")
 if DB_REPLICAS and "DB_DSN" not in env.mistakes and "PORT" not in DATABASE:
     env.refuse("DB_REPLICA_DSN", "is for PostgreSQL, and DB_DSN is SQLite's: leave it empty")
-for origin in CORS_ALLOWED_ORIGINS or ():
-    parts = urlsplit(origin)
-    if origin != "*" and not (parts.scheme in ("http", "https") and origin == f"{parts.scheme}://{parts.netloc}"):
-        env.refuse("CORS_ORIGINS", "must hold origins such as https://app.example, without a path")
 if IS_PRODUCTION:
     if DEBUG:
         env.refuse("DEBUG", "must be false in production")
-    if "*" in (ALLOWED_HOSTS or ()):
+    if "*" in ALLOWED_HOSTS:
         env.refuse("ALLOWED_HOSTS", "must name the hosts in production; * lets any through")
-if "*" in (CORS_ALLOWED_ORIGINS or ()):
-    env.refuse("CORS_ORIGINS", "must name the origins; * lets any page in")
 env.finish()
 redaction.hide([JWT_SECRET, JWT_SECRET_PREVIOUS, METRICS_TOKEN])
 redaction.hide(entry.get("PASSWORD", "") for entry in (DATABASE, *DB_REPLICAS))

@@ -8,6 +8,7 @@ from io import StringIO
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
@@ -16,6 +17,8 @@ REQUIRED = object()
 # By this exit code uvicorn's parent of several workers knows to end (uvicorn.config.STARTUP_FAILURE, which takes long
 # to import). After any other it starts the next one, for ever.
 WORKER_CANNOT_START = 3
+# A wildcard within a name, a URL, a port. Addresses of IPv6 have more colons than one.
+_NO_HOST = re.compile(r".*[*/@\s].*|[^:]*:[^:]*|\[.*\]:.*")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
 # A line as django-environ reads it.
 _ASSIGNMENT = re.compile(r"(?:export )?[A-Za-z_0-9]+=")
@@ -103,13 +106,15 @@ class Environment:
 
         return self.parsed(name, str(default).lower(), yes_or_no)
 
-    def strings(self, name: str, default: list[str]) -> list[str]:
-        """A JSON list of strings."""
+    def strings(self, name: str, default: list[str], *, check: Callable[[list[str]], None] | None = None) -> list[str]:
+        """A JSON list of strings; `check` raises ValueError for those that will not do."""
 
         def json_list(text: str) -> list[str]:
             value = parse_json(text)
             if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
                 raise ValueError('must be a JSON list of strings, such as ["a", "b"]')
+            if check is not None:
+                check(value)
             return value
 
         return self.parsed(name, json.dumps(default), json_list)
@@ -127,6 +132,24 @@ class Environment:
                 raise SystemExit(message)
             sys.stderr.write(f"{message}\n")
             raise SystemExit(WORKER_CANNOT_START)
+
+
+def check_hosts(hosts: list[str]) -> None:
+    """Raises ValueError for what no Host header can match."""
+    if not hosts:
+        raise ValueError("must name a host: requests for any other are refused")
+    if any(host != "*" and _NO_HOST.fullmatch(host) for host in hosts):
+        raise ValueError("must hold names such as api.example, or .example for all below it, without scheme and port")
+
+
+def check_origins(origins: list[str]) -> None:
+    """Raises ValueError for what no browser sends as its Origin, and for wildcards."""
+    for origin in origins:
+        if "*" in origin:
+            raise ValueError("must name each origin: * would let any page in")
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("must hold origins such as https://app.example, without a path")
 
 
 def parse_json(text: str) -> Any:

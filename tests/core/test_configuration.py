@@ -1,12 +1,13 @@
 """Settings from the environment: every mistake in one message, no secret in it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.configuration import REQUIRED, Environment, parse_json
+from core.configuration import REQUIRED, Environment, check_hosts, check_origins, parse_json
 
 type SetVariables = Callable[..., Environment]
 
@@ -204,3 +205,39 @@ def test_file_that_is_not_there_is_told(environment: SetVariables, tmp_path: Pat
 
 def test_empty_name_of_a_file_is_no_file(environment: SetVariables) -> None:
     assert not environment(ENV_FILE="").mistakes
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["*"],
+        ["localhost", "127.0.0.1", "[::1]"],
+        [".example.org", "API.example.org", "xn--bcher-kva.example"],
+        # What Kubernetes makes of a pod's address, be it of either version.
+        ["10.0.0.1", "[10.0.0.1]", "fd00::1", "[fd00::1]"],
+    ],
+)
+def test_hosts_that_can_match(hosts: list[str]) -> None:
+    check_hosts(hosts)
+
+
+@pytest.mark.parametrize(
+    "host", ["*.example.org", "http://a.example", "a.example:8000", "[::1]:80", "a.example/", "a b"]
+)
+def test_host_that_nothing_matches_is_refused(host: str, environment: SetVariables) -> None:
+    env = environment(HOSTS=json.dumps(["localhost", host]))
+    env.strings("HOSTS", ["localhost"], check=check_hosts)
+    assert "HOSTS: must hold names such as api.example" in told(env)
+
+
+def test_no_host_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="must name a host"):
+        check_hosts([])
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example.org", "https://*", "null", "a.example", "https://a.example/"]
+)
+def test_origin_that_is_none_or_many_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"must name each origin|must hold origins"):
+        check_origins(["https://app.example:8443", origin])
