@@ -25,8 +25,8 @@ def find_pgbouncer() -> str | None:
 class PgBouncer:
     """`with PgBouncer(server) as pooler: … pooler.dsn(server.create_database())`."""
 
-    def __init__(self, server: PostgresServer, *, pool_size: int = 2) -> None:
-        self.server, self.pool_size = server, pool_size
+    def __init__(self, server: PostgresServer, *, pool_size: int = 2, user: str = "app") -> None:
+        self.server, self.pool_size, self.user = server, pool_size, user
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
         self.process: subprocess.Popen[bytes] | None = None
@@ -38,7 +38,7 @@ class PgBouncer:
         config.write_text(
             f"""
             [databases]
-            * = host=127.0.0.1 port={self.server.port} user=app
+            * = host=127.0.0.1 port={self.server.port} user={self.user}
             [pgbouncer]
             listen_addr = 127.0.0.1
             listen_port = {self.port}
