@@ -7,10 +7,12 @@ service has anyway, the settings and grants of the database stay, and up to the 
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO
 
+from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from psycopg import sql
 
@@ -37,17 +39,23 @@ def restore(backup: Backup, aside: str, forgotten: list[str], *, force: bool) ->
         old = f"{schema}_{aside}" if has_tables else ""
         after = [*_checks(schema, backup.manifest.rows), *_deletions(schema, forgotten)]
         _run_script(backup.data, schema, list(_preparations(schema, old)), after)
-        with connection.cursor() as cursor:
-            # The planner knows nothing of what has just come.
-            cursor.execute("ANALYZE")
-        for table in searched_tables():
-            # Where there can be none, the doctor tells.
-            building.build(table)
+        # It is restored: what fails from here on (a statement_timeout of the role's) does not undo it.
+        with suppress(DatabaseError):
+            _make_quick()
     except DatabaseError as error:
         raise BackupError(f"the database cannot be restored to: {str(error).strip()}") from error
     finally:
         connections.close_all()
     return old
+
+
+def _make_quick() -> None:
+    """The planner knows nothing of what has just come, and the indexes of searches are in no dump."""
+    for table in searched_tables():
+        # Where there can be none, the doctor tells.
+        building.build(table)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def _has_tables() -> bool:
@@ -61,8 +69,11 @@ def _refuse_users() -> None:
     deadline = time.monotonic() + LEAVING_SECONDS
     while count := _count_users():
         if time.monotonic() > deadline:
+            pooled = (
+                "; RECONNECT in PgBouncer's console then ends what it keeps" if settings.DB_BEHIND_PGBOUNCER else ""
+            )
             raise BackupError(
-                f"the database is in use ({count} connections): end the service first, all of its processes"
+                f"the database is in use ({count} connections): end the service first, all of its processes{pooled}"
             )
         time.sleep(0.1)
 
@@ -121,7 +132,8 @@ def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) ->
         try:
             _write(psql.stdin, ["BEGIN;", *before])
             _write_dump(dump, schema, psql.stdin)
-            _write(psql.stdin, [*after, "COMMIT;"])
+            # The dump has emptied search_path, for the session: PgBouncer gives that to the next client.
+            _write(psql.stdin, [*after, "RESET ALL;", "COMMIT;"])
             psql.stdin.close()
         except BrokenPipeError:
             refusal = "psql ended early"

@@ -13,6 +13,7 @@ from core.backup.durable import sha256
 from core.backup.failures import BackupError
 from core.backup.folder import Backup, manifest_path, newest
 from tests.databases import query
+from tests.pgbouncer import PgBouncer, find_pgbouncer
 from tests.postgres_server import PostgresServer
 from tests.running_service import RunningService
 
@@ -83,6 +84,33 @@ def test_backup_is_restored_and_the_old_tables_are_kept(service: RunningService)
     assert back_up(service).manifest.rows["accounts_user"] == 1
     service.manage("verify", "--all")
     service.manage("migrate", "--check")
+
+
+@pytest.mark.skipif(find_pgbouncer() is None, reason="PgBouncer is not installed")
+def test_restore_leaves_nothing_behind_in_pgbouncers_connections(
+    service: RunningService, server: PostgresServer
+) -> None:
+    back_up(service)
+    add_user(service, "after@example.org")
+    with PgBouncer(server, pool_size=1) as pooler:
+        dsn = pooler.dsn(service.environment["DB_DSN"])
+        done = service.manage("restore", "latest", "--force", check=False, DB_DSN=dsn, DB_BEHIND_PGBOUNCER="true")
+        assert done.returncode == 0, done.stderr
+        assert query(dsn, "SELECT email FROM accounts_user") == [("before@example.org",)]
+
+
+def test_restore_without_an_index_for_searches_is_a_restore(service: RunningService) -> None:
+    back_up(service)
+    add_user(service, "after@example.org")
+    service.query("CREATE SCHEMA elsewhere")
+    service.query(
+        """CREATE FUNCTION elsewhere.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+        BEGIN IF current_query() LIKE '%item_search%' THEN RAISE 'it takes too long'; END IF; END $$"""
+    )
+    service.query("CREATE EVENT TRIGGER refusal ON ddl_command_start EXECUTE FUNCTION elsewhere.refuse()")
+    code, said = restore(service, "--force")
+    assert code == 0, said
+    assert emails(service) == {"before@example.org"}
 
 
 def test_backup_goes_into_another_server_without_force(service: RunningService, tmp_path: Path) -> None:
