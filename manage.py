@@ -5,7 +5,20 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import Error
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except Error as error:
+        from core.database.advice import advice
+
+        if "--traceback" in sys.argv or (told := advice(error)) is None:
+            raise
+        sys.exit(told)
+
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
-    execute_from_command_line(sys.argv)
+    main()
