@@ -9,11 +9,12 @@ import asyncio
 import logging
 
 import orjson
+from django.conf import settings
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from core.errors import CONTENT_TYPE, HeadTooLarge
-from core.middleware.security_headers import COMMON, NO_REFERRER, POLICY
+from core.middleware.security_headers import COMMON, NO_REFERRER, POLICY, TRANSPORT_SECURITY
 
 HEAD_TIMEOUT_SECONDS = 10.0
 # A client that takes nothing of its answer for so long is gone, or wants to be waited for.
@@ -147,6 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
             (b"cache-control", b"no-store"),
             (b"x-request-id", request_id.encode()),
             *(POLICY, NO_REFERRER, *COMMON),
+            *([TRANSPORT_SECURITY] if settings.IS_PRODUCTION else []),
         ]
         lines = [b"HTTP/1.1 431 Request Header Fields Too Large", *(b": ".join(header) for header in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))

@@ -90,10 +90,12 @@ def test_limits_missing_conditions_and_losses_have_it_too(start: Callable[..., R
 @pytest.mark.parametrize("settings", [{"APP_ENV": "production", "ALLOWED_HOSTS": '["127.0.0.1"]'}])
 def test_transport_is_secured_in_production(start: Callable[..., RunningService], settings: dict[str, str]) -> None:
     with start(**settings).client() as client:
-        for path in ("/", "/v1/items/", "/nothing", "/docs", "/admin/login/"):
-            answer = client.get(path)
+        too_large = client.get("/", headers={"X-Large": "a" * 70_000})
+        assert too_large.status_code == 431
+        answers = [client.get(path) for path in ("/", "/v1/items/", "/nothing", "/docs", "/admin/login/")]
+        for answer in [*answers, too_large]:
             told = re.fullmatch(r"max-age=(\d+); includeSubDomains", answer.headers["strict-transport-security"])
-            assert told, path
+            assert told, answer.url
             assert int(told[1]) >= YEAR_SECONDS
             for cookie in answer.headers.get_list("set-cookie"):
                 assert cookie.startswith("__Secure-")
