@@ -20,6 +20,7 @@ from django.http import HttpResponse
 from core.errors import MethodNotAllowed, NotFound, problem_response
 from core.representation import Representation
 from core.request import Request
+from core.responses import empty_response
 
 # The type is told by the file's name and must not depend on the machine's own tables.
 TYPES = {
@@ -50,8 +51,11 @@ class VersionedStorage(StaticFilesStorage):
 
 async def serve_static_file(request: Request, path: str) -> HttpResponse:
     """GET and HEAD of a static file."""
+    allow = {"Allow": "GET, HEAD, OPTIONS"}
+    if request.method == "OPTIONS":
+        return empty_response(headers=allow)
     if request.method not in ("GET", "HEAD"):
-        return problem_response(request, MethodNotAllowed(headers={"Allow": "GET, HEAD"}))
+        return problem_response(request, MethodNotAllowed(headers=allow))
     found = _loaded.get(path) or await asyncio.to_thread(load_file, path)
     if found is None:
         return problem_response(request, NotFound())

@@ -92,11 +92,16 @@ def test_head_has_the_headers_of_get() -> None:
     }
 
 
+def test_options_tell_what_is_allowed() -> None:
+    answer = fetch(f"/static/{BUNDLE}", method="OPTIONS")
+    assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_other_methods_are_405(method: str) -> None:
     answer = fetch("/static/docs/docs.css", method=method)
     assert answer.status == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
     assert answer.headers["content-type"] == "application/problem+json"
 
 
