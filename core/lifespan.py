@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from django.conf import settings
 
 # How long open connections are still answered after SIGTERM, so that whatever a client had sent by then is read.
 DRAIN_SECONDS = 1.0
+# What the close of a resource gets even when SHUTDOWN_TIMEOUT_SECONDS are over.
+LEAST_CLOSE_SECONDS = 0.5
 
 logger = logging.getLogger("agent_router.lifespan")
 
@@ -31,6 +34,7 @@ class Draining:
         self.is_draining = False
         self.is_overdue = False
         self._is_drained = False
+        self._ends_at: float | None = None
         # The tasks of the requests that are being answered.
         self.requests: set[asyncio.Task[None]] = set()
 
@@ -56,6 +60,7 @@ class Draining:
         def handle(number: int, frame: FrameType | None) -> None:
             if not self.is_draining:
                 self.is_draining = True
+                self._ends_at = time.monotonic() + settings.SHUTDOWN_TIMEOUT_SECONDS
                 loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, end, number)
                 loop.call_soon_threadsafe(loop.call_later, settings.SHUTDOWN_TIMEOUT_SECONDS, self._end_requests)
             elif self._is_drained or number == signal.SIGINT:
@@ -64,6 +69,11 @@ class Draining:
             # systemd has sent to all of them already.
 
         return handle
+
+    @property
+    def left_seconds(self) -> float | None:
+        """How long the process may still take to end; None as long as it was not told to."""
+        return None if self._ends_at is None else max(self._ends_at - time.monotonic(), LEAST_CLOSE_SECONDS)
 
     def _end_requests(self) -> None:
         """Has requests that still run answered with 503: their time is over, and the server waits for them."""
@@ -102,7 +112,11 @@ class Lifespan:
     async def _close(self, opened: list[Resource]) -> None:
         for resource in reversed(opened):
             try:
-                await resource.close()
+                async with asyncio.timeout(draining.left_seconds):
+                    await resource.close()
+            except TimeoutError:
+                # A database that does not answer, most likely: what it is asked then ends with the process.
+                logger.warning("%s was not closed within SHUTDOWN_TIMEOUT_SECONDS", type(resource).__name__)
             except Exception:
                 logger.exception("%s could not be closed", type(resource).__name__)
 

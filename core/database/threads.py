@@ -17,6 +17,8 @@ from typing import Any
 
 from core.errors import ServiceUnavailable
 
+AWAIT_END_SECONDS = 0.005
+
 logger = logging.getLogger("agent_router.database")
 
 
@@ -82,11 +84,9 @@ class ThreadGroup:
         self._loop = None
         for _ in self._threads:
             self._queue.put(None)
-        await asyncio.to_thread(self._join)
-
-    def _join(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        # Not by a thread that joins them: whoever gives up waiting here would wait for that one at the process' end.
+        while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  # a thread tells nobody of its end
+            await asyncio.sleep(AWAIT_END_SECONDS)
         self._threads = []
 
     def submit(self, run: Callable[[], Any]) -> asyncio.Future[Any]:

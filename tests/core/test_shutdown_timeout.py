@@ -4,13 +4,17 @@ import asyncio
 import json
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 from django.http import HttpResponse
 
+from core.database.sqlite import BUSY_TIMEOUT_SECONDS
 from core.lifespan import draining
 from core.request import Request
 from tests.core.served_handler import ServedHandler
@@ -28,6 +32,22 @@ def test_body_that_does_not_come_does_not_hold_up_the_end(start: Callable[..., R
     assert head.startswith(b"HTTP/1.1 503 ")
     assert json.loads(body)["type"] == "/problems/service-unavailable"
     assert service.stop() in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def test_database_that_does_not_answer_does_not_hold_up_the_end(start: Callable[..., RunningService]) -> None:
+    service = start(SHUTDOWN_TIMEOUT_SECONDS="1")
+    me, process = service.user(), service.process
+    assert process is not None
+    with (
+        closing(sqlite3.connect(service.environment["DB_DSN"].removeprefix("sqlite:///"), autocommit=True)) as holder,
+        ThreadPoolExecutor() as clients,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        # It is read within the second of the drain.
+        answer = clients.submit(me.post, "/v1/items/", json={"name": "late"})
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(BUSY_TIMEOUT_SECONDS - 1) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+    assert answer.result().status_code == 503
 
 
 def test_view_that_still_runs_is_answered_with_503(monkeypatch: pytest.MonkeyPatch) -> None:
