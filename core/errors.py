@@ -164,7 +164,9 @@ class ContentTooLarge(Problem):
 
 class UnsupportedMediaType(Problem):
     slug, title, status = "unsupported-media-type", "The body's media type is not supported", 415
-    explanation = "Send JSON with Content-Type: application/json (PATCH: application/merge-patch+json as well)."
+    explanation = (
+        "Send JSON with Content-Type: application/json (PATCH: application/merge-patch+json as well), unencoded."
+    )
 
 
 class ValidationFailed(Problem):

@@ -48,6 +48,9 @@ def parse_body(request: Request) -> Any:
             raise UnsupportedMediaType(
                 headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
             )
+    coding = request.raw_headers.get(b"content-encoding")
+    if coding is not None and coding.lower() != b"identity":
+        raise UnsupportedMediaType("The body must come as it is, without Content-Encoding")
     value = parse_json(request.body)
     if isinstance(value, dict) and len(value) > MAX_FIELDS:
         fault: FieldError = {"pointer": "#", "detail": f"must have at most {MAX_FIELDS} fields", "code": "too_long"}

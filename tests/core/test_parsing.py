@@ -240,6 +240,15 @@ def test_merge_patch_is_for_patch_alone() -> None:
     assert refusal.value.headers == {"Accept-Patch": "application/merge-patch+json"}
 
 
+def test_body_that_is_encoded_is_refused_as_such() -> None:
+    made = request(b"application/json")
+    made.raw_headers[b"content-encoding"] = b"gzip"
+    with pytest.raises(UnsupportedMediaType, match="without Content-Encoding"):
+        parse_body(made)
+    made.raw_headers[b"content-encoding"] = b"Identity"
+    assert parse_body(made) == {"a": 1}
+
+
 def test_body_with_more_fields_than_any_has_is_one_fault() -> None:
     def parse(fields: int) -> Any:
         body = json.dumps({f"field-{number}": number for number in range(fields)}).encode()
