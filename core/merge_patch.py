@@ -4,8 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from core.api import MESSAGES, invalid
-from core.errors import FieldError, ValidationFailed, json_pointer
+from core.api import invalid, validation_problem
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -35,14 +34,10 @@ def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
     Raises ValidationFailed. Without this, an unknown member would pass whose value is null.
     """
     if not isinstance(patch, dict):
-        raise ValidationFailed(errors=[{"pointer": "#", "detail": MESSAGES["dict_type"], "code": "dict_type"}])
-    code = "extra_forbidden"
+        raise validation_problem([{"type": "dict_type", "loc": ("body",)}])
     unknown = [name for name in patch if name not in model.model_fields]
-    errors: list[FieldError] = [
-        {"pointer": json_pointer([name]), "detail": MESSAGES[code], "code": code} for name in unknown
-    ]
-    if errors:
-        raise ValidationFailed(errors=errors)
+    if unknown:
+        raise validation_problem([{"type": "extra_forbidden", "loc": ("body", name)} for name in unknown])
     return patch
 
 

@@ -100,6 +100,7 @@ def test_unknown_members_are_refused_even_if_they_are_null() -> None:
     with pytest.raises(ValidationFailed) as refusal:
         check_patch({"name": "a", "id": None, "a/b": 1}, Thing)
     assert [error["pointer"] for error in refusal.value.errors] == ["#/id", "#/a~1b"]
+    assert refusal.value.detail == "2 fields are not valid"
 
 
 def test_null_puts_a_field_back_to_its_default() -> None:
