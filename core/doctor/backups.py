@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from core.backup.client_programs import program
 from core.backup.failures import BackupError
 from core.backup.models import LastBackup
-from core.doctor import disk
+from core.doctor import disk, sqlite_file
 from core.doctor.findings import Finding, error, info, ok, warning
 from core.timestamps import now
 
@@ -30,6 +30,8 @@ def check() -> Iterator[Finding]:
 
 
 def _last() -> Iterator[Finding]:
+    if sqlite_file.missing():
+        return
     make = warning if settings.IS_PRODUCTION else info
     remedy = "Run python manage.py backup once a day, and have a look at docs/deploy.md"
     try:

@@ -17,6 +17,12 @@ from core.timestamps import now
 
 def check() -> Iterator[Finding]:
     """Ends early if there is nothing to connect to."""
+    if file := sqlite_file.missing():
+        yield error(
+            f"Migrations are not applied: there is no database {file} yet",
+            "Run, as the service's user: python manage.py migrate; or have DB_DSN name another file",
+        )
+        return
     try:
         connection.ensure_connection()
     except DatabaseError as failure:

@@ -22,6 +22,12 @@ QUICK_CHECK_SECONDS = 30.0
 NUMBERS = {"FULL": "2", "ON": "1", "MEMORY": "2", "WAL": "wal"}
 
 
+def missing() -> Path | None:
+    """The file, if the database is SQLite's and there is none. To connect would make it, and whoever asks its owner."""
+    file = Path(connection.settings_dict["NAME"])
+    return file if connection.vendor == "sqlite" and not file.exists() else None
+
+
 def check() -> Iterator[Finding]:
     """Needs an open connection."""
     file = Path(connection.settings_dict["NAME"])

@@ -125,10 +125,13 @@ class Link:
                 pipeline.end("moved", "the server is at {}:{} now".format(*node))
 
     async def _connect(self, node: Node | None) -> Pipeline:
-        connection = self._address.connection(node)
+        connection, seconds = self._address.connection(node), max(CONNECT_SECONDS, 10 * self._timeout)
         try:
-            async with asyncio.timeout(max(CONNECT_SECONDS, 10 * self._timeout)):
+            async with asyncio.timeout(seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            await connection.disconnect(nowait=True)
+            raise TimeoutError(f"no connection within {seconds} s") from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

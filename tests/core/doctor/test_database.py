@@ -17,6 +17,7 @@ from core.backup.create import create_backup
 from core.backup.models import LastBackup
 from core.doctor import backups, disk, sqlite_file
 from core.doctor import database as doctor
+from core.doctor.examination import examine
 from core.doctor.findings import Level, ok
 from core.timestamps import now
 from tests.core.doctor.findings_of import complaints, the_one
@@ -39,10 +40,13 @@ def test_database_is_well(database: Path) -> None:
     assert connection.cursor().execute("SELECT count(*) FROM idempotency_record").fetchone() == (0,)
 
 
-def test_database_that_is_not_there_is_told(database: Path) -> None:
+def test_database_that_is_not_there_is_told_and_not_made(database: Path) -> None:
     connections.close_all()
-    connection.settings_dict["NAME"] = str(database.parent / "nowhere" / "app.db")
-    assert "out of reach" in the_one(doctor.check, Level.ERROR).message
+    file = database.with_name("another.db")
+    connection.settings_dict["NAME"] = str(file)
+    assert "there is no database" in the_one(doctor.check, Level.ERROR).message
+    examine()
+    assert not file.exists()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
