@@ -80,6 +80,9 @@ def server_span(get_response: GetResponse) -> GetResponse:
         instrumentation.process_view(traced, None)
         if span := traced.META.get(SPAN_KEY):
             _tell_ids(request, span)
+            if server := request.scope.get("server"):
+                # The instrumentation puts the port behind it, which has an attribute of its own.
+                span.set_attribute("server.address", server[0])
         answered: Any = SimpleNamespace(status_code=500, items=tuple)
         try:
             answered = await get_response(request)

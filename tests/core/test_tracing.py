@@ -82,6 +82,8 @@ def test_span_is_named_by_method_and_template(traced: RunningService, receiver: 
         "http.response.status_code": 404,
         "url.path": "/v1/items/not-an-id",
         "url.scheme": "http",
+        "server.address": "127.0.0.1",
+        "server.port": traced.port,
         "client.address": "127.0.0.1",
         "user_agent.original": "tests/1",
     }
