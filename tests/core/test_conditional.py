@@ -1,5 +1,7 @@
 """If-Match and If-None-Match, by the letter of RFC 9110."""
 
+import time
+
 import pytest
 from pytest_django import Settings
 
@@ -59,6 +61,16 @@ def test_if_match_that_fails_tells_the_version(value: str) -> None:
 def test_if_match_that_is_malformed(value: str) -> None:
     with pytest.raises(InvalidHeader):
         precondition(make_request(("if-match", value)))
+
+
+@pytest.mark.parametrize("piece", [" , ", "\t,\t", '"1" , ', ",", " "])
+def test_long_if_match_takes_time_in_proportion(piece: str) -> None:
+    # Few at first, so that a pattern that tries all ways to read them fails here rather than hangs below.
+    for count in (14, 60_000 // len(piece)):
+        began = time.perf_counter()
+        with pytest.raises(InvalidHeader):
+            precondition(make_request(("if-match", '"1"' + piece * count + "x")))
+        assert time.perf_counter() - began < 0.5
 
 
 def test_if_match_can_be_required(settings: Settings) -> None:
