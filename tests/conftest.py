@@ -1,5 +1,6 @@
 """What every test may use. Each worker of pytest-xdist has a service of its own."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -8,6 +9,11 @@ import pytest
 
 from tests.running_service import RunningService
 from tests.staff_browser import Browser, make_member_of_staff
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: more than there are cores, as many tests mostly wait for servers to start, to fail and to end."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.ports import free_port
 from tests.postgres_server import PostgresServer
-from tests.redis_server import free_port
 
 START_SECONDS = 20.0
 

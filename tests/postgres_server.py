@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 MISSING = "no PostgreSQL on this machine: apt-get install postgresql, or name the folder of its programs in PG_BIN"
 START_SECONDS = 30.0

@@ -6,8 +6,9 @@ from typing import Self
 
 from redis.crc import key_slot
 
+from tests.ports import free_port
 from tests.redis_sentinels import until
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 
 
 class RedisCluster:

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import httpx
 
-from tests import databases
+from tests import databases, migrated_databases
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -25,14 +26,6 @@ UVICORN_FLAGS = ("--no-server-header", "--no-proxy-headers", "--no-access-log")
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
 # So that coverage sees what runs in the service's processes.
 INHERITED |= {name: value for name, value in os.environ.items() if name.startswith("COV")}
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
 
 
 class RunningService:
@@ -93,11 +86,20 @@ class RunningService:
         return done
 
     def __enter__(self) -> Self:
+        if self.project == PROJECT and "DB_BEHIND_PGBOUNCER" not in self.environment:
+            # What is copied must not depend on the settings of whichever service came first.
+            plain = RunningService(self.folder, DB_DSN=self.environment["DB_DSN"])
+            migrated_databases.migrate(self.environment["DB_DSN"], plain.migrate)
+        else:
+            self.migrate()
+        self.start()
+        return self
+
+    def migrate(self) -> None:
+        """Migrates its database and makes its one member of staff."""
         self.manage("migrate", "--verbosity=0")
         staff: dict[str, Any] = {"DJANGO_SUPERUSER_EMAIL": STAFF_EMAIL, "DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD}
         self.manage("createsuperuser", "--no-input", **staff)
-        self.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self
 
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 
 class TCPProxy:

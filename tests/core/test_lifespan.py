@@ -12,7 +12,8 @@ import pytest
 
 from core import lifespan as module
 from core.lifespan import Draining, Lifespan
-from tests.running_service import PROJECT, RunningService, free_port
+from tests.ports import free_port
+from tests.running_service import PROJECT, RunningService
 
 
 @pytest.fixture(autouse=True)

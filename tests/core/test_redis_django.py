@@ -14,9 +14,10 @@ from django.test import override_settings
 from redis.crc import key_slot
 
 from core.redis_url import DJANGO_KEY_PREFIX, django_cache
+from tests.ports import free_port
 from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import RedisSentinels, until
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.tls_files import TLSFiles
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 
 from core.redis import RedisClient
 from core.redis.link import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 from tests.tcp_proxy import TCPProxy
 
 TIMEOUT_SECONDS = 0.05

@@ -11,8 +11,9 @@ import pytest
 import uvloop
 
 from core.redis import RedisClient
+from tests.ports import free_port
 from tests.redis_sentinels import until
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.tls_files import TLSFiles
 
 USER, PASSWORD = "böb:@/?#", "p@ss:w/rd?#%25&=+é,;'\" x"

@@ -14,8 +14,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.otlp_receiver import Receiver, attributes_of, grpc_receiver, http_receiver
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.running_service import PROJECT, RunningService, free_port
+from tests.running_service import PROJECT, RunningService
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CANARY = "CanarySecret77"

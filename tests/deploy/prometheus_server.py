@@ -9,7 +9,7 @@ import httpx
 import yaml
 
 from tests.deploy.tools import tool
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.running_service import PROJECT
 
 FOLDER = PROJECT / "deploy" / "prometheus"

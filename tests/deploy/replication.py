@@ -10,7 +10,7 @@ import httpx
 
 from tests.databases import query
 from tests.deploy.tools import litestream, tool
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.running_service import INHERITED, PROJECT
 
 CONFIG = PROJECT / "deploy" / "litestream.yml"

@@ -9,7 +9,8 @@ from django.core.management import call_command
 
 from core.doctor import examination
 from core.doctor.findings import Check, Finding, error, info, ok, warning
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 from tests.running_service import RunningService
 
 type Checks = dict[str, Check]

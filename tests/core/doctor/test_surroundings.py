@@ -19,7 +19,8 @@ from core.doctor.findings import Level
 from core.doctor.workers import count_workers
 from core.metrics_multiprocess import VARIABLE
 from tests.core.doctor.findings_of import complaints, the_one
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 from tests.tcp_proxy import TCPProxy
 
 MIB = 1024 * 1024
