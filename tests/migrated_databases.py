@@ -44,7 +44,7 @@ def _copy_postgres(dsn: str, run: Migrate) -> None:
         _run("psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(kept))
         return
     run()
-    _run("pg_dump", "--dbname", dsn, "--no-owner", "--file", str(kept))
+    _run("pg_dump", "--dbname", dsn, "--no-owner", "--no-privileges", "--no-comments", "--file", str(kept))
 
 
 def _file(dsn: str) -> Path:

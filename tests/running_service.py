@@ -86,17 +86,20 @@ class RunningService:
         return done
 
     def __enter__(self) -> Self:
-        if self.project == PROJECT and "DB_BEHIND_PGBOUNCER" not in self.environment:
-            # What is copied must not depend on the settings of whichever service came first.
-            plain = RunningService(self.folder, DB_DSN=self.environment["DB_DSN"])
-            migrated_databases.migrate(self.environment["DB_DSN"], plain.migrate)
-        else:
-            self.migrate()
+        self.prepare_database()
         self.start()
         return self
 
-    def migrate(self) -> None:
-        """Migrates its database and makes its one member of staff."""
+    def prepare_database(self) -> None:
+        """Fills it with the tables and one member of staff."""
+        if self.project == PROJECT and "DB_BEHIND_PGBOUNCER" not in self.environment:
+            # What is copied must not depend on the settings of whichever service came first.
+            plain = RunningService(self.folder, DB_DSN=self.environment["DB_DSN"])
+            migrated_databases.migrate(self.environment["DB_DSN"], plain._migrate)
+        else:
+            self._migrate()
+
+    def _migrate(self) -> None:
         self.manage("migrate", "--verbosity=0")
         staff: dict[str, Any] = {"DJANGO_SUPERUSER_EMAIL": STAFF_EMAIL, "DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD}
         self.manage("createsuperuser", "--no-input", **staff)

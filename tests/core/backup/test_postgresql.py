@@ -37,7 +37,8 @@ def server() -> Iterator[PostgresServer]:
 def service(server: PostgresServer, tmp_path: Path) -> RunningService:
     """Migrated, with one user, and not running: a source of commands."""
     stopped = RunningService(tmp_path, DB_DSN=server.create_database(), BACKUP_DIR=str(tmp_path / "backups"))
-    stopped.manage("migrate", "--verbosity=0")
+    stopped.prepare_database()
+    stopped.query("DELETE FROM accounts_user")
     add_user(stopped, "before@example.org")
     return stopped
 

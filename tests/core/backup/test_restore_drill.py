@@ -64,7 +64,8 @@ class Load:
     def _write(self, writer: int) -> None:
         number = 0
         with self.service.client(headers=self.headers) as client:
-            while not self._stop.is_set():
+            # At a pace that leaves the processor to what is tested.
+            while not self._stop.wait(0.03):
                 number += 1
                 try:
                     made = client.post("/v1/items/", json={"name": f"{writer}-{number}"})

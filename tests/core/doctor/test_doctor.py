@@ -80,7 +80,7 @@ def test_check_that_fails_is_a_finding_and_ends_no_other(checks: Checks, capsys:
 def test_service_without_redis_is_well(tmp_path: Path) -> None:
     dsn = f"sqlite:///{tmp_path / 'app.db'}"
     service = RunningService(tmp_path, DB_DSN=dsn, BACKUP_DIR=str(tmp_path / "backups"))
-    service.manage("migrate", "--verbosity=0")
+    service.prepare_database()
     told = json.loads(service.manage("doctor", "--json").stdout)
     assert told["counts"]["error"] == 0
     assert {one["check"] for one in told["findings"]} == set(examination.CHECKS)

@@ -29,7 +29,7 @@ def service(server: PostgresServer, tmp_path: Path) -> RunningService:
     with server.connect() as connection:
         connection.execute(f"ALTER DATABASE {name} OWNER TO plain".encode())
     stopped = RunningService(tmp_path, DB_DSN=f"postgresql://plain@127.0.0.1:{server.port}/{name}", DB_POOL_SIZE="8")
-    stopped.manage("migrate", "--verbosity=0")
+    stopped.prepare_database()
     return stopped
 
 

@@ -32,7 +32,9 @@ def server() -> Iterator[PostgresServer]:
 def template(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a migrated database, to make others like it."""
     dsn = server.create_database()
-    RunningService(tmp_path_factory.mktemp("template"), DB_DSN=dsn).manage("migrate", "--verbosity=0")
+    service = RunningService(tmp_path_factory.mktemp("template"), DB_DSN=dsn)
+    service.prepare_database()
+    service.query("DELETE FROM accounts_user")
     return urlsplit(dsn).path[1:]
 
 

@@ -87,6 +87,8 @@ class Load:
             answer = client.request(method, path, **options)  # type: ignore[arg-type]
         except httpx.TransportError:
             self.answers.append((time.monotonic(), 0))
+            # Whoever is refused comes back a moment later, and leaves the processor to what is starting.
+            self._is_over.wait(0.05)
         else:
             self.answers.append((time.monotonic(), answer.status_code))
             if answer.status_code >= 500:

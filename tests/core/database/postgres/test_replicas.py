@@ -37,7 +37,7 @@ def primary() -> Iterator[PostgresServer]:
 def migrated(primary: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database to make others like it."""
     dsn = primary.create_database()
-    RunningService(tmp_path_factory.mktemp("migrated"), DB_DSN=dsn).manage("migrate", "--verbosity=0")
+    RunningService(tmp_path_factory.mktemp("migrated"), DB_DSN=dsn).prepare_database()
     return urlsplit(dsn).path[1:]
 
 

@@ -160,7 +160,7 @@ def test_doctor_tells_what_is_wrong_with_a_replica(
 ) -> None:
     dsn = primary.create_database()
     stopped = RunningService(tmp_path, DB_DSN=dsn, DB_REPLICA_DSN=replica.twin(dsn))
-    stopped.manage("migrate", "--verbosity=0")
+    stopped.prepare_database()
 
     def told(**environment: str) -> str:
         return stopped.manage("doctor", check=False, **environment).stdout
