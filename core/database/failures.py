@@ -40,6 +40,7 @@ POSTGRES_STATES = {
 }
 # Whole classes: connection, password, resources (disk, memory, connections), operator's doings, I/O.
 POSTGRES_STATE_CLASSES = {"08", "28", "53", "57", "58"}
+LAST_WORDS = {"FATAL", "PANIC"}
 # In place of an error that quotes the text.
 DAMAGED_TEXT = "database disk image is malformed: a text is not UTF-8"
 PROTOCOL_VIOLATION = "08P01"  # no state, but what is said here
@@ -71,7 +72,8 @@ def is_lost(error: BaseException) -> bool:
     """Whether there is no connection, or none any more: the error did not come from the server, or was its last."""
     diagnostics = getattr(error.__cause__, "diag", None)
     if sqlstate(error):
-        return diagnostics is not None and diagnostics.severity_nonlocalized in ("FATAL", "PANIC")
+        # PgBouncer, and it alone, tells the severity in one form only.
+        return diagnostics is not None and (diagnostics.severity_nonlocalized or diagnostics.severity) in LAST_WORDS
     return isinstance(error, OperationalError | InterfaceError)
 
 

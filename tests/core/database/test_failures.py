@@ -1,12 +1,13 @@
 """Which errors are the database's state: 503 and try again, rather than a fault of the code."""
 
 import sqlite3
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from core.database.failures import is_state, stays_with_connection, unavailable
+from core.database.failures import is_lost, is_state, stays_with_connection, unavailable
 from core.errors import NotFound, ServiceUnavailable
 
 
@@ -65,3 +66,16 @@ def test_postgresql_that_is_away_is_a_state() -> None:
     assert is_state(error)
     assert is_state(InterfaceError("connection already closed"))
     assert not stays_with_connection(error)
+
+
+class FromPgBouncer(psycopg.errors.ProtocolViolation):
+    """As it tells clients that their server is gone: a code of clients' faults, and half of what PostgreSQL tells."""
+
+    diag = SimpleNamespace(severity="FATAL", severity_nonlocalized=None)  # type: ignore[assignment]
+
+
+def test_server_that_pgbouncer_has_lost_is_away() -> None:
+    error = OperationalError("server login has been failing, try again later (server_login_retry)")
+    error.__cause__ = FromPgBouncer()
+    assert is_state(error)
+    assert is_lost(error)
