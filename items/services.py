@@ -147,16 +147,15 @@ def lock_item(uuid: UUID) -> ItemRow | None:
 def store_change(row: ItemRow, new: ItemIn) -> ItemRow:
     """Stores a change of an item that the transaction has locked, and returns the item as it is then.
 
-    One that changes nothing leaves everything alone: the time is part of what the ETag stands for.
+    One that changes nothing leaves the version alone.
     """
     metadata = orjson.dumps(new.metadata).decode()
-    if row[1:4] == (new.name, new.description, new.status) and same_json(row.metadata, metadata):
-        return row
+    is_same = row[1:4] == (new.name, new.description, new.status) and same_json(row.metadata, metadata)
     fields: dict[str, Any] = {
         "name": new.name,
         "description": new.description,
         "status": new.status,
-        "version": row.version + 1,
+        "version": row.version if is_same else row.version + 1,
         "updated_at": later_than(datetime.fromisoformat(rfc3339(row.updated_at))),
     }
     _UPDATE.queue(id=row.id, metadata=new.metadata, **fields)

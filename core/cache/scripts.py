@@ -48,8 +48,8 @@ return 0
 
 # After a change; without a payload it was a deletion. Only a change whose mark is on top, and whose version nobody has
 # reached, puts its representation in. Any other sees to it that there is a mark for long enough to keep readers of
-# older rows out, and that whoever is on top learns of its version. (A change that changes nothing keeps its version:
-# it ends like one that was overtaken.)
+# older rows out, and that whoever is on top learns of its version. (A change that changes nothing but the time keeps
+# its version: it ends like one that was overtaken.)
 REPLACE = (
     _BEGINNING
     + """
