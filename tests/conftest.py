@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.running_service import RunningService
+from tests.running_service import INHERITED, MEASURED, RunningService
 from tests.staff_browser import Browser, make_member_of_staff
 
 
@@ -16,10 +16,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 2
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Coverage takes half as much time again in a process. Under load and amid faults it would see little that is new."""
+    for name, value in MEASURED.items():
+        if item.get_closest_marker("slow"):
+            INHERITED.pop(name, None)
+        else:
+            INHERITED[name] = value
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The service without Redis, on the tests' database. Tests share it, each with users of its own."""
-    with RunningService(tmp_path_factory.mktemp("service")) as running:
+    with RunningService(tmp_path_factory.mktemp("service"), **MEASURED) as running:
         yield running
 
 

@@ -24,8 +24,8 @@ STAFF_EMAIL, PASSWORD = "staff@example.org", "Sturdy-horse-battery-9"
 STAFF_PASSWORD = PASSWORD
 UVICORN_FLAGS = ("--no-server-header", "--no-proxy-headers", "--no-access-log")
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
-# So that coverage sees what runs in the service's processes.
-INHERITED |= {name: value for name, value in os.environ.items() if name.startswith("COV")}
+# What makes coverage see what runs in a process that is started with it.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
 
 class RunningService:

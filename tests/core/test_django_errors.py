@@ -57,7 +57,7 @@ def test_form_without_its_token_is_403(browser: httpx.Client) -> None:
 def test_method_that_a_view_does_not_take_is_405_with_allow(browser: httpx.Client) -> None:
     answer = browser.post("/static/docs/docs.css")
     assert_is_problem(answer, 405, "method-not-allowed")
-    assert answer.headers["Allow"] == "GET, HEAD"
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
     answer = browser.get("/admin/logout/")
     assert_is_problem(answer, 405, "method-not-allowed")
     assert "POST" in answer.headers["Allow"]

@@ -161,6 +161,7 @@ def test_what_was_dropped_is_told_once_the_reader_is_back(small_pipe: Pipe, capl
     with caplog.at_level("WARNING", logger=log_writer.logger.name):
         while not caplog.records:
             received += small_pipe.read_rest()
+    received += small_pipe.read_rest()
     assert "100 log lines were lost" in caplog.text
     assert set(received.split(b"\n")) == {b"x" * 999, b""}
 

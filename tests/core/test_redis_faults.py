@@ -148,20 +148,20 @@ def test_hanging_makes_few_wait_and_nobody_long(caplog: pytest.LogCaptureFixture
 
 
 def test_wait_leaves_time_for_what_is_done_without_redis(settings: Any) -> None:
-    """A request may take 50 ms longer. The shortest wait of some: a busy machine makes them longer, not shorter."""
+    """A request may take 50 ms longer. One wait of many tells: a busy machine makes them longer, never shorter."""
 
     async def job() -> None:
         with RedisServer() as server:
             async with opened(server.url, settings.REDIS_TIMEOUT_SECONDS) as client:
-                waits = []
-                for _ in range(3):
+                waits: list[float] = []
+                while not waits or (min(waits) > 0.045 and len(waits) < 50):
                     await until_used(client)
                     server.pause()
                     began = time.perf_counter()
                     assert await client.call([("ECHO", "lost")]) is None
                     waits.append(time.perf_counter() - began)
                     server.resume()
-                assert min(waits) < 0.045
+                assert min(waits) <= 0.045
 
     run(job)
 
