@@ -13,14 +13,14 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Memory, and writable even if the root file system is not. A full disk under a mapped file kills the process.
@@ -65,7 +65,6 @@ def is_missing() -> bool:
 def all_workers() -> "Iterator[CollectorRegistry]":
     """A registry with the sums over all workers, dead ones included, while nobody changes their files."""
     from prometheus_client import CollectorRegistry
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     from core.metrics_processes import WorkersCollector
 
@@ -73,9 +72,23 @@ def all_workers() -> "Iterator[CollectorRegistry]":
     with _locked(directory):
         _fold_dead_workers(directory)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(directory))
+        registry.register(_FilesCollector(directory))
         registry.register(WorkersCollector(int(name.partition("-")[0]) for name in _workers(directory)))
         yield registry
+
+
+class _FilesCollector:
+    """The library's own reading of the files, but for those that are empty: their workers are just making them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> "Iterable[Metric]":
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        files = [str(file) for file in self._directory.glob("*.db") if file.stat().st_size]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)
+        return merged
 
 
 def count_workers() -> int:
@@ -109,7 +122,7 @@ def _fold_dead_workers(directory: Path) -> None:
         pid = rest.rpartition("_")[2]
         if pid in alive or pid == ARCHIVE:
             continue
-        if kind != "gauge":
+        if kind != "gauge" and file.stat().st_size:
             archive = MmapedDict(str(directory / f"{kind}_{ARCHIVE}.db"))
             for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
                 archive.write_value(key, archive.read_value(key)[0] + value, 0.0)

@@ -18,9 +18,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Coverage takes half as much time again in a process. Under load and amid faults it would see little that is new."""
+    """Coverage costs half as much time again in a process, and sees little that is new under load and amid faults."""
     for name, value in MEASURED.items():
-        if item.get_closest_marker("slow"):
+        if item.get_closest_marker("slow") and not item.get_closest_marker("measured"):
             INHERITED.pop(name, None)
         else:
             INHERITED[name] = value

@@ -99,6 +99,20 @@ def directory_of(worker: Worker) -> Path:
     return Path(worker.tell("state")[2])
 
 
+def test_files_that_are_just_being_made_hold_up_nobody(start: Start) -> None:
+    first, second, third = start(), start(), start()
+    directory = directory_of(first)
+    for worker in (first, third):
+        worker.tell("work")
+    (directory / f"counter_{second.process.pid}.db").write_bytes(b"")
+    (directory / f"counter_{third.process.pid}.db").write_bytes(b"")
+    third.kill()
+    assert first.samples()["done_total"] == 1
+    second.end()
+    assert first.samples()["done_total"] == 1
+    assert [file.name for file in directory.glob("counter_*") if not file.stat().st_size] == []
+
+
 def test_each_worker_tells_of_all(start: Start) -> None:
     first, second = start(), start()
     for worker in (first, second, second):

@@ -21,7 +21,7 @@ from tests.running_service import PROJECT, RunningService
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CANARY = "CanarySecret77"
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 @pytest.fixture(scope="module")

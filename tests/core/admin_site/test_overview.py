@@ -148,6 +148,7 @@ def test_reloading_looks_again(boss: Browser, me: httpx.Client) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_figures_of_several_workers_are_sums_and_say_so(start: Callable[..., RunningService]) -> None:
     service = start(workers=2)
     with service.client(headers={"Connection": "close"}) as anonymous, Browser(service) as boss:

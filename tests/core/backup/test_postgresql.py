@@ -24,7 +24,7 @@ tr '\\0' ' ' < /proc/$$/cmdline >> {log}
 exec {program} "$@"
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.pgbouncer import PgBouncer, find_pgbouncer
 from tests.postgres_server import PostgresServer
 from tests.running_service import RunningService
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,7 @@ def reads_of(service: RunningService, replica: PostgresReplica) -> list[float]:
     return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)]
 
 
+@pytest.mark.measured
 def test_doctor_tells_what_is_wrong_with_a_replica(
     primary: PostgresServer, replica: PostgresReplica, tmp_path: Any
 ) -> None:
