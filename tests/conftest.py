@@ -29,7 +29,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The service without Redis, on the tests' database. Tests share it, each with users of its own."""
-    with RunningService(tmp_path_factory.mktemp("service"), **MEASURED) as running:
+    with RunningService(tmp_path_factory.mktemp("service"), **MEASURED) as running:  # type: ignore[arg-type]
         yield running
 
 
