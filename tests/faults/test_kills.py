@@ -49,7 +49,7 @@ def test_nothing_is_lost_or_doubled_by_hundreds_of_kills(stack: Stack, seed: int
     ways = [stack.kill_worker] * 12 + [stack.kill_service, stack.kill_service, stack.kill_redis, stack.flush_redis]
     if stack.postgres is not None:
         ways += [stack.kill_database, stack.kill_database]
-    ways = [way for _ in range(105 // len(ways) + 1) for way in chance.sample(ways, len(ways))]
+    ways = [way for _ in range(200 // len(ways) + 1) for way in chance.sample(ways, len(ways))]
     clients = kill(stack, ways, chance)
     assert sum(client.repeats for client in clients) > 20
     check_everything_is_there(stack, clients)
