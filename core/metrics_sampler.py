@@ -13,6 +13,7 @@ from django.conf import settings
 
 from core import metrics, metrics_multiprocess
 from core.admission import admission
+from core.background import BackgroundTask
 from core.database import database
 from core.database import metrics as database_metrics
 from core.log_writer import stdout
@@ -26,7 +27,7 @@ class Sampler:
     """A resource of the lifespan. After the database in order."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("metrics-sampler")
         self._reported_lines = 0
 
     async def open(self) -> None:
@@ -35,14 +36,11 @@ class Sampler:
         metrics.BUILD_INFO.labels(*what_runs).set(1)
         if metrics_multiprocess.is_missing():
             logger.warning("No private directory for the workers' metrics: each tells of itself alone")
-        self._task = asyncio.create_task(self._run(), name="metrics-sampler")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops, and withdraws what only holds for a living process."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._task.stop()
         metrics_multiprocess.sign_off()
 
     async def _run(self) -> None:

@@ -3,12 +3,24 @@
 An observation of prometheus_client's takes two locks, 1.5 µs, and twice as long where several workers keep their
 values in files. A tally is a few plain numbers of one thread, 0.4 µs, which the sampler brings to the histogram twice a
 second and with each scrape.
+
+prometheus_client has no public way to add several observations at once: what is done here with its inside, the tests
+would notice in another version that keeps it elsewhere.
 """
 
 import threading
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
 
 from prometheus_client import Histogram
+
+
+def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:
+    """Counts several observations of one thread at once, for the price of a few."""
+    histogram._sum.inc(sum(amounts))
+    for bucket, count in Counter(bisect_left(histogram._upper_bounds, one) for one in amounts).items():
+        histogram._buckets[bucket].inc(count)
 
 
 class _Tally:
@@ -26,7 +38,6 @@ class TalliedHistogram:
     """A histogram, or one of its children by its labels, with a tally for each thread."""
 
     def __init__(self, histogram: Histogram) -> None:
-        # prometheus_client has no public way to add several observations at once; the tests need this.
         self._bounds, self._buckets, self._sum = histogram._upper_bounds, histogram._buckets, histogram._sum
         self._here = threading.local()
         self._tallies: list[_Tally] = []

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from core.background import BackgroundTask
 from core.errors import Problem
 from core.health import check_migrations, readiness
 
@@ -13,18 +14,15 @@ class MigrationsWatch:
     """A resource of the lifespan. After the database in order."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("migrations-watch")
 
     async def open(self) -> None:
         """Starts to look."""
-        self._task = asyncio.create_task(self._run(), name="migrations-watch")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._task.stop()
 
     async def _run(self) -> None:
         while not readiness.is_migrated:

@@ -7,7 +7,6 @@ the database refuses.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from core.auth import audit, metrics
 from core.auth.audit import Event
 from core.auth.caller import NOWHERE, known_ip
 from core.auth.models import APIKey, AuditEvent
+from core.background import BackgroundTask
 from core.database import database
 
 logger = logging.getLogger(__name__)
@@ -46,18 +46,14 @@ class KeyUsage:
 
     def __init__(self) -> None:
         self._uses: dict[UUID, Use] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("key-usage")
 
     async def open(self) -> None:
-        self._task = asyncio.create_task(self._write_now_and_then())
+        self._task.start(self._write_now_and_then())
 
     async def close(self) -> None:
         """Stops the task and writes what is left."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._task.stop()
         await self.write()
 
     def note(self, key_id: UUID, ip: str) -> None:

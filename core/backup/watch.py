@@ -5,6 +5,7 @@ import logging
 
 from prometheus_client import Gauge
 
+from core.background import BackgroundTask
 from core.backup.models import LastBackup
 from core.database import database
 
@@ -25,18 +26,15 @@ class BackupWatch:
     """A resource of the lifespan. After the database in order."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("backup-watch")
 
     async def open(self) -> None:
         """Starts to look."""
-        self._task = asyncio.create_task(self._run(), name="backup-watch")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._task.stop()
 
     async def _run(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection, connections, transaction
 
 from core.database.current_wire import current_wire, set_current_wire
 from core.database.failures import is_state, stays_with_connection, unavailable
+from core.database.metrics import POOL_WAIT
 from core.database.sqlite import with_checkpoints
 from core.database.sqlite_wire import SQLiteWire
 from core.database.threads import Job, ThreadGroup
@@ -43,9 +44,6 @@ class Database:
 
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
-        # Settings import this package, before there may be any metrics.
-        from core.database.metrics import POOL_WAIT
-
         self._is_sqlite = connection.vendor == "sqlite"
         connect = _connect
         if not self._is_sqlite:

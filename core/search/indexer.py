@@ -6,12 +6,12 @@ list of what waits for a GIN index.
 """
 
 import asyncio
-import contextlib
 import logging
 from functools import partial
 
 from django.db import DatabaseError, connection, transaction
 
+from core.background import BackgroundTask
 from core.database import database
 from core.search import building, sqlite_index
 from core.search.tables import SearchedTable, searched_tables
@@ -29,7 +29,7 @@ class Indexer:
 
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("search-indexer")
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
@@ -42,16 +42,12 @@ class Indexer:
             await self._look(table)
             if table not in self._ready:
                 logger.warning("Searches in %s look at every row: it has no index. Run: manage.py doctor", table.name)
-        self._task = asyncio.create_task(self._run(), name="search-indexer")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops; what waits is for the next process."""
         self._ready.clear()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._task.stop()
 
     async def _run(self) -> None:
         while True:

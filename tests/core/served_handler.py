@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self
@@ -13,6 +12,7 @@ import uvicorn
 from core.handler import Handler
 from core.routing import Router
 from core.wire import BoundedProtocol
+from tests.waiting import await_true
 
 SECONDS = 20.0
 
@@ -137,11 +137,3 @@ class Client:
             pass
         rest, self._unread = self._unread, b""
         return rest
-
-
-def await_true(condition: Callable[[], object]) -> None:
-    """Returns when the condition holds; fails if it does not come true."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)

@@ -13,8 +13,9 @@ from pytest_django import Settings
 from core.admission import TURN_SIZE, Admission, admission
 from core.request import Request
 from core.transfer import has_left
-from tests.core.served_handler import ServedHandler, await_true
+from tests.core.served_handler import ServedHandler
 from tests.running_service import RunningService
+from tests.waiting import await_true
 
 
 class Views:

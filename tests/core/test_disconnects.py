@@ -15,7 +15,8 @@ from pytest_django import Settings
 from core import handler
 from core.logging import request_fields
 from core.request import Request
-from tests.core.served_handler import SECONDS, Client, ServedHandler, await_true
+from tests.core.served_handler import SECONDS, Client, ServedHandler
+from tests.waiting import await_true
 
 CHUNKS = 5
 

@@ -16,6 +16,7 @@ from core.lifespan import draining
 from tests.asgi_client import fetch
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService
+from tests.waiting import comes_true
 
 type Checks = dict[str, Callable[[], Awaitable[str]]]
 
@@ -52,15 +53,6 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
 
 def look() -> Report:
     return asyncio.run(Readiness().report())
-
-
-def eventually(condition: Callable[[], bool], within_seconds: float) -> bool:
-    end = time.monotonic() + within_seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
 
 
 def test_live_looks_at_nothing(checks: Checks) -> None:
@@ -229,7 +221,7 @@ def test_pending_migrations_show_until_they_are_applied(start: Callable[..., Run
     answer = httpx.get(f"{service.url}/health/ready", trust_env=False)
     assert (answer.status_code, answer.json()["checks"]["migrations"]["status"]) == (503, "pending")
     service.manage("migrate", "--verbosity=0")
-    assert eventually(lambda: checks_of(service)["migrations"] == "up", 5)
+    assert comes_true(lambda: checks_of(service)["migrations"] == "up", 5)
     metrics = httpx.get(f"{service.url}/metrics", trust_env=False).text
     assert 'django_migrations_unapplied_total{connection="default"} 0.0' in metrics
 
@@ -241,8 +233,8 @@ def test_redis_that_dies_shows_and_comes_back(start: Callable[..., RunningServic
         service = start(REDIS_URL=server.url, REDIS_REQUIRED=required)
         assert checks_of(service)["redis"] == "up"
         server.kill()
-        assert eventually(lambda: checks_of(service)["redis"] == "down", 5)
+        assert comes_true(lambda: checks_of(service)["redis"] == "down", 5)
         assert httpx.get(f"{service.url}/health/ready", trust_env=False).status_code == status
         assert httpx.get(f"{service.url}/health/live", trust_env=False).status_code == 200
         server.start()
-        assert eventually(lambda: checks_of(service)["redis"] == "up", 10)
+        assert comes_true(lambda: checks_of(service)["redis"] == "up", 10)

@@ -15,7 +15,8 @@ from pytest_django import Settings
 from core.lifespan import draining
 from core.request import Request
 from core.transfer import BodyRefused, ClientDisconnected, begun_bodies, discard_body, read_body
-from tests.core.served_handler import Client, ServedHandler, await_true
+from tests.core.served_handler import Client, ServedHandler
+from tests.waiting import await_true
 
 LIMIT = 100_000
 

@@ -26,14 +26,6 @@ print(item.version)
 """
 
 
-def await_true(is_true: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Waits until it is. The time is for a machine that is busy with other things."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 def children(parent: int) -> Iterator[int]:
     """Processes that a process has started."""
     with suppress(OSError):

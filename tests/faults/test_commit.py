@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.stack import await_true
 from tests.faults.strace import traced
 from tests.running_service import RunningService
+from tests.waiting import await_true
 
 SYNCS = "fsync,fdatasync"
 SENDS = "write,writev,sendto,sendmsg"

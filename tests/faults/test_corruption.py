@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.stack import await_true
 from tests.running_service import RunningService
+from tests.waiting import await_true
 
 PAGE_BYTES = 4096
 DAMAGED, WHOLE = "damaged " * 500, "whole " * 500

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.kept import check_everything_is_there, start_stubborn_clients
-from tests.faults.stack import Stack, await_true
+from tests.faults.stack import Stack
 from tests.faults.stubborn_client import StubbornClient
+from tests.waiting import await_true
 
 CLIENTS = 6
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.stack import Stack, at_once, await_true
+from tests.faults.stack import Stack, at_once
 from tests.faults.stubborn_client import StubbornClient
+from tests.waiting import await_true
 
 CLIENTS = 64
 BODY = json.dumps({"name": "an item"})

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.faults.processes import cpu_seconds, open_files
-from tests.faults.stack import Stack, await_true
+from tests.faults.stack import Stack
+from tests.waiting import await_true
 
 SPARE, CONNECTIONS = 20, 100
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.stack import await_true, command_line, workers
+from tests.faults.stack import command_line, workers
 from tests.running_service import RunningService
+from tests.waiting import await_true
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.stack import Stack, await_true
+from tests.faults.stack import Stack
 from tests.redis_server import RedisServer
 from tests.running_service import PASSWORD, RunningService
+from tests.waiting import await_true
 
 ODD = ["%0d%0a%22%7b", "%00%1b[31m", "%e2%80%a8%ff", "x" * 3000, "%5c%22,%22level%22:%22ERROR"]
 

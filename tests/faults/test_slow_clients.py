@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.faults.processes import memory_mib, open_files
-from tests.faults.stack import await_true
 from tests.running_service import RunningService
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.slow
 

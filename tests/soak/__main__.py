@@ -17,11 +17,12 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.faults.kept import check_everything_is_there, start_stubborn_clients
-from tests.faults.stack import Stack, await_true
+from tests.faults.stack import Stack
 from tests.faults.stubborn_client import StubbornClient
 from tests.soak import clients
 from tests.soak.clients import OrdinaryClient
 from tests.soak.measurements import Measurements, connections, descriptors
+from tests.waiting import comes_true
 
 # Of all requests of ordinary clients. While nobody listens (the whole service is started again) they are none.
 BUDGET = {"503": 0.01, "broken": 0.01}
@@ -126,9 +127,7 @@ class Soak:
             ]
             return not found
 
-        try:
-            await_true(is_at_rest, "", 20)
-        except AssertionError:
+        if not comes_true(is_at_rest, 20):
             return found
         print(f"  at rest: descriptors {descriptors(self.stack)}, connections {connections(self.stack)}")
         return []

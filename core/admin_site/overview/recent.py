@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from core.admin_site.overview.figures import Samples, take_samples
+from core.background import BackgroundTask
 
 INTERVAL_SECONDS, KEPT = 60.0, 6
 
@@ -26,7 +27,7 @@ class Recent:
     """A resource of the lifespan: looks at the metrics once a minute, and keeps a few looks."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("recent-metrics")
         self._looks: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
         self._opened_at = time.monotonic()
 
@@ -34,14 +35,11 @@ class Recent:
         """Looks for the first time, and starts to do so again and again."""
         self._opened_at = time.monotonic()
         await self._look()
-        self._task = asyncio.create_task(self._run(), name="recent-metrics")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._task.stop()
         self._looks.clear()
 
     async def _run(self) -> None:
@@ -52,8 +50,8 @@ class Recent:
     async def _look(self) -> None:
         try:
             samples = await asyncio.to_thread(take_samples)
-        except OSError as error:
-            logger.warning("The metrics could not be read: %s", error)
+        except Exception:  # the console's figures must not end a service; the next look may be a better one
+            logger.warning("The metrics could not be read", exc_info=True)
         else:
             self._looks.append((time.monotonic(), samples))
 

@@ -8,37 +8,8 @@ from typing import Any
 import pytest
 
 from tests.core.cache.conftest import Play
-from tests.core.cache.world import Operation, Process, World
-
-
-async def look(world: World, process: Process) -> Operation:
-    """A reader that has fetched the row, and has not filled it in yet."""
-    reader = await world.start("read", process, "a")
-    await world.let_through(reader)
-    assert reader.gate
-    assert reader.gate.name == "after the look"
-    return reader
-
-
-async def commit(world: World, process: Process, kind: str = "change") -> Operation:
-    """A change that is committed, and not acknowledged yet."""
-    change = await world.start(kind, process, "a")
-    await world.let_through(change)
-    assert change.gate
-    assert change.gate.name == "after the commit"
-    return change
-
-
-async def do(world: World, process: Process, kind: str) -> None:
-    await world.finish(await world.start(kind, process, "a"))
-
-
-async def is_hit(world: World, process: Process) -> bool:
-    """Whether a read of now needs no look into the database."""
-    reader = await world.start("read", process, "a")
-    is_done = reader.task.done()
-    await world.finish(reader)
-    return is_done
+from tests.core.cache.steps import commit, do, is_hit, look
+from tests.core.cache.world import World
 
 
 def test_what_was_read_is_found_by_every_process(play: Play) -> None:
@@ -295,69 +266,6 @@ def test_lease_is_kept_from_both_sides(play: Play) -> None:
         await world.advance(0.015)
         assert change.task.done()
         assert not await is_hit(world, other)
-
-    play(scene)
-
-
-@pytest.mark.parametrize("is_fresh", [True, False])
-def test_many_who_find_nothing_share_one_look(play: Play, is_fresh: bool) -> None:
-    async def scene(world: World) -> None:
-        one, _ = world.processes
-        if not is_fresh:
-            await do(world, one, "read")
-            await world.advance(70)
-        readers = await world.start_together("read", one, "a", count=20)
-        assert sum(reader.gate is not None for reader in readers) == 1
-        await world.finish(readers[0])
-        await world.settle()
-        assert all(reader.task.done() for reader in readers)
-
-    play(scene)
-
-
-def test_nobody_joins_a_look_from_before_a_change_of_which_it_may_not_know(play: Play) -> None:
-    async def scene(world: World) -> None:
-        one, other = world.processes
-        await do(world, other, "fail")  # it knows the epoch
-        await world.advance(4)
-        first = await look(world, other)
-        await do(world, one, "orm")
-        second = await world.start("read", other, "a")
-        assert second.gate, "it looks for itself"
-        await world.finish(second)
-        await world.finish(first)
-
-    play(scene)
-
-
-@pytest.mark.parametrize("kind", ["change", "touch", "delete"])
-def test_nobody_joins_a_look_from_before_a_change_whose_entry_has_expired(play: Play, kind: str) -> None:
-    async def scene(world: World) -> None:
-        one, other = world.processes
-        first = await look(world, other)
-        await do(world, one, kind)
-        await world.advance(70)
-        second = await world.start("read", other, "a")
-        assert second.gate, "it looks for itself"
-        await world.finish(second)
-        await world.finish(first)
-
-    play(scene)
-
-
-def test_nobody_joins_a_look_from_before_while_redis_does_not_answer(play: Play) -> None:
-    async def scene(world: World) -> None:
-        one, other = world.processes
-        await do(world, other, "fail")
-        await world.advance(4)
-        first = await look(world, other)
-        await do(world, one, "change")
-        other.redis.loses = "reply"  # that there is an entry now
-        second = await world.start("read", other, "a")
-        await world.advance(1)  # what was lost may have been said by another Redis: it waits for a lease
-        assert second.gate, "it looks for itself"
-        await world.finish(second)
-        await world.finish(first)
 
     play(scene)
 

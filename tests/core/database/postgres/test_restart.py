@@ -11,6 +11,7 @@ import pytest
 from tests.core.database.postgres.load import Load
 from tests.postgres_server import PostgresServer, paused
 from tests.running_service import RunningService
+from tests.waiting import comes_true
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +28,6 @@ def own_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def running(own_server: PostgresServer, start: Callable[..., RunningService]) -> RunningService:
     return start(workers=2, DB_DSN=own_server.create_database())
-
-
-def eventually(is_true: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize("how", ["restart", "crash"])
@@ -66,15 +58,15 @@ def test_outage_is_503_at_once_after_a_while_and_one_line_in_the_log(
         load.wait_for_answers(100)
         own_server.stop(signal.SIGQUIT)
         with running.client() as probe:
-            assert eventually(lambda: load.statuses()[503] > 50, 10)
+            assert comes_true(lambda: load.statuses()[503] > 50, 10)
             began = time.monotonic()
             assert load.user.get("/v1/items/").status_code == 503
             assert time.monotonic() - began < 1
             assert probe.get("/health/live").status_code == 200
-            assert eventually(lambda: probe.get("/health/ready").status_code == 503, 5)
+            assert comes_true(lambda: probe.get("/health/ready").status_code == 503, 5)
             own_server.start()
             back_at = time.monotonic()
-            assert eventually(lambda: probe.get("/health/ready").status_code == 200, RECOVERY_SECONDS)
+            assert comes_true(lambda: probe.get("/health/ready").status_code == 200, RECOVERY_SECONDS)
         load.wait_for_answers(200)
     assert set(load.statuses()) <= {200, 201, 503}
     assert 503 not in load.statuses(since=back_at + RECOVERY_SECONDS)
@@ -97,7 +89,7 @@ def test_service_starts_without_its_database_and_takes_it_when_it_comes(
         assert client.get("/health/live").status_code == 200
         assert client.get("/health/ready").status_code == 503
         own_server.start()
-        assert eventually(lambda: client.get("/health/ready").status_code == 200, RECOVERY_SECONDS + 1)
+        assert comes_true(lambda: client.get("/health/ready").status_code == 200, RECOVERY_SECONDS + 1)
     with closing(running.user()) as me:
         assert me.post("/v1/items/", json={"name": "a"}).status_code == 201
 
@@ -106,8 +98,8 @@ def test_server_that_hangs_is_503_and_recovers(own_server: PostgresServer, runni
     with closing(running.user(timeout=60)) as me, running.client() as probe:
         with paused(own_server):
             assert probe.get("/health/live").status_code == 200
-            assert eventually(lambda: probe.get("/health/ready").status_code == 503, 5)
-        assert eventually(lambda: probe.get("/health/ready").status_code == 200, RECOVERY_SECONDS + 1)
+            assert comes_true(lambda: probe.get("/health/ready").status_code == 503, 5)
+        assert comes_true(lambda: probe.get("/health/ready").status_code == 200, RECOVERY_SECONDS + 1)
         assert me.post("/v1/items/", json={"name": "a"}).status_code == 201
 
 
