@@ -4,13 +4,21 @@ import gc
 import os
 
 import django
+from django.conf import settings
+
+from core.admin_site.loading import admin_loading
+from core.django_test import django_test_left_out
 
 # What is made while the service is loaded stays. To look for garbage among it would be a tenth of the start, and a
 # part of each collection ever after.
 gc.disable()
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
-django.setup(set_prefix=False)
+# pydantic would look for plugins in the metadata of every installed package; set it to nothing to have it do so.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+admin_loading.is_put_off = True
+with django_test_left_out():
+    django.setup(set_prefix=False)
 
 from agent_router.api import api  # noqa: E402
 from agent_router.settings import env  # noqa: E402
@@ -32,6 +40,7 @@ from core.redis import redis  # noqa: E402
 from core.routing import Router  # noqa: E402
 from core.search.indexer import indexer  # noqa: E402
 from core.tracing import tracing  # noqa: E402
+from core.warm_up import warm_up  # noqa: E402
 from core.wire import bound_connections  # noqa: E402
 
 # Only now are there routes to hold the setting against.
@@ -46,8 +55,9 @@ router.add_views(urlpatterns)
 # Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
 lifespan.resources = [
     log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
-    sampler, recent, parent_watch,
+    sampler, recent, parent_watch, warm_up,
 ]  # fmt: skip
+warm_up.jobs = [hashing.warm_up, *([admin_loading.warm_up] if settings.ADMIN_ENABLED else [])]
 application = Handler(router)
 bound_connections()
 

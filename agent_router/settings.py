@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import django_stubs_ext
-
 from core import metrics_multiprocess, redaction
 from core.configuration import REQUIRED, Environment, check_hosts, check_origins
 from core.database.dsn import parse_dsn, parse_replica_dsns
@@ -19,8 +17,6 @@ from core.ratelimit.rates import parse_rates, parse_route_rates
 from core.redis_url import check_url, django_cache
 from core.version import VERSION
 
-# ModelAdmin[Item] and the like, which type checkers want, at run time as well.
-django_stubs_ext.monkeypatch()
 # Before anything imports prometheus_client, which looks once where it is to keep its values.
 metrics_multiprocess.prepare()
 

@@ -1,12 +1,10 @@
 """Where requests come in: the plain views and Django's own pages. The API's paths are those of `agent_router.api`."""
 
 from django.conf import settings
-from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
 
 from agent_router.api import api
 from core import health, metrics, problem_pages, root, static_files
-from core.admin_site.site import redirect_to_admin
 from core.docs.views import docs
 from core.openapi.views import openapi_view
 
@@ -24,4 +22,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("static/<path:path>", static_files.serve_static_file),
 ]
 if settings.ADMIN_ENABLED:
-    urlpatterns += [path("admin", redirect_to_admin), path("admin/", admin.site.urls)]
+    # By name, so that it is loaded with the first of its pages, or by core/admin_site/loading.py before.
+    admin_pages = ("core.admin_site.urls", "admin", "admin")
+    urlpatterns += [path("admin", root.redirect_to_admin), path("admin/", admin_pages)]

@@ -1,7 +1,7 @@
 """Conditional requests (RFC 9110, section 13). A version is a strong entity tag: `"3"`."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -27,8 +27,7 @@ def not_modified(request: Request, tag: str) -> bool:
     return given is not None and (given == tag or _holds_weakly(given, tag))
 
 
-@dataclass(frozen=True, slots=True)
-class Precondition:
+class Precondition(NamedTuple):
     """What a client asks to be true before a change: If-Match and If-None-Match, as they were sent."""
 
     if_match: str | None = None

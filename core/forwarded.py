@@ -6,16 +6,15 @@ are trusted, and the first address that is not one of theirs is the client's. Al
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 MAX_HOPS = 32
 MAX_ENTRY_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedProxies:
+class TrustedProxies(NamedTuple):
     """The nearest `hops` proxies, whatever their addresses, or those in `networks`; with neither, none."""
 
     hops: int = 0

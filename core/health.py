@@ -9,8 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -33,8 +32,7 @@ logger = logging.getLogger("agent_router.health")
 type Check = Callable[[], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What one look found. A check that is not up makes the service degraded, a critical one not ready."""
 
     checks: dict[str, dict[str, Any]]

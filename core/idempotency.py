@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -32,8 +32,7 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A successful answer as it is stored and replayed: JSON bytes, with the headers that belong to them."""
 
     status: int
@@ -53,8 +52,7 @@ class _KeyTaken(Exception):
     """The key's record exists: what was about to be done is undone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key in its scope (principal, method, path), and the digest of the request that it stands for."""
 
     scope_digest: str

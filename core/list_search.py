@@ -6,7 +6,6 @@ these are too many to be looked at, it goes further along the order, and so on. 
 search takes little more than that would. A short list is at its end before the index is asked.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -40,7 +39,7 @@ class ListSearch:
             edge = self._statements.edge(shape, window).fetch_one(**values)
             if edge is None:
                 break
-            walk = self._statements.page(replace(shape, plan=Plan.WINDOW))
+            walk = self._statements.page(shape._replace(plan=Plan.WINDOW))
             rows = walk.fetch_all(**values, **dict(zip(EDGE, edge, strict=True)))
             if len(rows) > shape.limit:
                 return rows, total
@@ -57,7 +56,7 @@ class _Index:
     ) -> None:
         self._table, self._statements, self._walk, self._text = table, statements, shape, text
         self.is_of_use = indexer.is_ready(table) and candidates.is_indexed(text)
-        self.shape = replace(shape, plan=Plan.CANDIDATES)
+        self.shape = shape._replace(plan=Plan.CANDIDATES)
         self.values = values.copy()
         self._total: int | None = None
 

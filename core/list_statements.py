@@ -1,7 +1,8 @@
 """The SQL of lists: one statement for each shape of a list, compiled at its first use, each a walk along an index."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -45,8 +46,7 @@ class Plan(Enum):
     """From the candidates of the search index, which are then sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """What the SQL of a list depends on."""
 
     order: Order
@@ -76,7 +76,7 @@ class ListStatements:
     def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery:
         """Where a walk has passed so many rows, be they in the list or not. No row if it ends before that."""
         leading = self._leading(shape)
-        walked = replace(shape, filters=tuple(pair for pair in shape.filters if pair[0] in leading))
+        walked = shape._replace(filters=tuple(pair for pair in shape.filters if pair[0] in leading))
         place = (shape.order.field, "id")
         return CompiledQuery(lambda: self._ordered(walked, leading).values_list(*place)[window : window + 1])
 
@@ -103,7 +103,7 @@ class ListStatements:
         exact = self._exact(shape)
         if exact is None or exact in self._leading(shape):
             return None
-        only = replace(shape, filters=((exact, 1),), plan=Plan.WALK)
+        only = shape._replace(filters=((exact, 1),), plan=Plan.WALK)
         return CompiledQuery(lambda: self._narrow(only, {exact}).order_by().values_list("id")[: FEW + 1])
 
     def _exact(self, shape: Shape) -> str | None:

@@ -5,8 +5,7 @@ page = await item_list.page(principal, query)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import models
@@ -39,8 +38,7 @@ class ListQuery(BaseModel):
     total: Boolean = Field(False, description="Also count all that match.")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page as JSON, and the cursor of the next."""
 
     body: bytes
@@ -100,7 +98,7 @@ class Listing:
         """The rows, one more than a page has if there is a next; and how many there are in all, if asked."""
         probe = self._statements.probe(shape)
         if probe is not None and len(probe.fetch_all(**values)) <= FEW:
-            shape = replace(shape, plan=Plan.FEW)
+            shape = shape._replace(plan=Plan.FEW)
         elif text is not None:
             return self._search.fetch(shape, values, text=text, is_counted=is_counted)
         counted = self._statements.count(shape).fetch_one(**values) if is_counted else None

@@ -6,6 +6,7 @@ from contextlib import suppress
 from core.background import BackgroundTask
 from core.errors import Problem
 from core.health import check_migrations, readiness
+from core.warm_up import AFTER_SECONDS
 
 INTERVAL_SECONDS = 15.0
 
@@ -25,6 +26,8 @@ class MigrationsWatch:
         await self._task.stop()
 
     async def _run(self) -> None:
+        # The first look reads every migration: not while the first requests are answered.
+        await asyncio.sleep(AFTER_SECONDS)
         while not readiness.is_migrated:
             with suppress(Problem):  # out of reach: readiness tells of that
                 await check_migrations()

@@ -13,9 +13,8 @@ Settings read this module, so it stands apart from the client, and imports redis
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ _URL = re.compile(r"(redis|rediss|unix)(?:\+(sentinel|cluster))?://(?:([^/?#]*)@
 _SENTINEL_PATH = re.compile(r"/([^/]+)(?:/([0-9]*))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """What a URL says: where to ask or connect, and the arguments of redis-py's connections."""
 
     kind: Kind

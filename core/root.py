@@ -1,10 +1,10 @@
-"""GET /: what this service is, and where everything is."""
+"""GET /: what this service is, and where everything is. GET /admin: the way to the admin."""
 
 from functools import cache
 
 import orjson
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.template.loader import render_to_string
 
 from core.content_security import PAGE_POLICY
@@ -21,6 +21,7 @@ LINKS = {
     "problems": "/problems/",
     "v1": "/v1",
 }
+ADMIN = "/admin/"
 
 
 async def root(request: Request) -> HttpResponse:
@@ -32,13 +33,18 @@ async def root(request: Request) -> HttpResponse:
     return _json().respond(request, vary="Accept")
 
 
+async def redirect_to_admin(request: Request) -> HttpResponse:
+    """/admin leads to /admin/."""
+    return HttpResponsePermanentRedirect(ADMIN)
+
+
 def describe_service() -> dict[str, object]:
     """The members of the JSON answer."""
     return {
         "name": settings.APP_NAME,
         "version": settings.APP_VERSION,
         "environment": settings.APP_ENV,
-        "links": LINKS | ({"admin": "/admin/"} if settings.ADMIN_ENABLED else {}),
+        "links": LINKS | ({"admin": ADMIN} if settings.ADMIN_ENABLED else {}),
     }
 
 

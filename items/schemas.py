@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from core.listing import ListQuery
+from core.openapi import Described
 from core.query import Instant, each_once
 from items.models import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 
@@ -67,7 +68,7 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
-class ItemPatch(BaseModel):
+class ItemPatch(Described):
     """A JSON Merge Patch (RFC 7396) of an item: null puts a field back to its default, within metadata it removes."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
@@ -78,7 +79,7 @@ class ItemPatch(BaseModel):
     metadata: Annotated[dict[str, Any] | None, Field(description="Merged into the metadata, at every level.")] = None
 
 
-class ItemOut(BaseModel):
+class ItemOut(Described):
     """An item."""
 
     id: UUID = Field(description="UUIDv7, ordered by time.")
@@ -92,7 +93,7 @@ class ItemOut(BaseModel):
     updated_at: datetime
 
 
-class ItemPage(BaseModel):
+class ItemPage(Described):
     """One page of a list."""
 
     items: list[ItemOut]

@@ -3,6 +3,8 @@
 Django's log names the fields that were changed. Beside that, an entry here keeps what they were and became.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

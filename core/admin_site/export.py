@@ -6,6 +6,8 @@ and goes as fast as whoever downloads it. A page begins after the last row of th
 list's order: the last costs what the first does.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable

@@ -4,8 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
-from django.urls import reverse
+from django.http import HttpRequest
 
 from core.admin_site.overview.panels import front_page
 
@@ -36,8 +35,3 @@ class AgentRouterAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The front page, with how the service is."""
         return super().index(request, front_page(request) | (extra_context or {}))
-
-
-async def redirect_to_admin(request: HttpRequest) -> HttpResponse:
-    """/admin leads to /admin/."""
-    return HttpResponsePermanentRedirect(reverse("admin:index"))

@@ -1,14 +1,13 @@
 """Where a request comes from, as far as sessions and audit events note it."""
 
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from core.auth.models import USER_AGENT_MAX_LENGTH
 from core.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """An IP address (None: not known), what the client calls itself, and the id of its request."""
 
     ip: str | None

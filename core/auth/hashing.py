@@ -36,13 +36,11 @@ class PasswordHashing:
         self._nobodys_hash = ""
 
     async def open(self) -> None:
-        """Starts the threads, and has them check and hash once, so that no request has to wait for their set-up."""
+        """Makes room for the threads."""
         threads = settings.PASSWORD_HASHING_THREADS
         self._places = threads + settings.PASSWORD_HASHING_QUEUE
         self._executor = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
         self._nobodys_hash = passwords.unmatched_hash()
-        # Not awaited: it takes a quarter of what the whole start does.
-        self._executor.submit(_warm_up)
 
     async def close(self) -> None:
         """Waits for what runs, and drops what waits."""
@@ -79,6 +77,10 @@ class PasswordHashing:
         future: Future[T] = self._executor.submit(job)
         return await asyncio.wrap_future(future)
 
+    async def warm_up(self) -> None:
+        """Has Django read its list of common passwords, 20 ms, and loads Argon2, now rather than for a request."""
+        await self.run(_hash_once)
+
 
 def _lower_priority() -> None:
     # On Linux a thread has a niceness of its own; elsewhere this would slow down the whole process.
@@ -87,8 +89,7 @@ def _lower_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def _warm_up() -> None:
-    """Has Django read its list of common passwords, 20 ms, and load Argon2, now rather than in somebody's request."""
+def _hash_once() -> None:
     passwords.hash_new_password("A-str0ng-passphrase!", email="nobody@localhost", pointer="#")
 
 

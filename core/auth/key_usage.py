@@ -9,7 +9,7 @@ the database refuses.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -111,7 +111,7 @@ def _write_use(row: APIKey, use: Use) -> list[AuditEvent]:
         row.known_ips = " ".join((known + new)[-ADDRESSES_NOTED:])
     if is_due or new:
         row.save(update_fields=["last_used_at", "known_ips"])
-    callers = [replace(NOWHERE, ip=ip) for ip in new]
+    callers = [NOWHERE._replace(ip=ip) for ip in new]
     return [audit.record(Event.KEY_NEW_ADDRESS, one, user_id=row.user_id, api_key_id=row.id) for one in callers]
 
 

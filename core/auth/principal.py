@@ -1,11 +1,10 @@
 """Who a request acts for."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """A user, through an access token or an API key.
 
     A user and their keys share one budget and one scope of keys.

@@ -9,9 +9,9 @@ a second for each session that is in use. What this process itself revokes, it f
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import models
@@ -27,8 +27,7 @@ FRESH_SECONDS = 0.9
 ANSWERS_KEPT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A session or key that is good, with its principal.
 
     `secret_digest` is a key's, and `expires_at` when it has one.

@@ -15,6 +15,7 @@ from core.auth.emails import EMAIL_MAX_LENGTH, canonical_email
 from core.auth.models import KEY_NAME_MAX_LENGTH
 from core.auth.passwords import PASSWORD_MAX_LENGTH
 from core.auth.scopes import Scope
+from core.openapi import Described
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # A password that is only compared may have been set where no limit holds; this one merely bounds the work.
@@ -73,7 +74,8 @@ type Moment = Annotated[str, Field(json_schema_extra=_moment_schema("RFC 3339, U
 
 
 class _In(Schema):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    # ninja builds a model around each, which is the one that validates.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class RegisterIn(_In):
@@ -122,7 +124,7 @@ class APIKeyIn(_In):
     expires_at: FutureMoment | None = Field(None, description="When the key ends; never, if left out.")
 
 
-class UserOut(Schema):
+class UserOut(Described):
     """An account."""
 
     id: UUID
@@ -130,7 +132,7 @@ class UserOut(Schema):
     created_at: Moment
 
 
-class TokensOut(Schema):
+class TokensOut(Described):
     """An access token for requests, and a refresh token for the next pair. Lifetimes in seconds."""
 
     access_token: str
@@ -140,7 +142,7 @@ class TokensOut(Schema):
     refresh_expires_in: int
 
 
-class SessionOut(Schema):
+class SessionOut(Described):
     """A place where the user is logged in."""
 
     id: UUID
@@ -151,13 +153,13 @@ class SessionOut(Schema):
     current: bool = Field(description="Whether it is the one that asks.")
 
 
-class SessionsOut(Schema):
+class SessionsOut(Described):
     """The user's live sessions, the last used first."""
 
     sessions: list[SessionOut]
 
 
-class APIKeyOut(Schema):
+class APIKeyOut(Described):
     """An API key, without its secret."""
 
     id: UUID
@@ -175,7 +177,7 @@ class NewAPIKeyOut(APIKeyOut):
     key: str
 
 
-class APIKeysOut(Schema):
+class APIKeysOut(Described):
     """The user's API keys, the newest first."""
 
     api_keys: list[APIKeyOut]

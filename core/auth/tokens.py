@@ -8,7 +8,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import jwt
@@ -32,8 +32,7 @@ class InvalidToken(Exception):
     """The token is not one of ours, or has expired; the message says which, and nothing of what it holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessToken:
+class AccessToken(NamedTuple):
     """What a verified token says."""
 
     user_key: str

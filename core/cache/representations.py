@@ -4,9 +4,8 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django_prometheus.cache import metrics
@@ -42,8 +41,7 @@ def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
     return mark_view
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
+class Representation(NamedTuple):
     """One version of a resource: what is sent, and whose it is. Without a body it has been deleted."""
 
     version: int

@@ -21,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
 
+from core.admin_site.loading import admin_loading
 from core.content_security import ADMIN_POLICY
 from core.errors import Forbidden, problem_response
 from core.request import Request
@@ -45,6 +46,8 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
         return await sync_to_async(self._after)(request, response)
 
     def _before(self, request: HttpRequest) -> None:
+        if settings.ADMIN_ENABLED:
+            admin_loading.load()
         SessionMiddleware.process_request(self, request)
         CsrfViewMiddleware.process_request(self, request)
         AuthenticationMiddleware.process_request(self, request)

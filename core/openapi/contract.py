@@ -1,10 +1,9 @@
 """What a route promises, as data: the words with which a resource's author describes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from core.errors import Problem
 
@@ -18,8 +17,13 @@ MERGE_PATCH = "application/merge-patch+json"
 EXTRA = "contract"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Described(BaseModel):
+    """A model for the document alone, as of an answer, which views make without: it gets no validator."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Header(NamedTuple):
     """A header of a response."""
 
     name: str
@@ -28,8 +32,7 @@ class Header:
     example: str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A problem that an operation can answer with; `why` and `headers` where they are the operation's own."""
 
     problem: type[Problem]
@@ -37,8 +40,7 @@ class Failure:
     headers: tuple[Header, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHeader:
+class RequestHeader(NamedTuple):
     """A header of a request, and what comes of sending it."""
 
     name: str
@@ -49,8 +51,7 @@ class RequestHeader:
     not_modified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """A successful answer: its status, what its body looks like (neither model nor schema: no body), its
     headers.
 
@@ -67,8 +68,7 @@ class Success:
     also: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class Contract(NamedTuple):
     """All that `documented` was told."""
 
     success: Success

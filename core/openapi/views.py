@@ -9,7 +9,6 @@ import orjson
 from django.http import HttpResponse
 
 from core.api import API
-from core.openapi.document import build_document
 from core.representation import Representation
 from core.request import Request
 
@@ -19,6 +18,9 @@ def openapi_view(api: API) -> Callable[..., Coroutine[Any, Any, HttpResponse]]:
 
     @cache
     def build() -> Representation:
+        # What describes is loaded no sooner either.
+        from core.openapi.document import build_document
+
         return Representation(orjson.dumps(build_document(api)), "application/json")
 
     async def openapi_document(request: Request) -> HttpResponse:

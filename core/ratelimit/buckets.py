@@ -11,7 +11,7 @@ at any rate, where a theoretical arrival time in seconds is not at 60 ns a reque
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.ratelimit.rates import Rate
 
@@ -19,8 +19,7 @@ EXACT = 2**53
 KEY_PREFIX = b"ar:rl:{"
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """One rate's name for clients and its whole numbers."""
 
     name: str

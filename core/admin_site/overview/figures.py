@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY
 
@@ -30,8 +30,7 @@ GAUGES = ("django_http_requests_in_flight", "redis_up", "redis_breaker_state", "
 API_PREFIX = "/v1/"
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
+class Samples(NamedTuple):
     """Values of the metrics at a moment, or what has been added between two; by name, then by labels."""
 
     values: dict[str, dict[tuple[tuple[str, str], ...], float]]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.admin_site.overview.figures import Samples, take_samples
 from core.background import BackgroundTask
@@ -14,8 +14,7 @@ INTERVAL_SECONDS, KEPT = 60.0, 6
 logger = logging.getLogger("agent_router.admin")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """What was counted in so many seconds, and in all."""
 
     recent: Samples

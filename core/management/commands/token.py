@@ -1,7 +1,6 @@
 """manage.py token EMAIL"""
 
 from argparse import ArgumentParser
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -41,7 +40,7 @@ def _make_token(email: str, ttl_seconds: int) -> str:
         raise CommandError(f"there is no user with the e-mail {email}")
     if not user.is_active:
         raise CommandError(f"the user {email} is not active")
-    caller = replace(NOWHERE, user_agent=USER_AGENT)
+    caller = NOWHERE._replace(user_agent=USER_AGENT)
     session, token = sessions.begin_session_without_refreshing(user, caller, ttl_seconds=ttl_seconds)
     audit.record(Event.TOKEN_MADE, caller, user_id=user.id, session_id=session.id)
     return token

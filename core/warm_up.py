@@ -1,0 +1,47 @@
+"""What a worker prepares right after it has begun to serve, rather than before.
+
+No answer waits for it: whatever is asked for earlier is prepared by whoever asks. So a worker is there sooner, and
+the first who logs in or opens the admin is answered as fast as the next.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+# Beside the work of the first requests it would take some of their time.
+AFTER_SECONDS = 0.5
+
+logger = logging.getLogger("agent_router.lifespan")
+
+
+class WarmUp:
+    """A resource of the lifespan, after those that its jobs need. The jobs are done once, one after the other."""
+
+    def __init__(self) -> None:
+        self.jobs: Sequence[Callable[[], Awaitable[object]]] = ()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Has the jobs done soon."""
+        self._task = asyncio.create_task(self._run(), name="warm-up")
+
+    async def close(self) -> None:
+        """Leaves out what has not begun."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        await asyncio.sleep(AFTER_SECONDS)
+        for job in self.jobs:
+            try:
+                await job()
+            except Exception:
+                # Whoever needs it will be told so; an operator had better know at once.
+                logger.exception("%s failed", job.__qualname__)
+
+
+warm_up = WarmUp()

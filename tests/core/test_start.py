@@ -1,0 +1,46 @@
+"""What a worker loads before its first answer: nothing that the answer does not need."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running_service import PROJECT, RunningService
+
+
+def after_start(folder: Path, script: str, **settings: str) -> str:
+    """What a script prints that runs in a process into which the application has been loaded."""
+    environment = RunningService(folder, **{"REDIS_URL": "", **settings}).environment
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, agent_router.asgi\n{script}"],
+        cwd=PROJECT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "opentelemetry",  # without traces
+        "psycopg",  # on SQLite
+        "redis",  # without a REDIS_URL
+        "django.test",
+        "unittest",
+        "items.admin",
+        "core.openapi.document",
+        "core.doctor",
+        "argon2",
+    ],
+)
+def test_a_start_does_not_load(tmp_path: Path, name: str) -> None:
+    script = f"print([one for one in sys.modules if one == {name!r} or one.startswith({name + '.'!r})])"
+    assert after_start(tmp_path, script) == "[]"
+
+
+def test_djangos_test_client_is_there_all_the_same(tmp_path: Path) -> None:
+    script = """
+from django.test import Client, signals
+from ninja.conf import setting_changed
+print(signals.setting_changed is setting_changed, signals.template_rendered is not None)"""
+    assert after_start(tmp_path, script) == "True True"
