@@ -9,9 +9,9 @@ import pytest
 from tests.running_service import PROJECT, RunningService
 
 
-def after_start(folder: Path, script: str, **settings: str) -> str:
+def after_start(folder: Path, script: str) -> str:
     """What a script prints that runs in a process into which the application has been loaded."""
-    environment = RunningService(folder, **{"REDIS_URL": "", **settings}).environment
+    environment = RunningService(folder, REDIS_URL="").environment
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, agent_router.asgi\n{script}"],
         cwd=PROJECT, env=environment, capture_output=True, text=True, check=True,
