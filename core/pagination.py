@@ -10,9 +10,8 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
@@ -34,8 +33,7 @@ CURSOR = ("cursor_value", "cursor_id")
 EDGE = ("edge_value", "edge_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A sort: by a field and then by id, both up or both down. `text` is as clients write it: `-created_at`."""
 
     text: str

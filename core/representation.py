@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-from dataclasses import dataclass, field
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags
@@ -12,18 +11,15 @@ COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/sv
 COMPRESS_FROM_BYTES = 1400
 
 
-@dataclass(frozen=True, slots=True)
 class Representation:
     """A body and its media type. `digest` is its version; `gzipped` is None where that gains nothing."""
 
-    body: bytes
-    content_type: str
-    digest: str = field(init=False)
-    gzipped: bytes | None = field(init=False)
+    __slots__ = ("body", "content_type", "digest", "gzipped")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest()[:20])
-        object.__setattr__(self, "gzipped", _compressed(self.body, self.content_type))
+    def __init__(self, body: bytes, content_type: str) -> None:
+        self.body, self.content_type = body, content_type
+        self.digest = hashlib.sha256(body).hexdigest()[:20]
+        self.gzipped = _compressed(body, content_type)
 
     def respond(self, request: HttpRequest, *, cache_control: str = "no-cache", vary: str = "") -> HttpResponse:
         """The answer to a GET or HEAD: 200, or 304 when If-None-Match has the ETag (RFC 9110, 13.1.2)."""

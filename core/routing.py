@@ -7,7 +7,6 @@ whose patterns it cannot hold, stay with Django's own resolver.
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django.http.response import HttpResponseBase
@@ -19,13 +18,15 @@ PARAMETER = re.compile(r"[<{](?:str:)?(\w+)[>}]")
 View = Callable[..., Awaitable[HttpResponseBase]]
 
 
-@dataclass(slots=True)
 class Route:
     """A path's template, such as /v1/items/{item_id}, and the view of each method."""
 
-    template: str
-    views: dict[str, View] = field(default_factory=dict)
-    prefetches: dict[str, Any] = field(default_factory=dict)
+    __slots__ = ("prefetches", "template", "views")
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.views: dict[str, View] = {}
+        self.prefetches: dict[str, Any] = {}
 
     @property
     def allow(self) -> str:
