@@ -5,9 +5,10 @@ the first who logs in or opens the admin is answered as fast as the next.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+
+from core.background import BackgroundTask
 
 # Beside the work of the first requests it would take some of their time.
 AFTER_SECONDS = 0.5
@@ -20,19 +21,15 @@ class WarmUp:
 
     def __init__(self) -> None:
         self.jobs: Sequence[Callable[[], Awaitable[object]]] = ()
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("warm-up")
 
     async def open(self) -> None:
         """Has the jobs done soon."""
-        self._task = asyncio.create_task(self._run(), name="warm-up")
+        self._task.start(self._run())
 
     async def close(self) -> None:
         """Leaves out what has not begun."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._task.stop()
 
     async def _run(self) -> None:
         await asyncio.sleep(AFTER_SECONDS)

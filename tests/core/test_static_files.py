@@ -124,7 +124,8 @@ def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_while_debugging_files_are_read_each_time(settings: Settings) -> None:
     settings.DEBUG = True
     first, second = load_file("docs/docs.css"), load_file("docs/docs.css")
-    assert first and second
+    assert first is not None
+    assert second is not None
     assert first.body == second.body
     assert first is not second
 
