@@ -1,8 +1,9 @@
 """A fixed group of threads that run jobs for the event loop.
 
-Hand-overs are shared: all jobs of one tick of the loop go to the threads together, and the results of all jobs that
+Hand-overs are shared: the jobs of a few turns of the loop go to the threads together, and the results of all jobs that
 a thread ran in one go come back with one wake-up of the loop. At load, that makes the hop to a thread and back cost
-a few microseconds a job rather than thirty.
+a few microseconds a job rather than thirty. A turn is some microseconds while the loop has nothing else to do, and
+about a millisecond when it is busy, which is when there are others to wait for.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any
 from core.errors import ServiceUnavailable
 
 AWAIT_END_SECONDS = 0.005
+TURNS = 2
 
 logger = logging.getLogger("agent_router.database")
 
@@ -38,6 +40,8 @@ class Job:
 class ThreadGroup:
     """`count` threads. `work` runs the jobs that a thread takes at once: while all are busy, `batch` or a few more.
 
+    A job waits `turns` turns of the loop for others to be handed over with.
+
     At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`: beyond that they are
     refused with 503, for a queue without bounds only makes every answer late. `observe_wait` is told the seconds that
     each job waited.
@@ -55,8 +59,9 @@ class ThreadGroup:
         observe_wait: Callable[[float], None],
         max_waiting: int,
         max_wait_seconds: float,
+        turns: int = TURNS,
     ) -> None:
-        self.name, self.count, self.batch = name, count, batch
+        self.name, self.count, self.batch, self.turns = name, count, batch, turns
         self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
         self.waiting = 0
         self._work, self._prepare, self._finish = work, prepare, finish
@@ -99,9 +104,15 @@ class ThreadGroup:
         job = Job(partial(copy_context().run, run), self._loop.create_future())
         self.waiting += 1
         if not self._gathered:
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._await_others, self._loop, self.turns)
         self._gathered.append(job)
         return job.future
+
+    def _await_others(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        if turns:
+            loop.call_soon(self._await_others, loop, turns - 1)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         jobs, self._gathered = self._gathered, []

@@ -3,9 +3,9 @@
 An index proposes, the query decides: its own condition (core/database/search.py) is held against every row that the
 index names, so an answer with the index is the answer without it, only sooner.
 
-- SQLite: FTS5 over trigrams of folded text (sqlite_index.py). Creating a row costs nothing: what comes after the last
-  indexed row is looked at as it is, until a task (indexer.py) has indexed it, some hundred rows at once. Triggers
-  note the indexed rows that change, in the transaction that changes them, whoever does that.
+- SQLite: FTS5 over trigrams of folded text (sqlite_index.py). The service's writer indexes what it wrote at the end of
+  each transaction (indexer.py). Whoever else writes, new rows are known by their rowid and changed ones are noted by
+  triggers, in that transaction: a search looks at them one by one until they are indexed, with the next or all alone.
 - PostgreSQL: GIN over pg_trgm (postgresql_index.py), which the server keeps by itself.
 
 A resource declares what is searched (`ResourceQuerySet.searched`) and has a migration with `BuildSearchIndex`.

@@ -1,8 +1,8 @@
-"""Keeps the indexes behind the rows: on SQLite it moves what waits into them, on both it knows which are good.
+"""Keeps the indexes: on SQLite it puts into them what was written, on both it knows which are good.
 
-What waits costs a search some microseconds a row, and moving it costs the writer some ten. So it is moved when the
-writer has nothing to do, and while it is busy only beyond MOST_WAITING: 4 MiB of ordinary rows, as PostgreSQL's own
-list of what waits for a GIN index.
+On SQLite each transaction of the service's writer ends with the indexing of what it wrote. What others write (the
+admin, manage.py, another program) is indexed along with the next, and, if it is much, in transactions of its own when
+the writer has nothing to do, or beyond MOST_WAITING rows: what waits costs a search some microseconds a row.
 """
 
 import asyncio
@@ -13,12 +13,15 @@ from django.db import DatabaseError, connection, transaction
 
 from core.background import BackgroundTask
 from core.database import database
+from core.database.pool import WRITE_BATCH
 from core.search import building, sqlite_index
 from core.search.tables import SearchedTable, searched_tables
 
 LOOK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
 # Rows of one transaction: some 10 ms for which other writers wait.
 BATCH = 256
+# At the end of another transaction: twice as many as the writes that share one, so that what waits becomes less.
+BATCH_AT_COMMIT = 2 * WRITE_BATCH
 MOST_WAITING = 16_384
 
 logger = logging.getLogger("agent_router.search")
@@ -30,6 +33,8 @@ class Indexer:
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
         self._task = BackgroundTask("search-indexer")
+        # Known from a failure; the next look mends it.
+        self._damaged: set[SearchedTable] = set()
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
@@ -42,12 +47,15 @@ class Indexer:
             await self._look(table)
             if table not in self._ready:
                 logger.warning("Searches in %s look at every row: it has no index. Run: manage.py doctor", table.name)
+        if connection.vendor == "sqlite":
+            database.before_commit.append(self._index_what_was_written)
         self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops; what waits is for the next process."""
-        self._ready.clear()
         await self._task.stop()
+        database.before_commit.clear()
+        self._ready.clear()
 
     async def _run(self) -> None:
         while True:
@@ -61,8 +69,9 @@ class Indexer:
             is_good = await database.read(partial(building.is_whole, table))
             if connection.vendor == "sqlite":
                 is_good = is_good or await database.write(partial(_mend, table))
-                while is_good and await database.read(partial(_is_due, table, is_idle=database.stats()["jobs"] == 0)):
+                while is_good and (table in self._damaged or await _is_due(table)):
                     await database.write(partial(_fill, table))
+                    self._damaged.discard(table)
         except Exception:
             # The database is out of reach, and whoever needs it says so: once is enough.
             if not self._is_failing:
@@ -75,10 +84,29 @@ class Indexer:
         else:
             self._ready.discard(table)
 
+    def _index_what_was_written(self) -> None:
+        """In the transaction of the writes, and in a thread of the database's."""
+        for table in tuple(self._ready):
+            try:
+                sqlite_index.fill(table, batch=BATCH_AT_COMMIT)
+            except DatabaseError as error:
+                # Searches go without it until the next look has found it good, or mended it.
+                self._ready.discard(table)
+                if _is_damage(error):
+                    self._damaged.add(table)
+                raise
 
-def _is_due(table: SearchedTable, *, is_idle: bool) -> bool:
-    waiting = sqlite_index.backlog(table, at_most=MOST_WAITING + 1)
+
+async def _is_due(table: SearchedTable) -> bool:
+    """Whether so much waits that it is worth a transaction."""
+    is_idle = database.stats()["jobs"] == 0
+    waiting = await database.read(partial(sqlite_index.backlog, table, at_most=MOST_WAITING + 1))
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
+
+
+def _is_damage(error: DatabaseError) -> bool:
+    """Whether FTS5 has noticed that its sums do not come out right: what is taken out is not what was put in."""
+    return "malformed" in str(error)
 
 
 def _fill(table: SearchedTable) -> None:
@@ -86,9 +114,8 @@ def _fill(table: SearchedTable) -> None:
         with transaction.atomic():
             sqlite_index.fill(table, batch=BATCH)
     except DatabaseError as error:
-        if "malformed" not in str(error):
+        if not _is_damage(error):
             raise
-        # What is taken out is not what was put in: FTS5 has noticed that its sums do not come out right.
         logger.warning("The search index of %s is damaged: it is being filled anew", table.name)
         sqlite_index.create(table)
 

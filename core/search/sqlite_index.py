@@ -1,6 +1,7 @@
-"""The index on SQLite: FTS5, filled behind the rows.
+"""The index on SQLite: FTS5, filled in the transaction that writes the rows.
 
-Rows up to the state's `indexed` (a rowid) are in the index as they were when they were indexed; those that have
+The service's writer does so at the end of each (indexer.py). What others write, such as the admin, waits for the next:
+rows up to the state's `indexed` (a rowid) are in the index as they were when they were indexed; those that have
 changed or gone since are in the table of changes, with the text that they are indexed by. So the candidates of a
 search are what the index finds, what has changed, and what comes after `indexed`.
 
@@ -9,6 +10,7 @@ The triggers are plain SQL, without functions of Python's: whatever writes to th
 
 import sqlite3
 import unicodedata
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -78,13 +80,17 @@ _IS_WHOLE = (
 )
 _CHANGED = (
     "SELECT c.docid, c.owner_id, {c_columns}, r.owner_id, {r_columns} FROM {name}_search_changed c "
-    "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= %s ORDER BY c.docid LIMIT %s"
+    "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= (SELECT indexed FROM {name}_search_state) "
+    "ORDER BY c.docid LIMIT ?"
 )
-_NEW = "SELECT rowid, owner_id, {columns} FROM {table} WHERE rowid > %s ORDER BY rowid LIMIT %s"
+_NEW = (
+    "SELECT rowid, owner_id, {columns} FROM {table} WHERE rowid > (SELECT indexed FROM {name}_search_state) "
+    "ORDER BY rowid LIMIT ?"
+)
 _ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
 _REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
-_FORGET = "DELETE FROM {name}_search_changed WHERE docid <= %s"
-_SET_STATE = "UPDATE {name}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = %s)"
+_FORGET = "DELETE FROM {name}_search_changed WHERE docid <= ?"
+_SET_STATE = "UPDATE {name}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = ?)"
 _BACKLOG = (
     "SELECT (SELECT coalesce(max(rowid), 0) FROM {table}) - indexed"
     " + (SELECT count(*) FROM (SELECT 1 FROM {name}_search_changed LIMIT %s)) FROM {name}_search_state"
@@ -129,37 +135,36 @@ def backlog(table: SearchedTable, *, at_most: int) -> int:
 
 
 def fill(table: SearchedTable, *, batch: int) -> int:
-    """Indexes at most so many of the rows that wait; returns how many it did. In a writing transaction."""
-    state = f"SELECT indexed FROM {table.name}_search_state"  # noqa: S608  # a name of ours
-    indexed = int(_ask(state))
-    with connection.cursor() as cursor:
-        cursor.execute(_sql(table, _CHANGED), (indexed, batch))
-        changed = cursor.fetchall()
+    """Indexes at most so many of the rows that wait; returns how many it did. In a writing transaction.
+
+    Past Django's cursors, since each commit of the service does this: they would cost more than the index.
+    """
+    with connection.wrap_database_errors:
+        sqlite: sqlite3.Connection = connection.connection
+        changed = sqlite.execute(_sql(table, _CHANGED), (batch,)).fetchall()
         for docid, *texts in changed:
-            _change(cursor, table, docid, texts)
+            _change(sqlite, table, docid, texts)
         if changed:
-            cursor.execute(_sql(table, _FORGET), (changed[-1][0],))
-        new: list[Any] = []
+            sqlite.execute(_sql(table, _FORGET), (changed[-1][0],))
         # Not before: a rowid that is given again may still be in the index with what had it before.
-        if len(changed) < batch:
-            cursor.execute(_sql(table, _NEW), (indexed, batch - len(changed)))
-            new = cursor.fetchall()
-            added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
-            cursor.executemany(_sql(table, _ADD), added)
+        new = sqlite.execute(_sql(table, _NEW), (batch - len(changed),)).fetchall()
         if new:
-            cursor.execute(_sql(table, _SET_STATE), (new[-1][0],))
+            added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
+            sqlite.executemany(_sql(table, _ADD), added)
+            sqlite.execute(_sql(table, _SET_STATE), (new[-1][0],))
     return len(changed) + len(new)
 
 
-def _change(cursor: Any, table: SearchedTable, docid: int, texts: list[Any]) -> None:
+def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:
     """Takes what a row was indexed by out of the index, and puts what it is now in."""
     width = len(texts) // 2
     old, now = texts[:width], texts[width:]
-    cursor.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
+    sqlite.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
     if now[0] is not None:
-        cursor.execute(_sql(table, _ADD), (docid, *indexed_texts(now[0], now[1:])))
+        sqlite.execute(_sql(table, _ADD), (docid, *indexed_texts(now[0], now[1:])))
 
 
+@cache
 def _sql(table: SearchedTable, statement: str) -> str:
     """A statement with the names of a table's."""
     names = [f'"{column}"' for column in table.columns]
@@ -170,7 +175,7 @@ def _sql(table: SearchedTable, statement: str) -> str:
         "columns": ", ".join(names),
         "c_columns": ", ".join(f"c.{name}" for name in names),
         "r_columns": ", ".join(f"r.{name}" for name in names),
-        "places": ", ".join(["%s"] * (len(names) + 2)),
+        "places": ", ".join("?" * (len(names) + 2)),
         "old": ", ".join(f"old.{name}" for name in names),
         "is_other": is_other,
     }

@@ -46,6 +46,7 @@ async def opened(work: Any, **options: Any) -> AsyncIterator[ThreadGroup]:
     defaults: dict[str, Any] = {
         "count": 1,
         "batch": 8,
+        "turns": 0,
         "prepare": getattr(work, "prepare", lambda: None),
         "finish": getattr(work, "finish", lambda: None),
         "observe_wait": lambda _: None,
@@ -122,6 +123,20 @@ def test_jobs_of_one_tick_share_a_hand_over() -> None:
         async with opened(work) as group:
             await asyncio.gather(*[group.submit(int) for _ in range(20)])
             assert work.batches == [8, 8, 4]
+
+    run(test)
+
+
+def test_jobs_of_a_few_turns_share_a_hand_over() -> None:
+    async def test() -> None:
+        work = Work()
+        async with opened(work, turns=3) as group:
+            futures = []
+            for _ in range(4):
+                futures.append(group.submit(int))
+                await asyncio.sleep(0)
+            await asyncio.gather(*futures)
+            assert work.batches == [4]
 
     run(test)
 

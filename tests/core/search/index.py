@@ -22,3 +22,9 @@ def fill(batch: int = 1000) -> int:
     """Indexes what waits."""
     with transaction.atomic():
         return sqlite_index.fill(TABLE, batch=batch)
+
+
+def found(term: str) -> set[str]:
+    """The names of the rows that the index alone finds."""
+    sql = "SELECT name FROM item WHERE rowid IN (SELECT rowid FROM item_search WHERE item_search MATCH %s)"
+    return {name for [name] in ask(sql, f'"{term}"')}

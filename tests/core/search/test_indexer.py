@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from django.db import transaction
 
 from core.database import database
+from core.errors import Conflict
 from core.search import indexer as module
 from core.search import sqlite_index
 from core.search.indexer import Indexer
 from items.models import Item
-from tests.core.search.index import TABLE, ask, fill
+from tests.core.search.index import TABLE, ask, fill, found
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_user
 
@@ -35,21 +38,38 @@ def make_items(count: int) -> None:
     Item.objects.bulk_create(Item(name=f"item {n}", owner=owner, updated_at=DAWN) for n in range(count))
 
 
+@asynccontextmanager
+async def opened() -> AsyncIterator[Indexer]:
+    """An indexer at work on the open database."""
+    await database.open()
+    indexer = Indexer()
+    await indexer.open()
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield indexer
+    finally:
+        await indexer.close()
+        await database.close()
+        assert not indexer.is_ready(TABLE)
+
+
 def run(until: Callable[[], bool], *, is_ready: bool = True) -> None:
     """Runs an indexer until something holds and it says whether the index is good."""
 
     async def job() -> None:
-        await database.open()
-        indexer = Indexer()
-        await indexer.open()
-        try:
-            async with asyncio.timeout(SECONDS):
-                while indexer.is_ready(TABLE) != is_ready or not await database.read(until):  # noqa: ASYNC110  # nothing tells
-                    await asyncio.sleep(0.01)
-        finally:
-            await indexer.close()
-            await database.close()
-            assert not indexer.is_ready(TABLE)
+        async with opened() as indexer:
+            while indexer.is_ready(TABLE) != is_ready or not await database.read(until):  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+
+    asyncio.run(job())
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    """Runs a scene while an indexer is at work that has nothing to do but what belongs to a commit."""
+
+    async def job() -> None:
+        async with opened():
+            await scene()
 
     asyncio.run(job())
 
@@ -102,3 +122,62 @@ def test_no_index_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
         with transaction.atomic():
             sqlite_index.create(TABLE)
     assert "every row" in caplog.text
+
+
+def test_what_is_written_is_in_the_index_with_its_commit() -> None:
+    owner = make_user()
+
+    def make(name: str) -> None:
+        Item.objects.create(name=name, owner=owner, updated_at=DAWN)
+
+    def make_and_fail() -> None:
+        make("undone")
+        raise Conflict
+
+    async def scene() -> None:
+        await database.write(partial(make, "alone"))
+        assert await database.read(partial(found, "alo")) == {"alone"}
+        results = await asyncio.gather(
+            *[database.write(partial(make, f"together {n}")) for n in range(70)],
+            database.write(make_and_fail),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [type(None)] * 70 + [Conflict]
+        assert len(await database.read(partial(found, "tog"))) == 70
+        await database.write(lambda: Item.objects.filter(name="alone").update(name="changed"))
+        assert await database.read(partial(found, "cha")) == {"changed"}
+        await database.write(lambda: Item.objects.filter(name="changed").delete())
+        assert (
+            await database.read(partial(ask, "SELECT term FROM item_search_terms WHERE term IN ('alo', 'cha', 'und')"))
+            == []
+        )
+        assert await database.read(waiting) == 0
+
+    play(scene)
+
+
+def test_what_others_wrote_is_indexed_with_the_next_commit() -> None:
+    make_items(3)
+
+    async def scene() -> None:
+        assert await database.read(waiting) == 3
+        await database.write(lambda: make_user(is_staff=True))
+        assert await database.read(waiting) == 0
+
+    play(scene)
+
+
+def test_write_does_not_fail_for_a_damaged_index(caplog: pytest.LogCaptureFixture) -> None:
+    make_items(3)
+    fill()
+    ask("INSERT INTO item_search(item_search) VALUES ('delete-all')")
+
+    async def scene() -> None:
+        await database.write(lambda: Item.objects.update(name="changed"))
+        assert {item.name for item in await database.read(lambda: list(Item.objects.all()))} == {"changed"}
+        while not await database.read(partial(found, "cha")):
+            await database.write(lambda: None)
+
+    with caplog.at_level(logging.WARNING, "agent_router.search"):
+        play(scene)
+    assert "filled anew" in caplog.text

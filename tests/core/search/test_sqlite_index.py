@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from core.search import building, sqlite_index
 from items.models import Item
-from tests.core.search.index import TABLE, ask, fill
+from tests.core.search.index import TABLE, ask, fill, found
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_item, make_user
 
@@ -32,12 +32,6 @@ def waiting() -> int:
 def noted() -> list[str]:
     """The names by which rows are indexed that have changed since."""
     return [name for [name] in ask("SELECT name FROM item_search_changed ORDER BY docid")]
-
-
-def found(term: str) -> set[str]:
-    """The names of the rows that the index alone finds."""
-    sql = "SELECT name FROM item WHERE rowid IN (SELECT rowid FROM item_search WHERE item_search MATCH %s)"
-    return {name for [name] in ask(sql, f'"{term}"')}
 
 
 def test_new_rows_wait_without_being_noted() -> None:
