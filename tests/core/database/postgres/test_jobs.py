@@ -181,7 +181,8 @@ def test_of_two_jobs_in_deadlock_both_succeed(run: Run) -> None:
         await asyncio.gather(database.write(lambda: update("a", "b")), database.write(lambda: update("b", "a")))
 
     run(test)
-    assert len(tries) == 3
+    # The one whose rival is slow to go on may have to give way twice.
+    assert len(tries) in (3, 4)
 
 
 def test_clash_that_only_the_commit_shows_is_run_again(run: Run, other: Any) -> None:
