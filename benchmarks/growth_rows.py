@@ -2,9 +2,10 @@
 
 import random
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,4 +90,13 @@ def _fill_postgresql(dsn: str, count: int, owners: dict[str, uuid.UUID]) -> None
         database.commit()
         for _, statement in indexes:
             cursor.execute(statement.encode())
-        cursor.execute("ANALYZE")
+
+
+def settle(dsn: str) -> None:
+    """Has PostgreSQL do now what it would else do while it is measured: vacuum, statistics, a checkpoint."""
+    with psycopg.connect(dsn, autocommit=True) as database:
+        database.execute("VACUUM (ANALYZE)")
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            database.execute("CHECKPOINT")
+        while database.execute("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'").fetchone():
+            time.sleep(1)
