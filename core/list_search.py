@@ -35,17 +35,37 @@ class ListSearch:
         """The rows of a page, one more if there is a next; and how many there are in all, if asked."""
         index = _Index(self._table, self._statements, shape, values, text)
         total = index.count() if is_counted else None
+        look = self._look_on_sqlite if connection.vendor == "sqlite" else self._look_on_postgresql
         for window, most in STEPS if index.is_of_use else ():
-            edge = self._statements.edge(shape, window).fetch_one(**values)
-            if edge is None:
-                break
-            walk = self._statements.page(shape._replace(plan=Plan.WINDOW))
-            rows = walk.fetch_all(**values, **dict(zip(EDGE, edge, strict=True)))
-            if len(rows) > shape.limit:
+            rows = look(index, window, most)
+            if rows is not None:
                 return rows, total
-            if index.has_at_most(most):
-                return self._statements.page(index.shape).fetch_all(**index.values), total
         return self._statements.page(shape).fetch_all(**values), total
+
+    def _look_on_sqlite(self, index: "_Index", window: int, most: int) -> list[Row] | None:
+        """The page, if it is among so many rows along the order, or among so many candidates."""
+        shape, values = index.walk, index.values
+        edge = self._statements.edge(shape, window).fetch_one(**values)
+        if edge is None:
+            return self._statements.page(shape).fetch_all(**values)
+        within = self._statements.page(shape._replace(plan=Plan.WINDOW))
+        rows = within.fetch_all(**values, **dict(zip(EDGE, edge, strict=True)))
+        if len(rows) > shape.limit:
+            return rows
+        if index.has_at_most(most):
+            return self._statements.page(index.shape).fetch_all(**values)
+        return None
+
+    def _look_on_postgresql(self, index: "_Index", window: int, most: int) -> list[Row] | None:
+        """Likewise, by less statements: there each is a journey to another process, perhaps to another machine."""
+        shape, values = index.walk, index.values
+        walked = self._statements.among_first(shape, window).fetch_all(**values)
+        is_longer = bool(walked) and walked[-1][-1] > window
+        rows = [row[:-1] for row in walked if row[-1] <= window]
+        if len(rows) > shape.limit or not is_longer:
+            return rows
+        found = self._statements.found(shape, most).fetch_all(**values)
+        return [row[:-1] for row in found] if not found or found[0][-1] <= most else None
 
 
 class _Index:
@@ -54,17 +74,13 @@ class _Index:
     def __init__(
         self, table: SearchedTable, statements: ListStatements, shape: Shape, values: dict[str, Any], text: str
     ) -> None:
-        self._table, self._statements, self._walk, self._text = table, statements, shape, text
+        self._table, self._statements, self._text = table, statements, text
         self.is_of_use = indexer.is_ready(table) and candidates.is_indexed(text)
-        self.shape = shape._replace(plan=Plan.CANDIDATES)
+        self.walk, self.shape = shape, shape._replace(plan=Plan.CANDIDATES)
         self.values = values.copy()
-        self._total: int | None = None
 
     def has_at_most(self, most: int) -> bool:
-        """Whether the index finds no more rows than that. If so, `values` have them."""
-        if connection.vendor != "sqlite":
-            # PostgreSQL gathers all that its index finds before it gives the first.
-            return self.count() <= most
+        """Whether SQLite's index finds no more rows than that. If so, `values` have them."""
         owner_id = None if self.shape.is_staff else self.values["owner_id"]
         found = candidates.find(self._table, self._text, owner_id, most=most)
         if found is not None:
@@ -73,8 +89,7 @@ class _Index:
 
     def count(self) -> int:
         """How many rows there are in all."""
-        if self._total is None:
-            is_by_index = self.is_of_use and (connection.vendor != "sqlite" or self.has_at_most(MOST_COUNTED))
-            shape = self.shape if is_by_index else self._walk
-            [(self._total,)] = self._statements.count(shape).fetch_all(**self.values)
-        return self._total
+        is_by_index = self.is_of_use and (connection.vendor != "sqlite" or self.has_at_most(MOST_COUNTED))
+        shape = self.shape if is_by_index else self.walk
+        [(total,)] = self._statements.count(shape).fetch_all(**self.values)
+        return int(total)

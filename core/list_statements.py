@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import Lookup
+from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
 from core.database.compiled import CompiledQuery, Parameter, parameter
 from core.database.hints import Unindexed, Unsorted
+from core.database.subselect import annotated, select_from
 from core.pagination import Order
 from core.resource import ResourceQuerySet
 from core.search.candidates import IsCandidate
@@ -68,17 +70,57 @@ class ListStatements:
         self.count = lru_cache(maxsize=512)(self._compile_count)
         self.probe = lru_cache(maxsize=512)(self._compile_probe)
         self.edge = lru_cache(maxsize=512)(self._compile_edge)
+        self.among_first = lru_cache(maxsize=512)(self._compile_among_first)
+        self.found = lru_cache(maxsize=512)(self._compile_found)
 
     def _compile_page(self, shape: Shape) -> CompiledQuery:
         """A page's rows, and one more if there is a next page."""
-        return CompiledQuery(lambda: self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1])
+        return CompiledQuery(
+            lambda: self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1],
+            is_planned_anew=self._is_search(shape),
+        )
 
     def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery:
         """Where a walk has passed so many rows, be they in the list or not. No row if it ends before that."""
+        place = (shape.order.field, "id")
+        return CompiledQuery(lambda: self._walked(shape).values_list(*place)[window : window + 1])
+
+    def _compile_among_first(self, shape: Shape, window: int) -> CompiledQuery:
+        """A page out of the first so many rows of a walk, and the row after these. For PostgreSQL.
+
+        Each with its number in the walk. An edge would do there, too, but leaves the planner to guess how many rows
+        there are before it, and to come by them in other ways.
+        """
+
+        def build() -> models.QuerySet[Any, Any]:
+            walked = self._walked(shape)
+            order: Any = walked.query.order_by
+            first = select_from(walked.annotate(walk_number=models.Window(RowNumber(), order_by=order))[: window + 1])
+            number = annotated(first, "walk_number")
+            wanted = self._filtered(first, shape, self._leading(shape), is_walked=True)
+            ordered = shape.order.apply(wanted | first.filter(Exact(number, window + 1)), after=False)
+            rows: models.QuerySet[Any, Any] = ordered.as_rows().annotate(walk_number=number)
+            return rows[: shape.limit + 1]
+
+        return CompiledQuery(build)
+
+    def _compile_found(self, shape: Shape, most: int) -> CompiledQuery:
+        """A page of what the search index finds; with each row how many that are, or most + 1. For PostgreSQL."""
+
+        def build() -> models.QuerySet[Any, Any]:
+            found = self._ordered(shape._replace(plan=Plan.CANDIDATES), set()).order_by()
+            # Not a limit, for which the planner would rather scan the table, and hope to meet as many soon.
+            found = found.annotate(candidate_number=models.Window(RowNumber())).filter(candidate_number__lte=most + 1)
+            rows = shape.order.apply(select_from(found), after=False).as_rows()
+            return rows.annotate(candidate_count=models.Window(models.Count("pk")))[: shape.limit + 1]
+
+        return CompiledQuery(build, is_planned_anew=True)
+
+    def _walked(self, shape: Shape) -> ResourceQuerySet[Any]:
+        """Every row that a walk passes, be it in the list or not."""
         leading = self._leading(shape)
         walked = shape._replace(filters=tuple(pair for pair in shape.filters if pair[0] in leading))
-        place = (shape.order.field, "id")
-        return CompiledQuery(lambda: self._ordered(walked, leading).values_list(*place)[window : window + 1])
+        return self._ordered(walked, leading)
 
     def _ordered(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
         # The cursor has this value, too: what is left to go by is the id.
@@ -93,7 +135,7 @@ class ListStatements:
             rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
             return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
 
-        return CompiledQuery(build)
+        return CompiledQuery(build, is_planned_anew=self._is_search(shape))
 
     def _compile_probe(self, shape: Shape) -> CompiledQuery | None:
         """At most FEW + 1 of the rows that an exact filter leaves which has an index, but not one of this order.
@@ -138,6 +180,9 @@ class ListStatements:
                 leading.add(name)
         return leading
 
+    def _is_search(self, shape: Shape) -> bool:
+        return any(self._filters[name] is SEARCH for name, _ in shape.filters)
+
     def _owner(self, shape: Shape) -> tuple[str, ...]:
         """What an index begins with."""
         return () if shape.is_staff else ("owner",)
@@ -149,7 +194,15 @@ class ListStatements:
             rows = rows.filter(Exact(column, parameter(self._model, "owner")))
         if shape.plan is Plan.CANDIDATES:
             rows = rows.filter(IsCandidate(SearchedTable.of(self._rows)))
+        return self._filtered(rows, shape, leading)
+
+    def _filtered(
+        self, rows: ResourceQuerySet[Any], shape: Shape, leading: set[str], *, is_walked: bool = False
+    ) -> ResourceQuerySet[Any]:
+        """Narrowed by the filters; if the rows are those of a walk, by what did not lead it."""
         for name, count in shape.filters:
+            if is_walked and name in leading:
+                continue
             field, lookup = self._filters[name]
             if self._filters[name] is SEARCH:
                 rows = rows.search(Parameter(name, models.TextField()))

@@ -39,10 +39,13 @@ class Parameter(Expression):
 
 
 class Compiled:
-    """SQL with places for parameters, made by `build` at the first use in the process."""
+    """SQL with places for parameters, made by `build` at the first use in the process.
 
-    def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]]) -> None:
-        self._build = build
+    `is_planned_anew` if PostgreSQL is to plan it by its values each time. Otherwise it may settle for one plan.
+    """
+
+    def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]], *, is_planned_anew: bool = False) -> None:
+        self._build, self._is_planned_anew = build, is_planned_anew
         self._sql = ""
         self._fixed: list[Any] = []
         self._places: list[tuple[int, Parameter]] = []
@@ -60,7 +63,7 @@ class Compiled:
         """
         params = self.params(values)
         if (wire := current_wire()) is not None:
-            return wire.execute(self._sql, params)
+            return wire.execute(self._sql, params, is_planned_anew=self._is_planned_anew)
         cursor = connection.cursor()
         cursor.execute(self._sql, params)
         return cursor
@@ -78,8 +81,8 @@ class Compiled:
 class CompiledQuery(Compiled):
     """A SELECT. Rows have the values that the queryset's `values_list` would give, in its order."""
 
-    def __init__(self, queryset: Callable[[], models.QuerySet[Any, Any]]) -> None:
-        super().__init__(self._build_select)
+    def __init__(self, queryset: Callable[[], models.QuerySet[Any, Any]], *, is_planned_anew: bool = False) -> None:
+        super().__init__(self._build_select, is_planned_anew=is_planned_anew)
         self._queryset = queryset
         self._compiler: Any = None
         self._converters: dict[int, Any] = {}

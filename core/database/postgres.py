@@ -23,8 +23,8 @@ OPTIONS = {
 }
 # Sent with the connection's first packet. Times cast to text are read as UTC (core/timestamps.py), so the session's
 # zone is no matter of taste; set here, it costs no round trip. PgBouncer refuses such options and keeps track of the
-# zone that Django sets.
-STARTUP_OPTIONS = "-c TimeZone=UTC"
+# zone that Django sets. Compiling a plan takes longer than any of these statements should.
+STARTUP_OPTIONS = "-c TimeZone=UTC -c jit=off"
 # Django's cursors put values into the SQL themselves, and then there is nothing to prepare: that is for queries of
 # the ORM, which are many and rare. The hot ones are compiled and prepared (core/database/postgres_wire.py).
 PREPARE_THRESHOLD = None

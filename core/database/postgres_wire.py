@@ -43,6 +43,7 @@ class Statement(NamedTuple):
     values: Sequence[Any] = ()
     types: tuple[int, ...] = ()
     formats: Sequence[Any] = ()
+    is_prepared: bool = True
 
 
 class Answer:
@@ -92,9 +93,12 @@ class Wire:
         self._waiting: list[Statement] = []
         self._is_in_transaction = False
 
-    def execute(self, sql: str, values: Sequence[Any]) -> Answer:
-        """Runs a statement, after those that wait. Raises Django's database errors, theirs too."""
-        self._waiting.append(self._statement(sql, values))
+    def execute(self, sql: str, values: Sequence[Any], *, is_planned_anew: bool = False) -> Answer:
+        """Runs a statement, after those that wait. Raises Django's database errors, theirs too.
+
+        The server plans what is prepared by its values a few times, and then perhaps once for all values.
+        """
+        self._waiting.append(self._statement(sql, values, is_prepared=not is_planned_anew))
         result = self.flush()
         assert result is not None
         return Answer(result, self._transformer)
@@ -147,10 +151,10 @@ class Wire:
     def _is_idle(self) -> bool:
         return self._pgconn.transaction_status == TransactionStatus.IDLE
 
-    def _statement(self, sql: str, values: Sequence[Any]) -> Statement:
+    def _statement(self, sql: str, values: Sequence[Any], *, is_prepared: bool = True) -> Statement:
         transformer = self._transformer
         dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
-        return Statement(_numbered(sql), dumped, transformer.types or (), transformer.formats or ())
+        return Statement(_numbered(sql), dumped, transformer.types or (), transformer.formats or (), is_prepared)
 
     def _exchange(self, statements: Sequence[Statement]) -> PQGen[PGresult]:
         """Sends the statements and takes their answers; the server skips what comes after one that fails."""
@@ -181,8 +185,8 @@ class Wire:
         return answer
 
     def _send(self, statement: Statement) -> Iterator[tuple[bytes, tuple[int, ...]] | None]:
-        pgconn, (sql, values, types, formats) = self._pgconn, statement
-        if not self._can_prepare:
+        pgconn, (sql, values, types, formats, is_prepared) = self._pgconn, statement
+        if not (is_prepared and self._can_prepare):
             pgconn.send_query_params(sql, values, param_types=types, param_formats=formats)
             yield None
             return

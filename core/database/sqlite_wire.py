@@ -61,8 +61,11 @@ class SQLiteWire:
         found: sqlite3.Connection = self._django.connection
         return found
 
-    def execute(self, sql: str, values: Sequence[Any]) -> Answer:
-        """Runs a statement with Django's placeholders. Raises Django's database errors."""
+    def execute(self, sql: str, values: Sequence[Any], *, is_planned_anew: bool = False) -> Answer:
+        """Runs a statement with Django's placeholders. Raises Django's database errors.
+
+        SQLite plans by the values where it has statistics, and never by those of a time before.
+        """
         sqlite_connection, began = self.sqlite_connection, perf_counter()
         try:
             return sqlite_connection.cursor(Answer).execute(with_question_marks(sql), values)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from core import list_search
 from core.auth.models import User
@@ -23,6 +23,7 @@ from tests.items.rows import DAWN, make_item, make_user, principal_of, with_data
 
 SORTS = [sign + field for field in ("created_at", "updated_at", "name") for sign in ("", "-")]
 sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's plans")
+postgresql_only = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="PostgreSQL's plans")
 ROWS = 3000
 
 
@@ -180,20 +181,79 @@ def test_walk_of_a_search_ends_at_its_edge() -> None:
         assert "COVERING INDEX" in line, f"{shape}: {line}"
 
 
+@postgresql_only
 @pytest.mark.django_db
-@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="PostgreSQL's plans")
-def test_candidates_come_from_the_index_and_are_sorted() -> None:
+def test_candidates_come_from_the_index() -> None:
     user = make_user()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
         cursor.execute("SET LOCAL enable_indexonlyscan = off")
     for shape in shapes(Plan.CANDIDATES):
-        given = values(shape, user)
-        if not shape.filters[1:] and shape.is_staff:
-            for statement in (item_list._statements.page(shape), item_list._statements.count(shape)):
-                assert any("Bitmap Index Scan on item_search" in line for line in explain(statement, given)), shape
-        plan = explain(item_list._statements.page(shape), given)
-        assert any("Sort Key: (COALESCE" in line for line in plan), plan
+        if shape.filters[1:] or not shape.is_staff:
+            continue
+        for statement in (item_list._statements.found(shape, 5000), item_list._statements.count(shape)):
+            plan = explain(statement, values(shape, user))
+            assert any("Bitmap Index Scan on item_search" in line for line in plan), f"{shape}: {plan}"
+
+
+def rows_looked_at(plan: dict[str, Any]) -> int:
+    """How many rows of the table a plan came by when it ran."""
+    count: int = sum(rows_looked_at(below) for below in plan.get("Plans", ()))
+    if plan.get("Relation Name"):
+        count += plan["Actual Loops"] * plan["Actual Rows"]
+        count += sum(plan.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
+    return count
+
+
+@postgresql_only
+def test_postgresql_comes_by_no_more_rows_than_a_search_names(crowd: tuple[User, User]) -> None:
+    shape = Shape(Order("name"), (("q", 1),), is_staff=False, after_cursor=False, limit=20)
+    # Of so few items the planner would rather read all of an owner's than ask the index.
+    of_everyone = shape._replace(is_staff=True)
+    told: list[Any] = []
+
+    def explaining(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, params, many, context)
+        [[[tree]]] = context["cursor"].fetchall()
+        told.append(tree["Plan"])
+        return result
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE item; SET LOCAL enable_seqscan = off")
+        for statement, text, most in (
+            # Some of the other user's are in between.
+            (item_list._statements.among_first(shape, 250), "nowhere", 255),
+            (item_list._statements.among_first(shape, 250), "often", 30),
+            (item_list._statements.found(of_everyone, 5000), "rarely", 10),
+            (item_list._statements.found(of_everyone, 100), "often", 102),
+        ):
+            with connection.execute_wrapper(explaining):
+                statement.execute({"owner_id": crowd[0].id, "q": f"%{text}%"})
+            plan = told.pop()
+            assert rows_looked_at(plan) <= most, f"{text}: {plan}"
+
+
+@postgresql_only
+def test_postgresql_is_asked_twice_for_what_few_have_and_otherwise_once(crowd: tuple[User, User]) -> None:
+    asked: list[str] = []
+
+    def noting(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, params, many, context)
+
+    for user, text, found, times in (
+        (crowd[0], "often", 21, 1),
+        (crowd[0], "rarely", 3, 2),
+        (crowd[0], "nowhere", 0, 2),
+        (crowd[1], "often", 10, 1),
+        (crowd[1], "rarely", 0, 1),
+    ):
+        shape = Shape(Order("-created_at"), (("q", 1),), user.is_staff, after_cursor=False, limit=20)
+        given = {"owner_id": user.id, "q": f"%{text}%"}
+        asked.clear()
+        with connection.execute_wrapper(noting):
+            rows, _ = item_list._search.fetch(shape, given, text=text, is_counted=False)
+        assert (len(rows), len(asked)) == (found, times), text
 
 
 @sqlite_only

@@ -17,10 +17,11 @@ from psycopg.waiting import wait
 
 from core.auth.models import AuditEvent
 from core.database import postgres_connection, postgres_wire
+from core.database.compiled import CompiledQuery, parameter
 from core.database.current_wire import current_wire
 from core.database.pool import Database
 from core.identifiers import uuid7
-from tests.core.database.postgres.statements import FIND, INSERT, execute, names, queue
+from tests.core.database.postgres.statements import FIND, INSERT, ask, execute, names, queue
 
 type Run = Callable[[Callable[[Database], Any]], Any]
 
@@ -92,6 +93,26 @@ def test_statements_are_prepared_once_in_each_connection(run: Run, settings: Any
         for name in ("a", "b", "c"):
             await database.read(partial(execute, FIND, name))
         assert len(await database.read(prepared)) == 1
+
+    run(test)
+
+
+def test_statement_that_is_planned_anew_each_time_is_not_prepared(run: Run, settings: Any) -> None:
+    settings.DB_POOL_SIZE = 1
+    found = CompiledQuery(lambda: Group.objects.filter(name=parameter(Group, "name")), is_planned_anew=True)
+
+    async def test(database: Database) -> None:
+        await database.write(lambda: queue(INSERT, "a"))
+        for _ in range(2):
+            assert len(await database.read(lambda: found.fetch_all(name="a"))) == 1
+        assert not [sql for sql in await database.read(prepared) if "WHERE" in sql and "auth_group" in sql]
+
+    run(test)
+
+
+def test_server_compiles_no_plan(run: Run) -> None:
+    async def test(database: Database) -> None:
+        assert await database.read(lambda: ask("SHOW jit")) == "off"
 
     run(test)
 
