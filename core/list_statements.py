@@ -14,7 +14,7 @@ from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
 from core.database.compiled import CompiledQuery, Parameter, parameter
 from core.database.hints import Unindexed, Unsorted
-from core.database.subselect import annotated, select_from
+from core.database.subselect import Annotated, select_from
 from core.pagination import Order
 from core.resource import ResourceQuerySet
 from core.search.candidates import IsCandidate
@@ -96,7 +96,7 @@ class ListStatements:
             walked = self._walked(shape)
             order: Any = walked.query.order_by
             first = select_from(walked.annotate(walk_number=models.Window(RowNumber(), order_by=order))[: window + 1])
-            number = annotated(first, "walk_number")
+            number = Annotated(first, "walk_number")
             wanted = self._filtered(first, shape, self._leading(shape), is_walked=True)
             ordered = shape.order.apply(wanted | first.filter(Exact(number, window + 1)), after=False)
             rows: models.QuerySet[Any, Any] = ordered.as_rows().annotate(walk_number=number)

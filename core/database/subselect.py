@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from django.db import connection, models
-from django.db.models.expressions import RawSQL
+from django.db import models
+from django.db.models import Expression
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 
@@ -35,8 +35,14 @@ def select_from[Q: models.QuerySet[Any, Any]](rows: Q) -> Q:
     return outer  # type: ignore[no-any-return]
 
 
-def annotated(rows: models.QuerySet[Any, Any], name: str) -> RawSQL:
+class Annotated(Expression):
     """A whole number that the rows of a subselect are annotated with, for the query that selects from it."""
-    quote = connection.ops.quote_name
-    sql = f"{quote(rows.model._meta.db_table)}.{quote(name)}"
-    return RawSQL(sql, (), output_field=models.IntegerField())  # noqa: S611  # names of ours
+
+    output_field = models.IntegerField()
+
+    def __init__(self, rows: models.QuerySet[Any, Any], name: str) -> None:
+        super().__init__()
+        self._table, self._name = rows.model._meta.db_table, name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return f"{compiler.quote_name(self._table)}.{compiler.quote_name(self._name)}", ()

@@ -185,8 +185,14 @@ def test_redis_that_may_grow_for_ever_is_told(redis: RedisServer, settings: Sett
     assert complaints(redis_server.check) == []
 
 
-@pytest.mark.parametrize(("delay_seconds", "message"), [(0.02, "every request waits for it"), (0.2, "out of reach")])
-def test_slow_redis_is_told(redis: RedisServer, settings: Settings, delay_seconds: float, message: str) -> None:
+@pytest.mark.parametrize(
+    ("delay_seconds", "timeout_seconds", "message"),
+    [(0.11, 0.5, "every request waits for it"), (0.2, 0.04, "out of reach")],
+)
+def test_slow_redis_is_told(
+    redis: RedisServer, settings: Settings, delay_seconds: float, timeout_seconds: float, message: str
+) -> None:
+    settings.REDIS_TIMEOUT_SECONDS = timeout_seconds
     with redis.client() as client:
         client.config_set("maxmemory", "64mb")
         client.config_set("maxmemory-policy", "allkeys-lru")
