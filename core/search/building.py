@@ -42,7 +42,7 @@ def _build_on_sqlite(table: SearchedTable) -> str:
     with _checkpoints():
         while True:
             with transaction.atomic():
-                if sqlite_index.fill(table, batch=BATCH) < BATCH:
+                if not sqlite_index.fill(table, batch=BATCH):
                     return ""
 
 

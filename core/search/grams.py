@@ -17,15 +17,26 @@ _MARK_BASE = 0xF0000
 
 
 def owner_mark(owner_id: UUID | str) -> str:
-    """An owner as one trigram: the last 48 bits of their id. Owners who share them share candidates, no more."""
+    """An owner as one trigram: the last 48 bits of their id. Owners who share them share candidates, no more.
+
+    Raises ValueError for an id that is none.
+    """
     digits = str(owner_id).replace("-", "")[-12:]
     return "".join(chr(_MARK_BASE + int(digits[start : start + 4], 16)) for start in (0, 4, 8))
 
 
-def indexed_texts(owner_id: str, texts: Iterable[str]) -> tuple[str, ...]:
-    """The columns of an indexed row."""
+def indexed_texts(owner_id: str, texts: Iterable[bytes]) -> tuple[str, ...]:
+    """The columns of an indexed row, of its texts in UTF-8. What is no text has none of the trigrams of one."""
+    try:
+        mark = owner_mark(owner_id)
+    except ValueError:  # a row that is nobody's, made by who does not heed foreign keys
+        mark = ""
+    return (mark, *(_indexed(text.decode(errors="replace")) for text in texts))
+
+
+def _indexed(text: str) -> str:
     # For the tokenizer a NUL is the end.
-    return (owner_mark(owner_id), *(text.casefold().replace("\0", " ") + END for text in texts))
+    return text.casefold().replace("\0", " ") + END
 
 
 def matching(folded: str, owner_id: UUID | None) -> str:

@@ -33,8 +33,8 @@ class Indexer:
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
         self._task = BackgroundTask("search-indexer")
-        # Known from a failure; the next look mends it.
-        self._damaged: set[SearchedTable] = set()
+        # Something could not be indexed there: the next look finds out whether it can, and mends what is damaged.
+        self._doubtful: set[SearchedTable] = set()
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
@@ -42,9 +42,9 @@ class Indexer:
         return table in self._ready
 
     async def open(self) -> None:
-        """Looks whether the indexes are good, and goes on to look after them."""
+        """Looks whether the indexes are good, and goes on to look after them. What waits does not hold up the start."""
         for table in searched_tables():
-            await self._look(table)
+            await self._look(table, is_start=True)
             if table not in self._ready:
                 logger.warning("Searches in %s look at every row: it has no index. Run: manage.py doctor", table.name)
         if connection.vendor == "sqlite":
@@ -63,15 +63,15 @@ class Indexer:
             for table in searched_tables():
                 await self._look(table)
 
-    async def _look(self, table: SearchedTable) -> None:
+    async def _look(self, table: SearchedTable, *, is_start: bool = False) -> None:
         """Finds out whether a table's index is good, and moves what waits for it if it is time."""
         try:
             is_good = await database.read(partial(building.is_whole, table))
             if connection.vendor == "sqlite":
                 is_good = is_good or await database.write(partial(_mend, table))
-                while is_good and (table in self._damaged or await _is_due(table)):
+                while is_good and not is_start and (table in self._doubtful or await _is_due(table)):
                     await database.write(partial(_fill, table))
-                    self._damaged.discard(table)
+                    self._doubtful.discard(table)
         except Exception:
             # The database is out of reach, and whoever needs it says so: once is enough.
             if not self._is_failing:
@@ -89,11 +89,10 @@ class Indexer:
         for table in tuple(self._ready):
             try:
                 sqlite_index.fill(table, batch=BATCH_AT_COMMIT)
-            except DatabaseError as error:
-                # Searches go without it until the next look has found it good, or mended it.
+            except Exception:
+                # Neither commits nor searches go on with it until a look has found that it takes what waits.
                 self._ready.discard(table)
-                if _is_damage(error):
-                    self._damaged.add(table)
+                self._doubtful.add(table)
                 raise
 
 

@@ -10,6 +10,7 @@ The triggers are plain SQL, without functions of Python's: whatever writes to th
 
 import sqlite3
 import unicodedata
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,9 @@ from django.db import connection
 
 from core.search.grams import indexed_texts
 from core.search.tables import SearchedTable
+
+# Of the texts of a batch, for each of its rows: what FTS5 takes goes by these, and a long row is as fifty others.
+MOST_BYTES = 2_000
 
 # The tokenizer of trigrams came with SQLite 3.34, but Python may have been built without FTS5.
 _HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
@@ -78,14 +82,15 @@ _IS_WHOLE = (
     "SELECT unicode = %s AND (indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)) "
     "FROM {name}_search_state"
 )
+# As bytes, for not everything that others have put there is text: one such row must not keep out those behind it.
 _CHANGED = (
-    "SELECT c.docid, c.owner_id, {c_columns}, r.owner_id, {r_columns} FROM {name}_search_changed c "
+    "SELECT c.docid, c.owner_id, {c_bytes}, r.owner_id, {r_bytes} FROM {name}_search_changed c "
     "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= (SELECT indexed FROM {name}_search_state) "
     "ORDER BY c.docid LIMIT ?"
 )
 _NEW = (
-    "SELECT rowid, owner_id, {columns} FROM {table} WHERE rowid > (SELECT indexed FROM {name}_search_state) "
-    "ORDER BY rowid LIMIT ?"
+    "SELECT r.rowid, r.owner_id, {r_bytes} FROM {table} r WHERE r.rowid > (SELECT indexed FROM {name}_search_state) "
+    "ORDER BY r.rowid LIMIT ?"
 )
 _ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
 _REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
@@ -135,24 +140,39 @@ def backlog(table: SearchedTable, *, at_most: int) -> int:
 
 
 def fill(table: SearchedTable, *, batch: int) -> int:
-    """Indexes at most so many of the rows that wait; returns how many it did. In a writing transaction.
+    """Indexes some of the rows that wait, at most `batch` and less if they are long; returns how many it did.
 
-    Past Django's cursors, since each commit of the service does this: they would cost more than the index.
+    In a writing transaction. Past Django's cursors, since each commit of the service does this: they would cost more
+    than the index.
     """
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
-        changed = sqlite.execute(_sql(table, _CHANGED), (batch,)).fetchall()
+        changed, left = _first(sqlite, _sql(table, _CHANGED), batch, batch * MOST_BYTES)
         for docid, *texts in changed:
             _change(sqlite, table, docid, texts)
         if changed:
             sqlite.execute(_sql(table, _FORGET), (changed[-1][0],))
+        if left <= 0:
+            return len(changed)
         # Not before: a rowid that is given again may still be in the index with what had it before.
-        new = sqlite.execute(_sql(table, _NEW), (batch - len(changed),)).fetchall()
+        new, _ = _first(sqlite, _sql(table, _NEW), batch - len(changed), left)
         if new:
             added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
             sqlite.executemany(_sql(table, _ADD), added)
             sqlite.execute(_sql(table, _SET_STATE), (new[-1][0],))
     return len(changed) + len(new)
+
+
+def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple[list[Any], int]:
+    """The first rows that a statement finds, until they have so many bytes of text; and how many more there may be."""
+    taken: list[Any] = []
+    with closing(sqlite.execute(sql, (batch,))) as rows:
+        for row in rows:
+            taken.append(row)
+            most -= sum(len(text) for text in row if isinstance(text, bytes))
+            if most <= 0:
+                break
+    return taken, most
 
 
 def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:
@@ -173,8 +193,8 @@ def _sql(table: SearchedTable, statement: str) -> str:
         "name": table.name,
         "table": f'"{table.name}"',
         "columns": ", ".join(names),
-        "c_columns": ", ".join(f"c.{name}" for name in names),
-        "r_columns": ", ".join(f"r.{name}" for name in names),
+        "c_bytes": ", ".join(f"CAST(c.{name} AS BLOB)" for name in names),
+        "r_bytes": ", ".join(f"CAST(r.{name} AS BLOB)" for name in names),
         "places": ", ".join("?" * (len(names) + 2)),
         "old": ", ".join(f"old.{name}" for name in names),
         "is_other": is_other,

@@ -14,7 +14,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 def trigrams(owner: uuid.UUID, *given_texts: str) -> set[str]:
-    return {text[n : n + 3] for text in indexed_texts(owner.hex, given_texts) for n in range(len(text) - 2)}
+    indexed = indexed_texts(owner.hex, [text.encode() for text in given_texts])
+    return {text[n : n + 3] for text in indexed for n in range(len(text) - 2)}
 
 
 def terms(expression: str) -> list[str]:

@@ -79,10 +79,23 @@ def waiting() -> int:
 
 
 def test_idle_writer_indexes_what_waits_in_batches() -> None:
-    make_items(2 * module.BATCH + 7)
+    at_once = module.BATCH + module.BATCH_AT_COMMIT
+    make_items(2 * at_once + 7)
     run(lambda: waiting() < module.BATCH)
     assert waiting() == 7, "few are not worth a transaction"
-    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * module.BATCH,)]
+    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * at_once,)]
+
+
+def test_start_does_not_wait_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", {"sqlite": 3600})
+    make_items(2 * module.BATCH)
+
+    async def job() -> None:
+        async with opened() as indexer:
+            assert indexer.is_ready(TABLE)
+            assert await database.read(waiting) == 2 * module.BATCH
+
+    asyncio.run(job())
 
 
 def test_busy_writer_indexes_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,14 +116,14 @@ def test_index_of_other_rows_is_filled_anew(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_damaged_index_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
-    make_items(module.BATCH)
+    make_items(2 * module.BATCH)
     fill()
     ask("INSERT INTO item_search(item_search) VALUES ('delete-all')")
     Item.objects.update(name="changed")
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         run(lambda: waiting() < module.BATCH)
     assert "damaged" in caplog.text
-    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(module.BATCH,)]
+    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(2 * module.BATCH,)]
 
 
 def test_no_index_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
@@ -181,3 +194,51 @@ def test_write_does_not_fail_for_a_damaged_index(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         play(scene)
     assert "filled anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["name = CAST(x'ff4d' AS TEXT)", "name = CAST(x'eda080' AS TEXT)", "description = x'00ff'", "owner_id = 'nobody'"],
+)
+def test_what_is_no_text_keeps_nothing_out_of_the_index(change: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A script may have written it: in Latin-1, half of a surrogate pair, without heeding foreign keys."""
+    make_items(2)
+    fill()
+    make_items(2)
+    ask("PRAGMA foreign_keys = OFF")
+    ask(f"UPDATE item SET {change} WHERE name = 'item 1'")
+    owner = make_user()
+
+    async def scene() -> None:
+        await database.write(partial(Item.objects.create, name="after it", owner=owner, updated_at=DAWN))
+        assert await database.read(waiting) == 0
+        assert await database.read(partial(found, "aft")) == {"after it"}
+        await database.write(lambda: ask("DELETE FROM item WHERE name <> 'after it'"))
+        assert await database.read(waiting) == 0
+        assert await database.read(partial(ask, "SELECT doc FROM item_search_terms WHERE term = 'ite'")) == []
+
+    play(scene)
+    assert not caplog.records
+
+
+def test_index_that_takes_nothing_is_left_alone_until_it_does(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise ValueError("not today")
+
+    async def job() -> None:
+        async with opened() as indexer:
+            with monkeypatch.context() as context:
+                context.setattr(sqlite_index, "fill", broken)
+                while len(caplog.records) < 2:
+                    await database.write(make_user)
+                for _ in range(10):
+                    await database.write(make_user)
+                    await asyncio.sleep(0.01)
+                assert not indexer.is_ready(TABLE)
+            while not indexer.is_ready(TABLE):  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+
+    asyncio.run(job())
+    assert len(caplog.records) == 2, "once by a commit, once by the look at the index"

@@ -44,6 +44,24 @@ def test_new_rows_wait_without_being_noted() -> None:
     assert fill(3) == waiting() == 0
 
 
+def test_long_rows_are_indexed_by_fewer() -> None:
+    owner = make_user()
+    long = "漢字 " * 1000
+    for number in range(30):
+        make_item(owner, name=f"item {number}", description=long)
+    assert 1 <= fill(10) <= 3
+    assert building.build(TABLE) == ""
+    assert (waiting(), len(found("ite"))) == (0, 30)
+    Item.objects.update(description="short")
+    new = make_item(owner, name="item 30", description=long)
+    assert 1 <= fill(10) <= 3
+    assert found("30\n") == set(), "before those that have changed"
+    new.delete()
+    while fill(10):
+        pass
+    assert (waiting(), len(found("sho"))) == (0, 30)
+
+
 def test_change_of_what_is_searched_is_noted_once_and_no_other() -> None:
     item = make_item(make_user(), name="first", description="of all")
     item.name = "before it is indexed"
