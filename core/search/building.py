@@ -10,6 +10,7 @@ from core.search.tables import SearchedTable
 
 # Others write between two batches; in larger ones a row costs less.
 BATCH = 4096
+MERGE_PAGES = 1000
 CHECKPOINT_PAGES = 16_384
 NO_FTS5 = "This Python's SQLite has no FTS5, or one without trigrams (before 3.34)"
 NO_PG_TRGM = (
@@ -43,7 +44,17 @@ def _build_on_sqlite(table: SearchedTable) -> str:
         while True:
             with transaction.atomic():
                 if not sqlite_index.fill(table, batch=BATCH):
-                    return ""
+                    break
+        _merge_all(table)
+    return ""
+
+
+def _merge_all(table: SearchedTable) -> None:
+    with transaction.atomic():
+        is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES, all_in_one=True)
+    while is_going_on:
+        with transaction.atomic():
+            is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ the writer has nothing to do, or beyond MOST_WAITING rows: what waits costs a se
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from django.db import DatabaseError, connection, transaction
@@ -22,6 +23,8 @@ LOOK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
 BATCH = 256
 # At the end of another transaction: twice as many as the writes that share one, so that what waits becomes less.
 BATCH_AT_COMMIT = 2 * WRITE_BATCH
+# As long a transaction.
+MERGE_PAGES = 200
 MOST_WAITING = 16_384
 
 logger = logging.getLogger("agent_router.search")
@@ -35,6 +38,8 @@ class Indexer:
         self._task = BackgroundTask("search-indexer")
         # Something could not be indexed there: the next look finds out whether it can, and mends what is damaged.
         self._doubtful: set[SearchedTable] = set()
+        # Tables with something new in their index, perhaps to be merged.
+        self._grown: set[SearchedTable] = set()
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
@@ -70,8 +75,10 @@ class Indexer:
             if connection.vendor == "sqlite":
                 is_good = is_good or await database.write(partial(_mend, table))
                 while is_good and not is_start and (table in self._doubtful or await _is_due(table)):
-                    await database.write(partial(_fill, table))
+                    await self._work(table, partial(sqlite_index.fill, batch=BATCH))
                     self._doubtful.discard(table)
+                if is_good and not is_start:
+                    await self._merge(table)
         except Exception:
             # The database is out of reach, and whoever needs it says so: once is enough.
             if not self._is_failing:
@@ -84,11 +91,23 @@ class Indexer:
         else:
             self._ready.discard(table)
 
+    async def _merge(self, table: SearchedTable) -> None:
+        """Merges what commits have left in the index, while the writer has nothing else to do."""
+        while table in self._grown and _is_idle():
+            self._grown.discard(table)
+            if await self._work(table, partial(sqlite_index.merge, pages=MERGE_PAGES)):
+                self._grown.add(table)
+
+    @staticmethod
+    async def _work[T](table: SearchedTable, work: Callable[[SearchedTable], T]) -> T | None:
+        return await database.write(partial(_or_anew, table, partial(work, table)))
+
     def _index_what_was_written(self) -> None:
         """In the transaction of the writes, and in a thread of the database's."""
         for table in tuple(self._ready):
             try:
-                sqlite_index.fill(table, batch=BATCH_AT_COMMIT)
+                if sqlite_index.fill(table, batch=BATCH_AT_COMMIT):
+                    self._grown.add(table)
             except Exception:
                 # Neither commits nor searches go on with it until a look has found that it takes what waits.
                 self._ready.discard(table)
@@ -96,9 +115,13 @@ class Indexer:
                 raise
 
 
+def _is_idle() -> bool:
+    return database.stats()["jobs"] == 0
+
+
 async def _is_due(table: SearchedTable) -> bool:
     """Whether so much waits that it is worth a transaction."""
-    is_idle = database.stats()["jobs"] == 0
+    is_idle = _is_idle()
     waiting = await database.read(partial(sqlite_index.backlog, table, at_most=MOST_WAITING + 1))
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
 
@@ -108,15 +131,17 @@ def _is_damage(error: DatabaseError) -> bool:
     return "malformed" in str(error)
 
 
-def _fill(table: SearchedTable) -> None:
+def _or_anew[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
+    """What the work on an index returns; None if the index turns out to be damaged, and begins anew."""
     try:
         with transaction.atomic():
-            sqlite_index.fill(table, batch=BATCH)
+            return work()
     except DatabaseError as error:
         if not _is_damage(error):
             raise
         logger.warning("The search index of %s is damaged: it is being filled anew", table.name)
         sqlite_index.create(table)
+        return None
 
 
 def _mend(table: SearchedTable) -> bool:

@@ -94,6 +94,7 @@ _NEW = (
 )
 _ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
 _REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
+_MERGE = "INSERT INTO {name}_search({name}_search, rank) VALUES ('merge', ?)"
 _FORGET = "DELETE FROM {name}_search_changed WHERE docid <= ?"
 _SET_STATE = "UPDATE {name}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = ?)"
 _BACKLOG = (
@@ -173,6 +174,20 @@ def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple
             if most <= 0:
                 break
     return taken, most
+
+
+def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool:
+    """Merges some of the segments that commits have left, writing about so many pages; returns whether it did any.
+
+    A search looks into each. FTS5 merges four that are alike; `all_in_one` begins to make one of all, which further
+    calls without it go on with. In a writing transaction.
+    """
+    with connection.wrap_database_errors:
+        sqlite: sqlite3.Connection = connection.connection
+        before = sqlite.total_changes
+        sqlite.execute(_sql(table, _MERGE), (-pages if all_in_one else pages,))
+        # https://www.sqlite.org/fts5.html#the_merge_command: one change is the command itself.
+        return sqlite.total_changes - before > 1
 
 
 def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:

@@ -28,3 +28,8 @@ def found(term: str) -> set[str]:
     """The names of the rows that the index alone finds."""
     sql = "SELECT name FROM item WHERE rowid IN (SELECT rowid FROM item_search WHERE item_search MATCH %s)"
     return {name for [name] in ask(sql, f'"{term}"')}
+
+
+def segments() -> int:
+    """Into how many parts a search of the index has to look."""
+    return int(ask("SELECT count(DISTINCT segid) FROM item_search_idx")[0][0])

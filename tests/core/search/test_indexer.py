@@ -15,7 +15,7 @@ from core.search import indexer as module
 from core.search import sqlite_index
 from core.search.indexer import Indexer
 from items.models import Item
-from tests.core.search.index import TABLE, ask, fill, found
+from tests.core.search.index import TABLE, ask, fill, found, segments
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_user
 
@@ -242,3 +242,15 @@ def test_index_that_takes_nothing_is_left_alone_until_it_does(
 
     asyncio.run(job())
     assert len(caplog.records) == 2, "once by a commit, once by the look at the index"
+
+
+def test_idle_writer_merges_what_commits_have_left() -> None:
+    async def scene() -> None:
+        for _ in range(20):
+            await database.write(lambda: make_items(1))
+        while await database.read(segments) > 4:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.01)
+        count = "SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'"
+        assert await database.read(partial(ask, count)) == [(20,)]
+
+    play(scene)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from core.search import building, sqlite_index
 from items.models import Item
-from tests.core.search.index import TABLE, ask, fill, found
+from tests.core.search.index import TABLE, ask, fill, found, segments
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_item, make_user
 
@@ -146,6 +146,17 @@ def test_rows_under_other_rowids_are_noticed() -> None:
     assert not sqlite_index.is_whole(TABLE)
     assert building.build(TABLE) == ""
     assert sqlite_index.is_whole(TABLE)
+    assert found("m 1") == {"item 1"}
+
+
+def test_building_merges_what_many_commits_have_left() -> None:
+    owner = make_user()
+    for number in range(10):
+        make_item(owner, name=f"item {number}")
+        fill()
+    assert segments() > 1
+    assert building.build(TABLE) == ""
+    assert segments() == 1
     assert found("m 1") == {"item 1"}
 
 
