@@ -78,19 +78,18 @@ _PARTS = (
 )
 _COUNT_PARTS = "SELECT count(*) FROM sqlite_schema WHERE name IN (%s)"
 # Whoever puts rows back under other rowids (a dump, a table made anew) leaves another row, or none, at the last one.
-_IS_WHOLE = (
-    "SELECT unicode = %s AND (indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)) "
-    "FROM {name}_search_state"
-)
+_IS_OF_THESE_ROWS = "indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)"
+_IS_WHOLE = "SELECT unicode = %s AND ({is_of_these_rows}) FROM {name}_search_state"
 # As bytes, for not everything that others have put there is text: one such row must not keep out those behind it.
 _CHANGED = (
     "SELECT c.docid, c.owner_id, {c_bytes}, r.owner_id, {r_bytes} FROM {name}_search_changed c "
     "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= (SELECT indexed FROM {name}_search_state) "
     "ORDER BY c.docid LIMIT ?"
 )
+# None if the index is of other rows: a state that says so is not to be written over before somebody has seen it.
 _NEW = (
-    "SELECT r.rowid, r.owner_id, {r_bytes} FROM {table} r WHERE r.rowid > (SELECT indexed FROM {name}_search_state) "
-    "ORDER BY r.rowid LIMIT ?"
+    "SELECT r.rowid, r.owner_id, {r_bytes} FROM {table} r "
+    "WHERE r.rowid > (SELECT indexed FROM {name}_search_state WHERE {is_of_these_rows}) ORDER BY r.rowid LIMIT ?"
 )
 _ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
 _REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
@@ -214,7 +213,10 @@ def _sql(table: SearchedTable, statement: str) -> str:
         "old": ", ".join(f"old.{name}" for name in names),
         "is_other": is_other,
     }
-    return statement.replace("{note}", _NOTE).replace("{step_back}", _STEP_BACK).format(**fields)
+    parts = {"{note}": _NOTE, "{step_back}": _STEP_BACK, "{is_of_these_rows}": _IS_OF_THESE_ROWS}
+    for place, part in parts.items():
+        statement = statement.replace(place, part)
+    return statement.format(**fields)
 
 
 def _run(sql: str, *parameters: Any) -> None:

@@ -160,6 +160,21 @@ def test_building_merges_what_many_commits_have_left() -> None:
     assert found("m 1") == {"item 1"}
 
 
+def test_what_comes_after_other_rowids_does_not_cover_them_up() -> None:
+    owner = make_user()
+    items = [make_item(owner, name=f"item {number}") for number in range(5)]
+    fill()
+    Item.objects.filter(id__in=[item.id for item in items[:3]]).delete()
+    fill()
+    ask("UPDATE item SET rowid = rowid - 3")
+    for number in range(5, 10):
+        make_item(owner, name=f"item {number}")
+        fill()
+    assert not sqlite_index.is_whole(TABLE)
+    assert building.build(TABLE) == ""
+    assert len(found("ite")) == 7
+
+
 @pytest.mark.parametrize(
     "damage",
     [
