@@ -43,6 +43,8 @@ POSTGRES_STATE_CLASSES = {"08", "28", "53", "57", "58"}
 LAST_WORDS = {"FATAL", "PANIC"}
 # In place of an error that quotes the text.
 DAMAGED_TEXT = "database disk image is malformed: a text is not UTF-8"
+# What says so: Python's reading of a row, and the function that a search folds each text by (core/database/search.py).
+SIGNS_OF_DAMAGED_TEXT = ("Could not decode to UTF-8", "user-defined function raised exception")
 PROTOCOL_VIOLATION = "08P01"  # no state, but what is said here
 
 logger = logging.getLogger("agent_router.database")
@@ -98,4 +100,4 @@ def _sqlite_code(error: BaseException | None) -> int | None:
 
 def _is_damaged_text(error: BaseException) -> bool:
     """Whether a text was not what was written: SQLite itself does not look into the pages of a long one."""
-    return "Could not decode to UTF-8" in str(error)
+    return any(sign in str(error) for sign in SIGNS_OF_DAMAGED_TEXT)

@@ -82,8 +82,9 @@ def test_idle_writer_indexes_what_waits_in_batches() -> None:
     at_once = module.BATCH + module.BATCH_AT_COMMIT
     make_items(2 * at_once + 7)
     run(lambda: waiting() < module.BATCH)
-    assert waiting() == 7, "few are not worth a transaction"
-    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * at_once,)]
+    # A few are not worth a transaction, but go with any other.
+    assert waiting() in (0, 7)
+    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * at_once + 7 - waiting(),)]
 
 
 def test_start_does_not_wait_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:

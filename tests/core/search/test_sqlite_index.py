@@ -5,8 +5,11 @@ from contextlib import closing
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from django.db.models import Value
 
+from core.database.failures import unavailable
+from core.errors import ServiceUnavailable
 from core.search import building, sqlite_index
 from items.models import Item
 from tests.core.search.index import TABLE, ask, fill, found, segments
@@ -215,3 +218,14 @@ def test_every_table_can_be_read_as_a_dump_does() -> None:
         assert "item_search" in tables
         for table in tables:
             another.execute(f'SELECT * FROM "{table}"').fetchall()
+
+
+@pytest.mark.parametrize("text", ["CAST(x'ff41' AS TEXT)", "x'ff41'"])
+def test_search_that_meets_what_is_no_text_is_told_that_it_is_damaged(text: str) -> None:
+    """As is whoever reads the row itself."""
+    item = make_item(make_user())
+    ask(f"UPDATE item SET description = {text}")
+    with pytest.raises(OperationalError) as caught:
+        Item.objects.search(Value("%x%")).exists()
+    assert isinstance(unavailable(caught.value), ServiceUnavailable)
+    item.delete()
