@@ -89,6 +89,11 @@ def stays_with_connection(error: BaseException) -> bool:
     return _sqlite_code(error) in SQLITE_STATES - SQLITE_PASSING_STATES
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite has met a damaged page: it commits no transaction in which that has happened."""
+    return _sqlite_code(error) == sqlite3.SQLITE_CORRUPT
+
+
 def _sqlite_code(error: BaseException | None) -> int | None:
     """SQLite's primary result code, if that is what the error comes from."""
     while error is not None and not isinstance(error, sqlite3.Error):

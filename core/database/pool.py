@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
 
 from core.database.current_wire import current_wire, set_current_wire
-from core.database.failures import is_state, stays_with_connection, unavailable
+from core.database.failures import is_damage, is_state, stays_with_connection, unavailable
 from core.database.metrics import POOL_WAIT
 from core.database.sqlite import with_checkpoints
 from core.database.sqlite_wire import SQLiteWire
@@ -179,7 +179,8 @@ def _run_writes(before_commit: Sequence[Callable[[], None]], jobs: Sequence[Job]
 def _run_writes_together(jobs: Sequence[Job], before_commit: Sequence[Callable[[], None]]) -> None:
     """One commit, one fsync for all. A job that fails takes nothing with it.
 
-    If the commit fails for what one job did (a foreign key is checked there), each is run again by itself.
+    If the commit fails for what one job did (a foreign key is checked there, and whether what was read is damaged),
+    each is run again by itself.
     """
     try:
         with transaction.atomic():
@@ -194,7 +195,7 @@ def _run_writes_together(jobs: Sequence[Job], before_commit: Sequence[Callable[[
             _finish(before_commit)
     except BaseException as error:
         for job in jobs:
-            if is_state(error):
+            if is_state(error) and not is_damage(error):
                 job.error = unavailable(error)
             else:
                 _run_write(job, before_commit)
@@ -211,7 +212,11 @@ def _run_write(job: Job, before_commit: Sequence[Callable[[], None]]) -> None:
     try:
         job.result = run_atomically(run)
     except BaseException as error:
-        job.error = unavailable(error)
+        if before_commit and is_damage(error):
+            # Perhaps it is not the job that has met it.
+            _run_write(job, ())
+        else:
+            job.error = unavailable(error)
 
 
 def _finish(before_commit: Sequence[Callable[[], None]]) -> None:

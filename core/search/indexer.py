@@ -128,7 +128,7 @@ async def _is_due(table: SearchedTable) -> bool:
 
 def _is_damage(error: DatabaseError) -> bool:
     """Whether FTS5 has noticed that its sums do not come out right: what is taken out is not what was put in."""
-    return "malformed" in str(error)
+    return "malformed" in str(error) and not isinstance(error, sqlite_index.UnreadableRows)
 
 
 def _or_anew[T](table: SearchedTable, work: Callable[[], T]) -> T | None:

@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from core.search.grams import indexed_texts
 from core.search.tables import SearchedTable
@@ -102,6 +102,10 @@ _BACKLOG = (
 )
 
 
+class UnreadableRows(DatabaseError):
+    """What is to be indexed cannot be read: it is not the index that is at fault."""
+
+
 def is_supported() -> bool:
     """Whether this SQLite can have such an index at all."""
     return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
@@ -143,7 +147,7 @@ def fill(table: SearchedTable, *, batch: int) -> int:
     """Indexes some of the rows that wait, at most `batch` and less if they are long; returns how many it did.
 
     In a writing transaction. Past Django's cursors, since each commit of the service does this: they would cost more
-    than the index.
+    than the index. Raises Django's DatabaseError, UnreadableRows among them.
     """
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
@@ -164,14 +168,20 @@ def fill(table: SearchedTable, *, batch: int) -> int:
 
 
 def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple[list[Any], int]:
-    """The first rows that a statement finds, until they have so many bytes of text; and how many more there may be."""
+    """The first rows that a statement finds, until they have so many bytes of text; and how many more there may be.
+
+    Raises UnreadableRows.
+    """
     taken: list[Any] = []
-    with closing(sqlite.execute(sql, (batch,))) as rows:
-        for row in rows:
-            taken.append(row)
-            most -= sum(len(text) for text in row if isinstance(text, bytes))
-            if most <= 0:
-                break
+    try:
+        with closing(sqlite.execute(sql, (batch,))) as rows:
+            for row in rows:
+                taken.append(row)
+                most -= sum(len(text) for text in row if isinstance(text, bytes))
+                if most <= 0:
+                    break
+    except sqlite3.Error as error:
+        raise UnreadableRows(str(error)) from error
     return taken, most
 
 

@@ -5,9 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from core.database import database
 from core.errors import Conflict
@@ -255,3 +256,38 @@ def test_idle_writer_merges_what_commits_have_left() -> None:
         assert await database.read(partial(ask, count)) == [(20,)]
 
     play(scene)
+
+
+def test_damaged_rows_spoil_neither_the_index_nor_what_others_write(caplog: pytest.LogCaptureFixture) -> None:
+    make_items(3)
+    fill()
+    owner = make_user()
+    for number in range(40):
+        Item.objects.create(name=f"new {number}", description=f"leaf {number} " * 50, owner=owner, updated_at=DAWN)
+    ask("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = Path(connection.settings_dict["NAME"])
+    connection.close()
+    good = file.read_bytes()
+    page = good.index(b"leaf 20 leaf 20") // 4096 * 4096
+    try:
+        with file.open("r+b") as disk:
+            disk.seek(page)
+            disk.write(b"\xff" * 4096)
+
+        async def job() -> None:
+            async with opened() as indexer:
+                await database.write(make_user)
+                assert not indexer.is_ready(TABLE)
+                for _ in range(10):
+                    await asyncio.gather(*[database.write(make_user) for _ in range(3)])
+                while "could not be looked after" not in caplog.text:  # noqa: ASYNC110  # nothing tells
+                    await asyncio.sleep(0.01)
+                assert len(await database.read(partial(ask, "SELECT 1 FROM item_search WHERE item_search MATCH 'ite'")))
+
+        asyncio.run(job())
+    finally:
+        connection.close()
+        for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+            name.unlink(missing_ok=True)
+        file.write_bytes(good)
+    assert "filled anew" not in caplog.text
