@@ -28,6 +28,7 @@ from core.auth.hashing import hashing  # noqa: E402
 from core.auth.key_usage import key_usage  # noqa: E402
 from core.backup.watch import backup_watch  # noqa: E402
 from core.database import database  # noqa: E402
+from core.database.statistics import analyze_unknown_tables  # noqa: E402
 from core.handler import Handler  # noqa: E402
 from core.lifespan import lifespan  # noqa: E402
 from core.logging import log_output  # noqa: E402
@@ -57,7 +58,7 @@ lifespan.resources = [
     log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
     sampler, recent, parent_watch, warm_up,
 ]  # fmt: skip
-warm_up.jobs = [hashing.warm_up, *([admin_loading.warm_up] if settings.ADMIN_ENABLED else [])]
+warm_up.jobs = [analyze_unknown_tables, hashing.warm_up, *([admin_loading.warm_up] if settings.ADMIN_ENABLED else [])]
 application = Handler(router)
 bound_connections()
 
