@@ -4,7 +4,6 @@ A job is a plain function that uses the ORM or a compiled query. It runs in one 
 with a connection that it keeps. On SQLite one thread of them writes, and commits what waits together at once.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
 
+from core.background import BackgroundTask
 from core.database.current_wire import current_wire, set_current_wire
 from core.database.failures import is_damage, is_state, stays_with_connection, unavailable
 from core.database.metrics import POOL_WAIT
@@ -43,7 +43,7 @@ class Database:
         # What a job becomes on PostgreSQL, to find a connection and a transaction by itself.
         self._reading: Callable[[Callable[[], Any]], Callable[[], Any]] = _as_it_is
         self._writing = self._reading
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = BackgroundTask("connections-without-answer")
         self._replicas: Replicas | None = None
         # What SQLite's writer does at the end of each of its transactions. What fails is left out of it.
         self.before_commit: list[Callable[[], None]] = []
@@ -57,7 +57,7 @@ class Database:
 
             postgres.limit_new_connections()
             self._reading, self._writing = postgres_jobs.reading, postgres_jobs.writing
-            self._watch = asyncio.create_task(postgres_connection.cut_connections_without_answer())
+            self._watch.start(postgres_connection.cut_connections_without_answer())
             connect = postgres_connection.connect
         options: dict[str, Any] = {
             "finish": connections.close_all,
@@ -92,8 +92,7 @@ class Database:
         self._readers = self._writers = None
         for group in groups:
             await group.close()
-        if self._watch is not None:
-            self._watch.cancel()
+        await self._watch.stop()
 
     async def read[T](self, job: Callable[[], T]) -> T:
         """Runs a job that changes nothing. It may run a second time if its connection turns out to be lost.

@@ -18,6 +18,7 @@ _UNKNOWN = """
     WHERE pg_relation_size(oid) > 0 AND NOT EXISTS (
         SELECT FROM pg_stats WHERE tablename = relname AND schemaname = relnamespace::regnamespace::text
     )
+    ORDER BY name
 """
 
 logger = logging.getLogger("agent_router.database")
@@ -35,6 +36,7 @@ async def analyze_unknown_tables() -> None:
 
 
 def _analyze() -> None:
+    # In one order in every process: each holds its tables until all are done.
     names = [model._meta.db_table for model in apps.get_models()]
     with connection.cursor() as cursor:
         cursor.execute(_UNKNOWN, [names])

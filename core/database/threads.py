@@ -19,6 +19,7 @@ from typing import Any
 from core.errors import ServiceUnavailable
 
 AWAIT_END_SECONDS = 0.005
+# For reads. A write, whose commit costs more than the hop, waits for longer (core/database/pool.py).
 TURNS = 2
 
 logger = logging.getLogger("agent_router.database")

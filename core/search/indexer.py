@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection, transaction
 
 from core.background import BackgroundTask
 from core.database import database
+from core.database.failures import is_damage
 from core.database.pool import WRITE_BATCH
 from core.search import building, sqlite_index
 from core.search.tables import SearchedTable, searched_tables
@@ -126,9 +127,9 @@ async def _is_due(table: SearchedTable) -> bool:
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
 
 
-def _is_damage(error: DatabaseError) -> bool:
+def _is_damaged_index(error: DatabaseError) -> bool:
     """Whether FTS5 has noticed that its sums do not come out right: what is taken out is not what was put in."""
-    return "malformed" in str(error) and not isinstance(error, sqlite_index.UnreadableRows)
+    return is_damage(error) and not isinstance(error, sqlite_index.UnreadableRows)
 
 
 def _or_anew[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
@@ -137,7 +138,7 @@ def _or_anew[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
         with transaction.atomic():
             return work()
     except DatabaseError as error:
-        if not _is_damage(error):
+        if not _is_damaged_index(error):
             raise
         logger.warning("The search index of %s is damaged: it is being filled anew", table.name)
         sqlite_index.create(table)
