@@ -18,6 +18,7 @@ from core.database.failures import is_damage
 from core.database.pool import WRITE_BATCH
 from core.search import building, sqlite_index
 from core.search.tables import SearchedTable, searched_tables
+from core.search.tidying import tidy_in_time
 
 LOOK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
 # Rows of one transaction: some 10 ms for which other writers wait.
@@ -37,6 +38,7 @@ class Indexer:
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
         self._task = BackgroundTask("search-indexer")
+        self._tidying = BackgroundTask("search-tidying")
         # Something could not be indexed there: the next look finds out whether it can, and mends what is damaged.
         self._doubtful: set[SearchedTable] = set()
         # Tables with something new in their index, perhaps to be merged.
@@ -55,11 +57,14 @@ class Indexer:
                 logger.warning("Searches in %s look at every row: it has no index. Run: manage.py doctor", table.name)
         if connection.vendor == "sqlite":
             database.before_commit.append(self._index_what_was_written)
+        else:
+            self._tidying.start(tidy_in_time(self._ready))
         self._task.start(self._run())
 
     async def close(self) -> None:
         """Stops; what waits is for the next process."""
         await self._task.stop()
+        await self._tidying.stop()
         database.before_commit.clear()
         self._ready.clear()
 

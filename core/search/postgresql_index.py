@@ -7,6 +7,16 @@ from core.search.tables import SearchedTable
 # In a schema of its own: `restore` puts the service's aside, and makes another of its name.
 _EXTENSION = "CREATE SCHEMA IF NOT EXISTS extensions; CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA extensions"
 _SCHEMA_OF_EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
+# The write that makes the list longer than this puts all of it into the index. Four times PostgreSQL's own bound:
+# tidying.py comes before that, however many the processes are, unless texts are long.
+_LIST_KILOBYTES = 16_384
+# Only the index's owner may, and one at a time is enough.
+_TIDY = """
+    SELECT CASE
+        WHEN pg_has_role(relowner, 'USAGE') AND pg_try_advisory_xact_lock(oid::bigint) THEN gin_clean_pending_list(oid)
+    END
+    FROM pg_class WHERE oid = to_regclass(%s)
+"""
 _IS_VALID = "SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid = to_regclass(%s)"
 
 
@@ -46,7 +56,16 @@ def create(table: SearchedTable) -> None:
     drop(table)
     terms = ", ".join(f'LOWER("{column}") {_schema()}.gin_trgm_ops' for column in table.columns)
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})')
+        cursor.execute(
+            f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})'
+            f" WITH (gin_pending_list_limit = {_LIST_KILOBYTES})"
+        )
+
+
+def tidy(table: SearchedTable) -> None:
+    """Moves what was written lately from the list beside the index into it. Raises Django's DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TIDY, (f"{table.name}_search",))
 
 
 def drop(table: SearchedTable) -> None:

@@ -1,0 +1,140 @@
+"""What PostgreSQL lays beside the index of searches is put into it in time, and not by a request."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import transaction
+
+from core.database import database
+from core.search import postgresql_index, tidying
+from core.search.indexer import Indexer
+from items.models import Item
+from tests.core.search.index import TABLE, ask
+from tests.items.rows import DAWN, make_user
+
+SECONDS = 60.0
+
+type Scene = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def other(dsn: str, use: Callable[..., None]) -> Iterator[psycopg.Connection[Any]]:
+    """Another program's connection to the test's database."""
+    use(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pgstattuple")
+        yield connection
+
+
+def beside(other: psycopg.Connection[Any]) -> int:
+    """How much is beside the index, not in it."""
+    row = other.execute("SELECT pending_tuples FROM pgstatginindex('item_search')").fetchone()
+    assert row
+    return int(row[0])
+
+
+async def until_nothing_is_beside(other: psycopg.Connection[Any]) -> None:
+    while beside(other):  # noqa: ASYNC110  # nothing tells
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def write() -> Callable[[int], Awaitable[None]]:
+    """write(count): items, in a transaction each."""
+
+    async def write(count: int) -> None:
+        owner = await database.write(make_user)
+        for number in range(count):
+            item = Item(name=f"item {number}", owner=owner, updated_at=DAWN)
+            await database.write(partial(item.save, force_insert=True))
+
+    return write
+
+
+def play(scene: Scene) -> None:
+    """Runs a scene while an indexer is at work on the open database."""
+
+    async def job() -> None:
+        await database.open()
+        indexer = Indexer()
+        await indexer.open()
+        try:
+            async with asyncio.timeout(SECONDS):
+                await scene()
+        finally:
+            await indexer.close()
+            await database.close()
+
+    asyncio.run(job())
+
+
+@pytest.mark.parametrize(("bound", "value"), [("ENOUGH_WRITES", 4), ("MOST_SECONDS", 0.1)])
+def test_what_is_written_is_put_into_the_index(
+    other: psycopg.Connection[Any],
+    write: Callable[[int], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    value: float,
+) -> None:
+    """Soon if it is much, later if it is little."""
+    monkeypatch.setattr(tidying, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(tidying, bound, value)
+
+    async def scene() -> None:
+        await write(8)
+        await until_nothing_is_beside(other)
+
+    play(scene)
+    assert other.execute("SELECT count(*) FROM item").fetchone() == (8,)
+
+
+def test_ordinary_traffic_leaves_no_write_the_list(other: psycopg.Connection[Any]) -> None:
+    """Of twice PostgreSQL's own bound, nothing is put away by whoever writes."""
+    text = " ".join(str(number) for number in range(1000, 1200))
+    owner = make_user()
+    with transaction.atomic():
+        Item.objects.bulk_create(
+            Item(name=f"item {number}", description=text, owner=owner, updated_at=DAWN) for number in range(1000)
+        )
+    pages = other.execute("SELECT pending_pages FROM pgstatginindex('item_search')").fetchone()
+    assert pages
+    assert pages[0] * 8192 > 8_000_000
+    postgresql_index.tidy(TABLE)
+    assert beside(other) == 0
+
+
+def test_who_does_not_own_the_index_leaves_it_to_the_server(other: psycopg.Connection[Any]) -> None:
+    Item.objects.create(name="one", owner=make_user(), updated_at=DAWN)
+    other.execute("CREATE ROLE stranger")
+    with transaction.atomic():
+        ask("SET LOCAL ROLE stranger")
+        postgresql_index.tidy(TABLE)
+    assert beside(other) > 0
+
+
+def test_others_that_hold_the_index_for_long_are_waited_for(
+    other: psycopg.Connection[Any],
+    write: Callable[[int], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+) -> None:
+    monkeypatch.setattr(tidying, "LOOK_EVERY_SECONDS", 0.01)
+    settings.DB_LOCK_TIMEOUT = 1
+    caplog.set_level(logging.DEBUG, logger="agent_router.search")
+
+    async def scene() -> None:
+        await write(1)
+        with other.transaction(force_rollback=True):
+            other.execute("DROP INDEX item_search")
+            monkeypatch.setattr(tidying, "MOST_SECONDS", 0.1)
+            while "could not be tidied" not in caplog.text:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+        await until_nothing_is_beside(other)
+
+    play(scene)
