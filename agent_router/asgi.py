@@ -7,7 +7,7 @@ import django
 from django.conf import settings
 
 from core.admin_site.loading import admin_loading
-from core.django_test import django_test_left_out
+from core.left_out import modules_left_out
 
 # What is made while the service is loaded stays. To look for garbage among it would be a tenth of the start, and a
 # part of each collection ever after.
@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
 # pydantic would look for plugins in the metadata of every installed package; set it to nothing to have it do so.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 admin_loading.is_put_off = True
-with django_test_left_out():
+with modules_left_out():
     django.setup(set_prefix=False)
 
 from agent_router.api import api  # noqa: E402
@@ -26,6 +26,7 @@ from agent_router.urls import urlpatterns  # noqa: E402
 from core.admin_site.overview.recent import recent  # noqa: E402
 from core.auth.hashing import hashing  # noqa: E402
 from core.auth.key_usage import key_usage  # noqa: E402
+from core.auth.tokens import warm_up_tokens  # noqa: E402
 from core.backup.watch import backup_watch  # noqa: E402
 from core.database import database  # noqa: E402
 from core.database.statistics import analyze_unknown_tables  # noqa: E402
@@ -58,7 +59,10 @@ lifespan.resources = [
     log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
     sampler, recent, parent_watch, warm_up,
 ]  # fmt: skip
-warm_up.jobs = [analyze_unknown_tables, hashing.warm_up, *([admin_loading.warm_up] if settings.ADMIN_ENABLED else [])]
+warm_up.jobs = [
+    warm_up_tokens, analyze_unknown_tables, hashing.warm_up,
+    *([admin_loading.warm_up] if settings.ADMIN_ENABLED else []),
+]  # fmt: skip
 application = Handler(router)
 bound_connections()
 

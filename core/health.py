@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
-from django_prometheus.migrations import ExportMigrationsForDatabase
 
 from core.database import database
 from core.errors import Problem, ServiceUnavailable
@@ -104,6 +102,10 @@ async def check_migrations() -> str:
 
 
 def _count_pending_migrations() -> int:
+    # No answer of a start needs them.
+    from django.db.migrations.executor import MigrationExecutor
+    from django_prometheus.migrations import ExportMigrationsForDatabase
+
     executor = MigrationExecutor(connection)
     ExportMigrationsForDatabase(connection.alias, executor)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))

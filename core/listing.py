@@ -30,7 +30,8 @@ __all__ = ["SEARCH", "Filter", "ListQuery", "Listing", "Page"]
 class ListQuery(BaseModel):
     """How a list is asked for; a resource adds `sort` and its filters."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The validator is made with the first list, not while a worker starts; so is that of each resource.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     limit: Integer = Field(20, ge=1, le=100, description="How many a page has at most.")
     cursor: str | None = Field(None, description="next_cursor of the page before, with the same sort and filters.")

@@ -9,7 +9,7 @@ which has no room for one.
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 
-from core.log_text import text_line
 from core.log_writer import LineWriter, stdout
 from core.redaction import redact, redact_text
 
@@ -66,7 +65,7 @@ class StdoutHandler(logging.Handler):
         is_terminal = os.isatty(writer.descriptor)
         self.is_text = format == "text" or (format == "auto" and is_terminal)
         has_colour = is_terminal and "NO_COLOR" not in os.environ
-        writer.encode = partial(text_line, colour=has_colour) if self.is_text else json_line
+        writer.encode = _text_line(colour=has_colour) if self.is_text else json_line
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hands the event over; a record that cannot be made into one leaves a line that says so."""
@@ -110,6 +109,12 @@ def event_fields(record: logging.LogRecord) -> dict[str, Any]:
     if record.stack_info:
         fields["stack"] = redact_text(record.stack_info)
     return fields
+
+
+def _text_line(*, colour: bool) -> Callable[[Mapping[str, Any]], bytes]:
+    from core.log_text import text_line
+
+    return partial(text_line, colour=colour)
 
 
 def json_line(fields: Mapping[str, Any]) -> bytes:

@@ -54,7 +54,7 @@ Metadata = Annotated[
 class ItemIn(BaseModel):
     """A new item, or all that replaces one: what is left out has its default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: Name
     description: Description = ""

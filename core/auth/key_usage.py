@@ -9,7 +9,6 @@ the database refuses.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -30,12 +29,14 @@ KEYS_A_JOB = 100
 ADDRESSES_NOTED = 16
 
 
-@dataclass(slots=True)
 class Use:
     """A key's uses since the last write: the time of the latest, and the addresses they came from."""
 
-    at: float = 0.0
-    ips: set[str] = field(default_factory=set)
+    __slots__ = ("at", "ips")
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.ips: set[str] = set()
 
 
 class KeyUsage:

@@ -5,8 +5,8 @@ transaction that counts the try and looks the account up, one hash, one transact
 neither body nor status nor time tells whether an address has an account.
 """
 
-from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from core.auth import audit, lockout, sessions
@@ -23,25 +23,29 @@ from core.errors import Problem, Unauthorized
 from core.timestamps import now
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """A try that was counted, and the active account that it is for; without one, no id and no hash."""
 
     email_digest: str
     is_last: bool
     user_id: UUID | None
-    encoded: str = field(repr=False)
+    encoded: str
+
+    def __repr__(self) -> str:
+        return f"Try(user_id={self.user_id})"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """A password that was right: for which account, and the hash that it was compared with."""
 
     user_id: UUID
     email_digest: str
-    encoded: str = field(repr=False)
-    upgraded: str | None = field(repr=False)
+    encoded: str
+    upgraded: str | None
     """The same password's hash with parameters that have changed since; None when they have not."""
+
+    def __repr__(self) -> str:
+        return f"Proof(user_id={self.user_id})"
 
 
 def wrong_credentials() -> Unauthorized:

@@ -1,10 +1,10 @@
 """Sessions: begun by a log-in, kept alive by refreshing, ended by many things."""
 
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -26,24 +26,25 @@ SESSIONS_PER_USER = 100
 REFRESH_TOKEN_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What a client gets at log-in and at every refresh. Lifetimes in seconds."""
 
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    access_token: str
+    refresh_token: str
     expires_in: int
     refresh_expires_in: int
 
+    def __repr__(self) -> str:
+        return f"Tokens(expires_in={self.expires_in})"
 
-@dataclass(slots=True)
-class Refreshed:
+
+class Refreshed(NamedTuple):
     """What came of a refresh: tokens, or why there are none; and what has to be told after the commit."""
 
     tokens: Tokens | None = None
     refusal: str = ""
     revoked_session: UUID | None = None
-    events: list[AuditEvent] = field(default_factory=list)
+    events: Sequence[AuditEvent] = ()
 
 
 def live_sessions(user_id: UUID) -> QuerySet[Session]:

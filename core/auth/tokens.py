@@ -2,16 +2,18 @@
 
 One algorithm. The header must be exactly what this service writes, so there is no `jku`, `jwk` or `crit` to
 trust. `kid` picks the key: JWT_SECRET signs, JWT_SECRET_PREVIOUS still verifies.
+
+PyJWT is imported where it is used: 5 ms that a worker need not spend before its first answer.
 """
 
+import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import jwt
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.crypto import get_random_string
@@ -41,31 +43,25 @@ class AccessToken(NamedTuple):
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
 class _Key:
-    id: str
-    secret: bytes = field(repr=False)
-
-    @property
-    def header(self) -> dict[str, str]:
-        return {"alg": ALGORITHM, "kid": self.id, "typ": HEADER_TYPE}
-
-
-def _key(secret: str) -> _Key:
-    digest = hashlib.sha256(b"agent-router kid " + secret.encode()).hexdigest()
-    return _Key(id=digest[:16], secret=secret.encode())
+    def __init__(self, secret: str) -> None:
+        self.secret = secret.encode()
+        self.id = hashlib.sha256(b"agent-router kid " + self.secret).hexdigest()[:16]
+        self.header = {"alg": ALGORITHM, "kid": self.id, "typ": HEADER_TYPE}
 
 
 class AccessTokens:
     """Makes and verifies tokens with one set of keys, and remembers those that it has verified."""
 
     def __init__(self, *, secret: str, previous: str = "") -> None:
-        self._signer = _key(secret)
-        self._keys = {key.id: key for key in (_key(text) for text in (previous, secret) if text)}
+        self._signer = _Key(secret)
+        self._keys = {key.id: key for key in (_Key(text) for text in (previous, secret) if text)}
         self._verified: dict[bytes, AccessToken] = {}
 
     def issue(self, *, user_id: UUID, session_id: UUID, ttl_seconds: int) -> str:
         """A new token of this session, good from now on."""
+        import jwt
+
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -94,6 +90,8 @@ class AccessTokens:
         return found
 
     def _verified_for_the_first_time(self, token: bytes) -> AccessToken:
+        import jwt
+
         if len(token) > TOKEN_MAX_LENGTH:
             raise InvalidToken("The access token is not valid")
         try:
@@ -111,6 +109,8 @@ class AccessTokens:
         return access
 
     def _decode(self, token: bytes) -> dict[str, Any]:
+        import jwt
+
         header = jwt.get_unverified_header(token)
         key = self._keys.get(header["kid"]) if isinstance(header.get("kid"), str) else None
         if key is None or header != key.header:
@@ -131,6 +131,11 @@ class AccessTokens:
         while len(self._verified) >= VERIFIED_TOKENS_KEPT:
             self._verified.pop(next(iter(self._verified)), None)
         self._verified[token] = access
+
+
+async def warm_up_tokens() -> None:
+    """Loads PyJWT in a thread."""
+    await asyncio.to_thread(import_module, "jwt")
 
 
 @cache

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import connection, connections, transaction
 
 from core.background import BackgroundTask
 from core.database.current_wire import current_wire, set_current_wire
@@ -53,14 +53,14 @@ class Database:
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
         self._is_sqlite = connection.vendor == "sqlite"
-        connect = _connect
+        prepare = _prepare
         if not self._is_sqlite:
             from core.database import postgres, postgres_connection, postgres_jobs
 
             postgres.limit_new_connections()
             self._reading, self._writing = postgres_jobs.reading, postgres_jobs.writing
             self._watch.start(postgres_connection.cut_connections_without_answer())
-            connect = postgres_connection.connect
+            prepare = postgres_connection.connect
         options: dict[str, Any] = {
             "finish": connections.close_all,
             "observe_wait": POOL_WAIT.observe,
@@ -68,14 +68,14 @@ class Database:
             "max_wait_seconds": settings.DB_MAX_WAIT_SECONDS,
         }
         self._readers = ThreadGroup(
-            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=connect,
+            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=prepare,
             batch=READ_BATCH if self._is_sqlite else 1, **options,
         )  # fmt: skip
         self._readers.open()
         self._writers = self._readers
         if self._is_sqlite:
             self._writers = ThreadGroup(
-                "database-writer", count=1, work=partial(_run_writes, self.before_commit), prepare=_connect_writer,
+                "database-writer", count=1, work=partial(_run_writes, self.before_commit), prepare=_prepare_writer,
                 batch=WRITE_BATCH, turns=WRITE_TURNS, **options,
             )  # fmt: skip
             self._writers.open()
@@ -141,20 +141,17 @@ def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
     return job
 
 
-def _connect() -> None:
+def _prepare() -> None:
+    # The connection is made by the thread's first job: on SQLite it takes a millisecond, a thousandth of it waiting.
     # Tracing and DEBUG watch Django's cursors.
     if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
         set_current_wire(SQLiteWire())
-    try:
-        connection.ensure_connection()
-    except DatabaseError as error:
-        logger.warning("The database is out of reach: %s", type(error).__name__)
 
 
-def _connect_writer() -> None:
+def _prepare_writer() -> None:
     # In the thread's own settings, so that a connection which has to be made anew checkpoints, too.
     connection.settings_dict = with_checkpoints(connection.settings_dict)
-    _connect()
+    _prepare()
 
 
 def _run_each(jobs: Sequence[Job]) -> None:

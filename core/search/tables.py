@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import models
@@ -12,8 +11,7 @@ from django.db import models
 from core.resource import Resource, ResourceQuerySet
 
 
-@dataclass(frozen=True, slots=True)
-class SearchedTable:
+class SearchedTable(NamedTuple):
     """The table of a resource, and the columns of the text that is searched."""
 
     name: str

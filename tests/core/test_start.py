@@ -9,9 +9,9 @@ import pytest
 from tests.running_service import PROJECT, RunningService
 
 
-def after_start(folder: Path, script: str) -> str:
+def after_start(folder: Path, script: str, **variables: str) -> str:
     """What a script prints that runs in a process into which the application has been loaded."""
-    environment = RunningService(folder, REDIS_URL="").environment
+    environment = RunningService(folder, REDIS_URL="").environment | variables
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, agent_router.asgi\n{script}"],
         cwd=PROJECT, env=environment, capture_output=True, text=True, check=True,
@@ -31,11 +31,24 @@ def after_start(folder: Path, script: str) -> str:
         "core.openapi.document",
         "core.doctor",
         "argon2",
+        "jwt",
+        "importlib.metadata",  # unless something has loaded it before, such as a debugger
+        "django.db.migrations.executor",
+        "core.admin_site.overview.figures",
+        "core.log_text",  # when stdout is no terminal
     ],
 )
 def test_a_start_does_not_load(tmp_path: Path, name: str) -> None:
     script = f"print([one for one in sys.modules if one == {name!r} or one.startswith({name + '.'!r})])"
     assert after_start(tmp_path, script) == "[]"
+
+
+def test_plugins_of_pydantic_are_looked_for_if_so_set(tmp_path: Path) -> None:
+    script = """
+import importlib.metadata, zipfile
+from pydantic.plugin import _loader
+print(_loader._plugins == {}, _loader.entry_points is not None, importlib.metadata.version("django") > "5")"""
+    assert after_start(tmp_path, script, PYDANTIC_DISABLE_PLUGINS="") == "True True True"
 
 
 def test_djangos_test_client_is_there_all_the_same(tmp_path: Path) -> None:

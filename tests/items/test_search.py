@@ -43,6 +43,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     counted = Looks()
 
     def fetch(self: Any, *arguments: Any, **options: Any) -> Any:
+        connection.ensure_connection()
         connection.connection.create_function("casefold", 1, counted.casefold, deterministic=True)
         return real(self, *arguments, **options)
 

@@ -4,10 +4,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from core.admin_site.overview.figures import Samples, take_samples
 from core.background import BackgroundTask
+from core.warm_up import AFTER_SECONDS
+
+if TYPE_CHECKING:
+    from core.admin_site.overview.figures import Samples
 
 INTERVAL_SECONDS, KEPT = 60.0, 6
 
@@ -17,9 +20,9 @@ logger = logging.getLogger("agent_router.admin")
 class Span(NamedTuple):
     """What was counted in so many seconds, and in all."""
 
-    recent: Samples
+    recent: "Samples"
     seconds: float
-    whole: Samples
+    whole: "Samples"
 
 
 class Recent:
@@ -31,9 +34,8 @@ class Recent:
         self._opened_at = time.monotonic()
 
     async def open(self) -> None:
-        """Looks for the first time, and starts to do so again and again."""
+        """Starts to look, again and again."""
         self._opened_at = time.monotonic()
-        await self._look()
         self._task.start(self._run())
 
     async def close(self) -> None:
@@ -42,13 +44,15 @@ class Recent:
         self._looks.clear()
 
     async def _run(self) -> None:
+        # Not while the first requests are answered.
+        await asyncio.sleep(AFTER_SECONDS)
         while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
             await self._look()
+            await asyncio.sleep(INTERVAL_SECONDS)
 
     async def _look(self) -> None:
         try:
-            samples = await asyncio.to_thread(take_samples)
+            samples = await asyncio.to_thread(_take_samples)
         except Exception:  # the console's figures must not end a service; the next look may be a better one
             logger.warning("The metrics could not be read", exc_info=True)
         else:
@@ -56,10 +60,18 @@ class Recent:
 
     def span(self) -> Span:
         """What was counted since the oldest look that is kept. Reads files: not for the event loop."""
-        now, whole = time.monotonic(), take_samples()
+        from core.admin_site.overview.figures import Samples
+
+        now, whole = time.monotonic(), _take_samples()
         looks = list(self._looks)
         since, earlier = looks[0] if looks else (self._opened_at, Samples({}))
         return Span(whole - earlier, now - since, whole)
+
+
+def _take_samples() -> "Samples":
+    from core.admin_site.overview.figures import take_samples
+
+    return take_samples()
 
 
 recent = Recent()
