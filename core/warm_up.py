@@ -39,6 +39,7 @@ class WarmUp:
             except Exception:
                 # Whoever needs it will be told so; an operator had better know at once.
                 logger.exception("%s failed", job.__qualname__)
+        logger.debug("Warmed up")
 
 
 warm_up = WarmUp()

@@ -47,7 +47,7 @@ class Database:
         self._replicas: Replicas | None = None
         # What SQLite's writer does at the end of each of its transactions. What fails is left out of it.
         self.before_commit: list[Callable[[], None]] = []
-        # How many writes were asked for so far.
+        # How many writes this process has committed so far.
         self.writes = 0
 
     async def open(self) -> None:
@@ -117,8 +117,8 @@ class Database:
         Raises what the job raises; ServiceUnavailable if the database is out of reach or busy.
         """
         assert self._writers is not None, "the database is not open"
-        self.writes += 1
         result: T = await self._writers.submit(self._writing(job))
+        self.writes += 1
         return result
 
     @property

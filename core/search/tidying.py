@@ -32,16 +32,18 @@ async def tidy_in_time(tables: Collection[SearchedTable]) -> None:
         news = database.writes - written
         if news >= ENOUGH_WRITES or (news and waited >= MOST_SECONDS):
             waited = 0.0
-            if await _tidy(tuple(tables)):
-                written = database.writes
+            seen = database.writes
+            if (tidied := await _tidy(tuple(tables))) is not None:
+                written = seen + tidied
 
 
-async def _tidy(tables: Collection[SearchedTable]) -> bool:
+async def _tidy(tables: Collection[SearchedTable]) -> int | None:
+    """Returns how many writes that took, or None if one failed."""
     try:
         for table in tables:
             await database.write(partial(postgresql_index.tidy, table))
     except Exception:
         # Nothing is lost: the lists go on to grow until they are put away, here or by a write.
         logger.debug("The search indexes could not be tidied", exc_info=True)
-        return False
-    return True
+        return None
+    return len(tables)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import pytest
 from core.database import database
 from core.lifespan import draining, lifespan
 from tests.databases import IS_POSTGRES
-from tests.running_service import PASSWORD, RunningService
+from tests.running_service import MEASURED, PASSWORD, RunningService
+from tests.waiting import await_true
 
 JSON = (b"content-type", b"application/json")
 
@@ -52,15 +54,22 @@ def mixed_requests(client: httpx.Client, rounds: int) -> None:
             assert answer.status_code == status, (method, target, answer.text)
 
 
-def test_running_service_makes_no_threads_and_no_connections(service: RunningService) -> None:
+def test_running_service_makes_no_threads_and_no_connections(start: Callable[..., RunningService]) -> None:
+    service = start(LOG_LEVEL="DEBUG", DB_POOL_SIZE="3", **MEASURED)
     assert service.process is not None
     pid = service.process.pid
+
+    def is_connected() -> bool:
+        """Whether all threads are: on SQLite each connects with its first job."""
+        mixed_requests(me, 1)
+        return IS_POSTGRES or sum(target.endswith("app.db") for _, target in descriptors(pid)) == 4
+
     with closing(service.user()) as me:
-        mixed_requests(me, 3)
+        await_true(lambda: "Warmed up" in service.log)
+        await_true(is_connected)
         tasks, connections = threads(pid), descriptors(pid)
         mixed_requests(me, 20)
         assert (threads(pid), descriptors(pid)) == (tasks, connections)
-    assert IS_POSTGRES or sum("app.db" in target for _, target in connections) >= 2
 
 
 def threads(pid: int) -> set[str]:

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from core import metrics_multiprocess
 from core.background import BackgroundTask
-from core.warm_up import AFTER_SECONDS
 
 if TYPE_CHECKING:
     from core.admin_site.overview.figures import Samples
@@ -30,12 +30,17 @@ class Recent:
 
     def __init__(self) -> None:
         self._task = BackgroundTask("recent-metrics")
-        self._looks: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
+        # None: nothing had been counted.
+        self._looks: deque[tuple[float, Samples | None]] = deque(maxlen=KEPT)
         self._opened_at = time.monotonic()
 
     async def open(self) -> None:
-        """Starts to look, again and again."""
+        """Looks for the first time, and starts to do so again and again."""
         self._opened_at = time.monotonic()
+        if metrics_multiprocess.is_active():  # other workers, or those before, have counted
+            await self._look()
+        else:
+            self._looks.append((self._opened_at, None))
         self._task.start(self._run())
 
     async def close(self) -> None:
@@ -44,11 +49,9 @@ class Recent:
         self._looks.clear()
 
     async def _run(self) -> None:
-        # Not while the first requests are answered.
-        await asyncio.sleep(AFTER_SECONDS)
         while True:
-            await self._look()
             await asyncio.sleep(INTERVAL_SECONDS)
+            await self._look()
 
     async def _look(self) -> None:
         try:
@@ -64,8 +67,8 @@ class Recent:
 
         now, whole = time.monotonic(), _take_samples()
         looks = list(self._looks)
-        since, earlier = looks[0] if looks else (self._opened_at, Samples({}))
-        return Span(whole - earlier, now - since, whole)
+        since, earlier = looks[0] if looks else (self._opened_at, None)
+        return Span(whole - (earlier or Samples({})), now - since, whole)
 
 
 def _take_samples() -> "Samples":

@@ -73,7 +73,7 @@ def play(scene: Scene) -> None:
     asyncio.run(job())
 
 
-@pytest.mark.parametrize(("bound", "value"), [("ENOUGH_WRITES", 4), ("MOST_SECONDS", 0.1)])
+@pytest.mark.parametrize(("bound", "value"), [("ENOUGH_WRITES", 1), ("MOST_SECONDS", 0.1)])
 def test_what_is_written_is_put_into_the_index(
     other: psycopg.Connection[Any],
     write: Callable[[int], Awaitable[None]],
