@@ -22,11 +22,11 @@ METADATA = "importlib.metadata"
 class _Metadata(ModuleType):
     """`importlib.metadata`, loaded when one of the two is called, or anything else of it is imported."""
 
-    def entry_points(self, **parameters: Any) -> Any:
-        return self.__getattr__("entry_points")(**parameters)
+    def entry_points(self, *values: Any, **named: Any) -> Any:
+        return self.__getattr__("entry_points")(*values, **named)
 
-    def version(self, package: str) -> Any:
-        return self.__getattr__("version")(package)
+    def version(self, *values: Any, **named: Any) -> Any:
+        return self.__getattr__("version")(*values, **named)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # of the import system: it is no package
@@ -42,9 +42,13 @@ def modules_left_out() -> Iterator[None]:
     stand_ins = {"django.test.signals": signals, METADATA: _Metadata(METADATA)}
     put_in = {name: module for name, module in stand_ins.items() if name not in sys.modules}
     sys.modules.update(put_in)
+    if METADATA in put_in:  # so that `import importlib.metadata` finds it, too
+        importlib.metadata = put_in[METADATA]
     try:
         yield
     finally:
         for name, module in put_in.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
+        if METADATA in put_in and vars(importlib).get("metadata") is put_in[METADATA]:
+            del importlib.metadata

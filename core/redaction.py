@@ -72,6 +72,7 @@ def redact(name: str, value: Any, depth: int = 0) -> Any:
         if isinstance(value, Mapping):
             pairs = list(value.items())[:MAX_ENTRIES]
             return {str(key): redact(str(key), one, depth + 1) for key, one in pairs}
-        if isinstance(value, list | tuple | set | frozenset):
+        # A tuple with names says itself what may be seen of it.
+        if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_fields"):
             return [redact(name, one, depth + 1) for one in list(value)[:MAX_ENTRIES]]
     return redact_text(str(value))

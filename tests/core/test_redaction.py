@@ -3,10 +3,12 @@
 import time
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from core import redaction
+from core.auth.login import Proof
 from core.redaction import MAX_TEXT_CHARS, REDACTED, redact, redact_text
 
 CANARY = "CanarySecret77"
@@ -118,3 +120,8 @@ def test_hostile_text_takes_no_longer_than_another(piece: str) -> None:
     began = time.process_time()
     redact_text(piece * (MAX_TEXT_CHARS // len(piece)))
     assert time.process_time() - began < 0.25
+
+
+def test_tuple_with_names_is_shown_as_it_wants_to_be() -> None:
+    proof = Proof(user_id=UUID(int=1), email_digest="digest", encoded="argon2$of-a-password", upgraded=None)
+    assert redact("found", [proof]) == [f"Proof(user_id={UUID(int=1)})"]

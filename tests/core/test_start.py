@@ -51,6 +51,27 @@ print(_loader._plugins == {}, _loader.entry_points is not None, importlib.metada
     assert after_start(tmp_path, script, PYDANTIC_DISABLE_PLUGINS="") == "True True True"
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import importlib.metadata; found = importlib.metadata.version('django')",
+        "from importlib import metadata; found = metadata.version(distribution_name='django')",
+        "from importlib.metadata import distribution; found = distribution('django').version",
+        "from importlib.metadata import entry_points; found = entry_points(group='console_scripts')",
+    ],
+)
+def test_stand_in_is_as_good_as_the_module(tmp_path: Path, use: str) -> None:
+    script = f"""
+assert "importlib.metadata" not in sys.modules
+from core.left_out import modules_left_out
+with modules_left_out():
+    {use}
+    print(bool(found))
+import importlib.metadata
+print(type(importlib.metadata).__name__, importlib.metadata is sys.modules["importlib.metadata"])"""
+    assert after_start(tmp_path, script).split() == ["True", "module", "True"]
+
+
 def test_djangos_test_client_is_there_all_the_same(tmp_path: Path) -> None:
     script = """
 from django.test import Client, signals
