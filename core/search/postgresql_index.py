@@ -7,6 +7,9 @@ from core.search.tables import SearchedTable
 # In a schema of its own: `restore` puts the service's aside, and makes another of its name.
 _EXTENSION = "CREATE SCHEMA IF NOT EXISTS extensions; CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA extensions"
 _SCHEMA_OF_EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
+# The write that makes the list longer than this puts all of it into the index. Four times PostgreSQL's own bound, so
+# that tidying.py, which keeps the list as short as that one, comes first.
+_LIST_KILOBYTES = 16_384
 # Only the index's owner may, and one at a time is enough.
 _TIDY = """
     SELECT CASE
@@ -53,20 +56,23 @@ def create(table: SearchedTable) -> None:
     drop(table)
     terms = ", ".join(f'LOWER("{column}") {_schema()}.gin_trgm_ops' for column in table.columns)
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})')
+        cursor.execute(
+            f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})'
+            f" WITH (gin_pending_list_limit = {_LIST_KILOBYTES})"
+        )
 
 
-def tidy(table: SearchedTable) -> bool:
+def tidy(table: SearchedTable) -> int | None:
     """Moves what was written lately from the list beside the index into it. In a transaction.
 
-    Returns False if another process is at it, or this role may not. Raises Django's DatabaseError, soon if somebody
-    else holds the index.
+    Returns how many pages of 8 KiB the list had; None if another process is at it, or this role may not. Raises
+    Django's DatabaseError, soon if somebody else holds the index.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
         cursor.execute(_TIDY, (f"{table.name}_search",))
         row = cursor.fetchone()
-    return row is not None and row[0] is not None
+    return None if row is None else row[0]
 
 
 def drop(table: SearchedTable) -> None:

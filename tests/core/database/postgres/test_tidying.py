@@ -72,17 +72,16 @@ def play(scene: Scene) -> None:
     asyncio.run(job())
 
 
-@pytest.mark.parametrize(("bound", "value"), [("ENOUGH_WRITES", 1), ("MOST_SECONDS", 0.1)])
+@pytest.mark.parametrize("bounds", [{"FIRST_ENOUGH": 1, "MOST_ENOUGH": 1}, {"MOST_SECONDS": 0.1}])
 def test_what_is_written_is_put_into_the_index(
     other: psycopg.Connection[Any],
     write: Callable[[int], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
-    bound: str,
-    value: float,
+    bounds: dict[str, float],
 ) -> None:
     """Soon if it is much, later if it is little."""
-    monkeypatch.setattr(tidying, "LOOK_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(tidying, bound, value)
+    for name, value in {"LOOK_EVERY_SECONDS": 0.01, **bounds}.items():
+        monkeypatch.setattr(tidying, name, value)
 
     async def scene() -> None:
         await write(8)
@@ -97,7 +96,7 @@ def test_who_does_not_own_the_index_leaves_it_to_the_server(other: psycopg.Conne
     other.execute("CREATE ROLE stranger")
     with transaction.atomic():
         ask("SET LOCAL ROLE stranger")
-        assert not postgresql_index.tidy(TABLE)
+        assert postgresql_index.tidy(TABLE) is None
     assert beside(other) > 0
 
 
