@@ -142,7 +142,7 @@ def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _prepare() -> None:
-    # The connection is made by the thread's first job: on SQLite it takes a millisecond, a thousandth of it waiting.
+    # The connection is made by the thread's first job: a millisecond, which a start can do without.
     # Tracing and DEBUG watch Django's cursors.
     if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
         set_current_wire(SQLiteWire())
