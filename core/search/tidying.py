@@ -51,5 +51,5 @@ async def tidy_in_time(tables: Collection[SearchedTable]) -> None:
         if len(found) == len(pages):
             written += news + len(pages)
             # At most twice as many as before: the list may have been put away by others a moment ago.
-            fitting = min(2 * enough, news * PAGES // max(*found, 1, 1))
+            fitting = min(2 * enough, news * PAGES // max([1, *found]))
             enough = min(MOST_ENOUGH, max(LEAST_ENOUGH, fitting))

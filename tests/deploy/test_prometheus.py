@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 from tests.deploy.prometheus_server import FOLDER, PrometheusServer, promtool, rule_groups
 from tests.redis_server import RedisServer
 from tests.running_service import PASSWORD, PROJECT, RunningService
+from tests.waiting import await_true
 
 DASHBOARD = json.loads((PROJECT / "deploy" / "grafana" / "dashboards" / "agent-router.json").read_text())
 RULES = [rule for group in rule_groups() for rule in group["rules"]]
@@ -26,7 +26,6 @@ NO_METRICS = {
     *("sum", "by", "le", "or", "and", "on", "unless", "rate", "increase", "delta", "max", "min", "absent", "time"),
     *("histogram_quantile", "avg_over_time", "job", "instance", "count", "view", "method", "status"),
 }
-SECONDS = 60.0
 
 
 def dashboard_expressions() -> dict[str, list[str]]:
@@ -109,11 +108,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
 
 
 def wait_for(prometheus: PrometheusServer, expression: str, meanwhile: Callable[[], object] = lambda: None) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not prometheus.query(expression):
-        assert time.monotonic() < deadline, expression
+    def is_there() -> object:
         meanwhile()
-        time.sleep(0.2)
+        return prometheus.query(expression)
+
+    await_true(is_there, expression)
 
 
 def use(service: RunningService) -> None:
@@ -146,10 +145,7 @@ def break_for_a_while(service: RunningService) -> None:
         service.query("ALTER TABLE item RENAME TO lost")
         assert client.get("/v1/items/").status_code == 500
         service.query("ALTER TABLE lost RENAME TO item")
-        deadline = time.monotonic() + SECONDS
-        while client.get("/health/ready").status_code != 503:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        await_true(lambda: client.get("/health/ready").status_code == 503)
 
 
 @pytest.mark.slow
