@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 from core.background import BackgroundTask
 from core.database.current_wire import current_wire, set_current_wire
@@ -20,6 +20,7 @@ from core.database.sqlite import with_checkpoints
 from core.database.sqlite_wire import SQLiteWire
 from core.database.threads import Job, ThreadGroup
 from core.database.transactions import refuse_if_undone, run_atomically
+from core.warm_up import AFTER_SECONDS
 
 if TYPE_CHECKING:
     from core.database.replicas import Replicas
@@ -53,29 +54,32 @@ class Database:
     async def open(self) -> None:
         """Starts the threads. Each connects by itself, and again when its connection is lost."""
         self._is_sqlite = connection.vendor == "sqlite"
-        prepare = _prepare
+        connect = _connect
         if not self._is_sqlite:
             from core.database import postgres, postgres_connection, postgres_jobs
 
             postgres.limit_new_connections()
             self._reading, self._writing = postgres_jobs.reading, postgres_jobs.writing
             self._watch.start(postgres_connection.cut_connections_without_answer())
-            prepare = postgres_connection.connect
+            connect = postgres_connection.connect
         options: dict[str, Any] = {
             "finish": connections.close_all,
             "observe_wait": POOL_WAIT.observe,
             "max_waiting": settings.DB_MAX_WAITING,
             "max_wait_seconds": settings.DB_MAX_WAIT_SECONDS,
+            # A connection to SQLite takes a few tenths of a millisecond: whoever needs one sooner waits for it, and a
+            # start does not. None is left for later: a time may come with no descriptor for it.
+            "prepare_after": AFTER_SECONDS if self._is_sqlite else 0.0,
         }
         self._readers = ThreadGroup(
-            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=prepare,
+            "database", count=settings.DB_POOL_SIZE, work=_run_each, prepare=connect,
             batch=READ_BATCH if self._is_sqlite else 1, **options,
         )  # fmt: skip
         self._readers.open()
         self._writers = self._readers
         if self._is_sqlite:
             self._writers = ThreadGroup(
-                "database-writer", count=1, work=partial(_run_writes, self.before_commit), prepare=_prepare_writer,
+                "database-writer", count=1, work=partial(_run_writes, self.before_commit), prepare=_connect_writer,
                 batch=WRITE_BATCH, turns=WRITE_TURNS, **options,
             )  # fmt: skip
             self._writers.open()
@@ -141,17 +145,20 @@ def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
     return job
 
 
-def _prepare() -> None:
-    # The connection is made by the thread's first job: a millisecond, which a start can do without.
+def _connect() -> None:
     # Tracing and DEBUG watch Django's cursors.
     if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
         set_current_wire(SQLiteWire())
+    try:
+        connection.ensure_connection()
+    except DatabaseError as error:
+        logger.warning("The database is out of reach: %s", type(error).__name__)
 
 
-def _prepare_writer() -> None:
+def _connect_writer() -> None:
     # In the thread's own settings, so that a connection which has to be made anew checkpoints, too.
     connection.settings_dict = with_checkpoints(connection.settings_dict)
-    _prepare()
+    _connect()
 
 
 def _run_each(jobs: Sequence[Job]) -> None:

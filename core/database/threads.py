@@ -43,6 +43,8 @@ class ThreadGroup:
 
     A job waits `turns` turns of the loop for others to be handed over with.
 
+    A thread runs `prepare` before its first jobs, or when there have been none for `prepare_after` seconds.
+
     At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`: beyond that they are
     refused with 503, for a queue without bounds only makes every answer late. `observe_wait` is told the seconds that
     each job waited.
@@ -61,11 +63,13 @@ class ThreadGroup:
         max_waiting: int,
         max_wait_seconds: float,
         turns: int = TURNS,
+        prepare_after: float = 0.0,
     ) -> None:
         self.name, self.count, self.batch, self.turns = name, count, batch, turns
         self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
         self.waiting = 0
         self._work, self._prepare, self._finish = work, prepare, finish
+        self._prepare_after = prepare_after
         self._observe_wait = observe_wait
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
@@ -123,17 +127,26 @@ class ThreadGroup:
             self._queue.put(jobs[start : start + size])
 
     def _run(self, number: int) -> None:
+        jobs = self._await_first()
         try:
             self._prepare()
         except Exception:  # the jobs will say what is wrong; without the thread they would wait for ever
             logger.exception("The %s thread could not prepare", self.name)
-        while (jobs := self._queue.get()) is not None:
-            self._is_busy[number] = True
-            self._take_more(jobs)
-            self._run_jobs(jobs)
-            self._is_busy[number] = False
-            jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
+        while jobs is not None:
+            if jobs:
+                self._is_busy[number] = True
+                self._take_more(jobs)
+                self._run_jobs(jobs)
+                self._is_busy[number] = False
+                jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
+            jobs = self._queue.get()
         self._finish()
+
+    def _await_first(self) -> list[Job] | None:
+        try:
+            return self._queue.get(timeout=self._prepare_after)
+        except Empty:
+            return []
 
     def _take_more(self, jobs: list[Job]) -> None:
         # What waits is left to a thread that has nothing to do: a slow job holds up those that come after it.

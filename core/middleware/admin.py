@@ -2,7 +2,8 @@
 
 Django's four middleware hop to a thread and back twice each, for every request of the service. Here one
 middleware is all four: it lets other paths pass for a tenth of a microsecond, and serves the admin's with two
-hops in all. As a subclass of each it also is what the admin's system checks look for.
+hops in all. As a subclass of three it also is what the admin's system checks look for; the fourth, log-in, has Django's
+forms behind it, and is loaded with the admin.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,6 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -30,7 +30,7 @@ PREFIX = "/admin/"
 
 
 class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in what they may take
-    SessionMiddleware, CsrfViewMiddleware, AuthenticationMiddleware, MessageMiddleware
+    SessionMiddleware, CsrfViewMiddleware, MessageMiddleware
 ):
     """Must be the last of MIDDLEWARE, so that whatever refuses a request does it first."""
 
@@ -46,11 +46,13 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
         return await sync_to_async(self._after)(request, response)
 
     def _before(self, request: HttpRequest) -> None:
+        from django.contrib.auth.middleware import AuthenticationMiddleware
+
         if settings.ADMIN_ENABLED:
             admin_loading.load()
         SessionMiddleware.process_request(self, request)
         CsrfViewMiddleware.process_request(self, request)
-        AuthenticationMiddleware.process_request(self, request)
+        AuthenticationMiddleware(self.get_response).process_request(request)
         MessageMiddleware.process_request(self, request)
 
     async def process_view(  # type: ignore[override]  # Django awaits it, as it does every coroutine function

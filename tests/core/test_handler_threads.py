@@ -60,13 +60,12 @@ def test_running_service_makes_no_threads_and_no_connections(start: Callable[...
     pid = service.process.pid
 
     def is_connected() -> bool:
-        """Whether all threads are: on SQLite each connects with its first job."""
-        mixed_requests(me, 1)
         return IS_POSTGRES or sum(target.endswith("app.db") for _, target in descriptors(pid)) == 4
 
     with closing(service.user()) as me:
         await_true(lambda: "Warmed up" in service.log)
-        await_true(is_connected)
+        await_true(is_connected, "not all of its threads connect")
+        mixed_requests(me, 3)
         tasks, connections = threads(pid), descriptors(pid)
         mixed_requests(me, 20)
         assert (threads(pid), descriptors(pid)) == (tasks, connections)

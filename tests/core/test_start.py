@@ -28,6 +28,7 @@ def after_start(folder: Path, script: str, **variables: str) -> str:
         "django.test",
         "unittest",
         "items.admin",
+        "django.contrib.auth.forms",  # with the admin
         "core.openapi.document",
         "core.doctor",
         "argon2",

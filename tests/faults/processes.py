@@ -1,12 +1,22 @@
 """What a process takes of the machine."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
 def open_files(pid: int) -> int:
     """Its descriptors."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def sqlite_connections(pid: int) -> int:
+    """Those that it has to the SQLite database of a stack."""
+    count = 0
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            count += one.readlink().name == "app.db"
+    return count
 
 
 def threads(pid: int) -> int:

@@ -10,11 +10,13 @@ from contextlib import ExitStack, closing, contextmanager
 import httpx
 import pytest
 
-from tests.faults.processes import cpu_seconds, open_files
+from tests.faults.processes import cpu_seconds, open_files, sqlite_connections
 from tests.faults.stack import Stack
 from tests.waiting import await_true
 
 SPARE, CONNECTIONS = 20, 100
+# Of SQLite: those of the default DB_POOL_SIZE, and the writer.
+THREADS = 4 + 1
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -62,6 +64,8 @@ def test_connections_beyond_the_limit_harm_no_others(one_worker: Stack) -> None:
     pid = service.process.pid
     with closing(service.user()) as me:
         kept = [use(me)]
+        if one_worker.postgres is None:
+            await_true(lambda: sqlite_connections(pid) == THREADS, "not all of its threads connect")
         limit = open_files(pid) + SPARE
         limit_files(pid, limit)
         with crowd(service.port) as connections:

@@ -277,6 +277,28 @@ def test_thread_that_cannot_prepare_takes_jobs_nevertheless(caplog: pytest.LogCa
     assert "could not prepare" in caplog.text
 
 
+def test_thread_prepares_for_its_first_job_or_when_none_has_come_for_a_while() -> None:
+    async def test() -> None:
+        work = Work()
+        async with opened(work, prepare_after=10 * SECONDS) as group:
+            assert await group.submit(lambda: list(work.prepared)) == ["test-0"]
+        prepared = threading.Event()
+        async with opened(Work(), prepare=prepared.set, prepare_after=0.1):
+            assert await asyncio.to_thread(prepared.wait, SECONDS)
+
+    run(test)
+
+
+def test_group_that_is_closed_before_its_threads_are_prepared_is_closed_at_once() -> None:
+    async def test() -> None:
+        work = Work()
+        async with opened(work, count=2, prepare_after=10 * SECONDS):
+            pass
+        assert sorted(work.finished) == ["test-0", "test-1"]
+
+    run(test)
+
+
 def test_close_finishes_what_was_taken_and_ends_the_threads() -> None:
     async def test() -> None:
         work, gate = Work(), Gate()
