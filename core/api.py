@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
-from ninja.params.models import ParamModel
+from ninja.params.models import BodyModel, PathModel
 from ninja.parser import Parser
 from pydantic import ValidationError as PydanticError
 
@@ -16,7 +16,8 @@ from core.parsing import parse_body
 from core.request import Request
 
 # ninja makes a model of the parameters of each operation: its validator is made with the first request that has them.
-ParamModel.model_config["defer_build"] = True
+for _model in (BodyModel, PathModel):
+    _model.model_config["defer_build"] = True
 
 
 class _JSONParser(Parser):
