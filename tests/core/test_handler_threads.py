@@ -15,6 +15,7 @@ import pytest
 
 from core.database import database
 from core.lifespan import draining, lifespan
+from core.warm_up import warm_up
 from tests.databases import IS_POSTGRES
 from tests.running_service import MEASURED, PASSWORD, RunningService
 from tests.waiting import await_true
@@ -144,6 +145,7 @@ async def round_of_calls(token: str) -> None:
 def test_requests_neither_start_threads_nor_hop(monkeypatch: pytest.MonkeyPatch) -> None:
     import agent_router.asgi  # noqa: F401  fills lifespan.resources
 
+    monkeypatch.setattr(warm_up, "jobs", ())  # they take a thread of their own, once
     monkeypatch.setattr(draining, "install", lambda: None)
     counts = Counts(monkeypatch)
 

@@ -231,7 +231,7 @@ def test_pending_migrations_show_until_they_are_applied(start: Callable[..., Run
 def test_redis_that_dies_shows_and_comes_back(start: Callable[..., RunningService], required: str, status: int) -> None:
     with RedisServer() as server:
         service = start(REDIS_URL=server.url, REDIS_REQUIRED=required)
-        assert checks_of(service)["redis"] == "up"
+        assert comes_true(lambda: checks_of(service)["redis"] == "up", 10)
         server.kill()
         assert comes_true(lambda: checks_of(service)["redis"] == "down", 5)
         assert httpx.get(f"{service.url}/health/ready", trust_env=False).status_code == status
