@@ -45,4 +45,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
 
 # Exec form: uvicorn is process 1 and gets the signals itself. WEB_CONCURRENCY sets the number of workers,
 # whose parent never loads the service: the last two have its lines be JSON as well.
-CMD ["uvicorn", "agent_router.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-server-header", "--no-proxy-headers", "--no-access-log", "--log-config", "core/uvicorn_logging.json"]
+CMD ["uvicorn", "agent_router.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-server-header", "--no-proxy-headers", "--no-access-log", "--log-config", "core/server/uvicorn_logging.json"]

@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
-from core.api import API
-from core.auth.api import router as auth
+from core.api.ninja_api import API
+from core.auth.api.router import router as auth
 from items.api import router as items
 
 api = API(title=settings.APP_NAME, version=settings.APP_VERSION)

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import metrics_multiprocess, redaction
-from core.configuration import REQUIRED, Environment, check_hosts, check_origins
 from core.database.dsn import parse_dsn, parse_replica_dsns
-from core.forwarded import parse_trusted_proxies
-from core.logging import configuration as logging_configuration
+from core.environment import REQUIRED, Environment, check_hosts, check_origins
+from core.http.forwarded import parse_trusted_proxies
 from core.ratelimit.rates import parse_rates, parse_route_rates
-from core.redis_url import check_url, django_cache
+from core.redis.url import check_url, django_cache
+from core.telemetry import multiprocess, redaction
+from core.telemetry.logs import configuration as logging_configuration
 from core.version import VERSION
 
 # Before anything imports prometheus_client, which looks once where it is to keep its values.
-metrics_multiprocess.prepare()
+multiprocess.prepare()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -151,8 +151,8 @@ INSTALLED_APPS = [
     "django_prometheus",
     "corsheaders",
     "core.auth",
-    "core.backup",
-    "core.docs",
+    "core.operations.backup",
+    "core.pages",
     "items",
 ]
 
@@ -160,17 +160,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "core.middleware.request_id.request_id",  # first: every line and answer carries it
     "core.middleware.client_address.client_address",  # before whatever looks at the address
-    "core.tracing.server_span",  # its ids are in the access line; absent unless traces have somewhere to go
+    "core.middleware.server_span.server_span",  # its ids are in the access line; removed unless tracing is on
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
-    "core.middleware.admin_pages.admin_pages",  # whatever refuses: people in the admin get a page
+    "core.admin_site.problem_pages.admin_pages",  # whatever refuses: people in the admin get a page
     "core.middleware.overload.overload",  # before anything that costs more than the refusal
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
     "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
     "core.middleware.authentication.authentication",  # the limit is by principal
     "core.middleware.rate_limit.rate_limit",  # before any work that a refused request would have cost
     "core.middleware.negotiation.negotiation",  # a refusal counts against the limit
-    "core.middleware.admin.AdminMiddleware",  # last: sessions and CSRF for /admin/ alone
+    "core.admin_site.middleware.AdminMiddleware",  # last: sessions and CSRF for /admin/ alone
 ]
 
 CORS_URLS_REGEX = r"^/(?!admin/|static/).*"
@@ -191,16 +191,16 @@ LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["core.auth.backends.AccountBackend"]  # the admin's log-in shares the lockout
-PASSWORD_HASHERS = ["core.auth.passwords.Argon2Hasher"]
+PASSWORD_HASHERS = ["core.auth.passwords.rules.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-    {"NAME": "core.auth.passwords.MaximumLengthValidator"},
+    {"NAME": "core.auth.passwords.rules.MaximumLengthValidator"},
 ]
 LOGIN_REDIRECT_URL = "/admin/"  # where the admin's log-in leads that was to lead to another site
-CSRF_FAILURE_VIEW = "core.middleware.admin.csrf_failure"
+CSRF_FAILURE_VIEW = "core.admin_site.middleware.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 # Browsers take a cookie of such a name over HTTPS only, from whoever sends it.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
@@ -214,10 +214,8 @@ SILENCED_SYSTEM_CHECKS = [
     # Security headers are core/middleware/security_headers.py's, for every response and without a thread hop.
     "security.W001",
     "security.W002",
-    # core/middleware/admin.py is Django's CSRF middleware; the check knows it by its own name only.
+    # core/admin_site/middleware.py is Django's CSRF middleware; the check knows it by its own name only.
     "security.W003",
-    # It is Django's log-in, too, and loads that with the first page of the admin.
-    "admin.E408",
 ]
 
 TEMPLATES = [
@@ -237,5 +235,5 @@ STATIC_URL = "/static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # A digest in each URL: browsers keep a file until it changes.
-    "staticfiles": {"BACKEND": "core.static_files.VersionedStorage"},
+    "staticfiles": {"BACKEND": "core.pages.static_files.VersionedStorage"},
 }

@@ -23,16 +23,18 @@ from benchmarks.scenarios import SCENARIOS
 SAMPLES_PER_SECOND = 500
 LOOP = "event loop: sockets, tasks, callbacks"
 STAGES = {
-    "HTTP: uvicorn, bounds of the connection": r"uvicorn/|core/wire\.py",
-    "handler: request, route, response": r"core/(handler|request|routing|transfer|admission|responses)\.py|django/http",
-    "access line, metrics": r"core/(middleware/access_log|metrics\w*|logging|log_\w+|redaction)\.py|prometheus_client/",
+    "HTTP: uvicorn, bounds of the connection": r"uvicorn/|core/server/connection\.py",
+    "handler: request, route, response": r"core/server/|core/http/(request|routing|responses)\.py|django/http",
+    "access line, metrics": r"core/middleware/access_log\.py|core/telemetry/|prometheus_client/",
     "authentication, revocation": r"core/auth/|core/middleware/authentication\.py|jwt/",
     "rate limit": r"core/ratelimit/|core/middleware/rate_limit\.py",
     "Redis: sending, receiving": r"core/redis/",
-    "other middleware": r"core/middleware/|corsheaders/|core/(forwarded|negotiation)\.py",
-    "cache": r"core/cache/",
-    "ninja, validation": r"ninja/|pydantic/|core/(api|parsing|query|bodies)\.py|items/(api|schemas)\.py",
-    "resource: services, JSON": r"items/|core/(resource|representation|list\w+|pagination|conditional)\.py",
+    "other middleware": r"core/middleware/|corsheaders/|core/http/(forwarded|accept)\.py",
+    "cache": r"core/resources/cache/",
+    "ninja, validation": (
+        r"ninja/|pydantic/|core/api/|core/http/(json_body|query_string|validation)\.py|items/(api|schemas)\.py"
+    ),
+    "resource: services, JSON": r"items/|core/resources/|core/http/conditional\.py",
     "hop to the database's thread and back": r"core/database/(threads|pool)\.py|queue\.py",
     "statements, transactions": r"core/database/|django/db/|sqlite3/|psycopg",
 }

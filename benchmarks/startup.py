@@ -23,7 +23,7 @@ from benchmarks.service import INHERITED, PROJECT, UVICORN_FLAGS
 from benchmarks.surroundings import START_SECONDS, free_port
 
 SECRET = "only-for-measuring-" * 2
-# By then a worker is warm: core/warm_up.py.
+# By then a worker is warm: core/process/warm_up.py.
 SETTLED_SECONDS = 1.5
 
 

@@ -1,0 +1,16 @@
+"""What every resource needs, and knows no resource. This is the floor plan: a package imports only from floors below.
+
+    apps, templatetags, management, admin_site    Django's entry points: app, commands, admin
+    operations                                    health, metrics endpoint, doctor, backups, purges
+    middleware, server, pages                     steps of a request, the ASGI handler, the service's own pages
+    resources                                     model, store, lists, search, cache, idempotency
+    auth, ratelimit                               accounts and credentials; rate limits
+    api                                           django-ninja and the OpenAPI document
+    database, redis                               connections to what holds the data
+    http                                          requests, problems, headers, bodies
+    telemetry, process, environment,              logs, metrics and traces; startup and shutdown;
+    models, values, version                       settings from the environment; core's tables; ids and instants
+
+docs/architecture.md follows a request through these floors. `make check` enforces them (import-linter, in
+pyproject.toml).
+"""

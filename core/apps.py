@@ -1,18 +1,16 @@
-"""The Django app of what every resource needs."""
+"""The Django app `core`."""
 
 from django.apps import AppConfig
 
 
 class CoreConfig(AppConfig):
-    """Its models are the idempotency records."""
+    """Owns the models of `core.models`: idempotency records, the cache epoch and the operators' permission."""
 
     name = "core"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core import idempotency, purging
-        from core.database import search
-        from core.ratelimit import checks  # noqa: F401  registers itself
+        from core.database import case_folding
+        from core.ratelimit import checks  # noqa: F401  # registers its system check
 
-        search.install()
-        purging.register("idempotency records", idempotency.purge)
+        case_folding.install()

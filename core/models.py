@@ -4,7 +4,7 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """The answer to the request that an Idempotency-Key stands for. See `core.idempotency`."""
+    """The answer to the request that an Idempotency-Key stands for. See `core.resources.idempotency`."""
 
     scope_digest = models.CharField(
         primary_key=True, max_length=64, help_text="SHA-256 of the principal, method, path and key."
@@ -35,7 +35,7 @@ class Operations(models.Model):  # noqa: DJ008  # there are none to show
 
 
 class CacheEpoch(models.Model):
-    """The one row that says which entries of the cache are good. See `core.cache.epoch`."""
+    """The one row that says which entries of the cache are good. See `core.resources.cache.epoch`."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     token = models.CharField(max_length=16, help_text="What the entries of the epoch begin with.")

@@ -3,30 +3,18 @@
 from django.http import HttpResponse
 from ninja import Router
 
-from core.auth.bearer import Bearer, principal_of
-from core.cache import Representation, prefetch
-from core.conditional import entity_tag, not_modified, precondition
-from core.idempotency import key_of, run_once
-from core.openapi import (
-    CACHE_CONTROL,
-    ETAG,
-    IDEMPOTENCY_KEY,
-    IF_MATCH,
-    IF_NONE_MATCH,
-    JSON,
-    LINK,
-    LOCATION,
-    MERGE_PATCH,
-    VARY,
-    Success,
-    documented,
-    tag,
-)
-from core.pagination import link_header
-from core.parsing import parse_body
-from core.query import parse_query, query_pairs
-from core.request import Request
-from core.responses import PRIVATE, empty_response, json_response
+from core.api.contract import JSON, MERGE_PATCH, Success, documented
+from core.api.headers import CACHE_CONTROL, ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, VARY
+from core.api.tags import tag
+from core.auth.credentials.bearer import Bearer, principal_of
+from core.http.conditional import entity_tag, not_modified, precondition
+from core.http.json_body import parse_body
+from core.http.query_string import parse_query, query_pairs
+from core.http.request import Request
+from core.http.responses import PRIVATE, empty_response, json_response
+from core.resources.cache.representations import Representation, prefetch
+from core.resources.idempotency import key_of, run_once
+from core.resources.lists.cursors import link_header
 from items import examples, services
 from items.lists import item_list
 from items.schemas import ItemIn, ItemOut, ItemPage, ItemPatch, ItemQuery

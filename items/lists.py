@@ -2,7 +2,7 @@
 
 from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
-from core.listing import SEARCH, Filter, Listing
+from core.resources.lists.listing import SEARCH, Filter, Listing
 from items.models import Item, ItemQuerySet
 from items.representation import item_document
 

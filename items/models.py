@@ -9,7 +9,7 @@ from django.core.validators import MinLengthValidator
 from django.db import models
 
 from core.database.fields import JSONTextField
-from core.resource import Resource, ResourceQuerySet
+from core.resources.model import Resource, ResourceQuerySet
 
 NAME_MAX_LENGTH, DESCRIPTION_MAX_LENGTH = 200, 5000
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import orjson
 
-from core.cache import Representation
-from core.identifiers import canonical_uuid
-from core.timestamps import rfc3339
+from core.resources.cache.representations import Representation
+from core.values import canonical_uuid, rfc3339
 
 # A page has one owner, or a few.
 _owner = lru_cache(maxsize=4096)(canonical_uuid)

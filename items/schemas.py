@@ -8,9 +8,9 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from core.listing import ListQuery
-from core.openapi import Described
-from core.query import Instant, each_once
+from core.api.contract import Described
+from core.http.query_string import Instant, each_once
+from core.resources.lists.listing import ListQuery
 from items.models import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 
 METADATA_MAX_BYTES, METADATA_MAX_LEVELS = 16 * 1024, 16

@@ -7,17 +7,16 @@ from uuid import UUID
 
 import orjson
 
-from core.auth.principal import Principal
-from core.cache import Representation, RepresentationCache
-from core.conditional import Precondition, entity_tag
-from core.database import database
 from core.database.compiled import CompiledQuery, compiled_delete, compiled_insert, compiled_update, parameter
-from core.errors import NotFound
-from core.idempotency import Answer
-from core.identifiers import canonical_uuid, is_id, parse_id, uuid7
-from core.json_text import same_json
-from core.merge_patch import check_patch, patched
-from core.timestamps import later_than, now, rfc3339
+from core.database.pool import database
+from core.http.conditional import Precondition, entity_tag
+from core.http.path_ids import parse_id
+from core.http.principal import Principal
+from core.http.problems import NotFound
+from core.resources.cache.representations import Representation, RepresentationCache
+from core.resources.idempotency import Answer
+from core.resources.merge_patch import check_patch, patched
+from core.values import canonical_uuid, is_id, later_than, now, rfc3339, same_json, uuid7
 from items.models import Item, ItemQuerySet, ItemRow
 from items.representation import represent
 from items.schemas import ItemIn

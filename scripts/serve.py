@@ -19,7 +19,7 @@ APPLICATION = "agent_router.asgi:application"
 # Forwarded addresses, the access log and the headers are the service's own.
 FLAGS = ["--no-server-header", "--no-proxy-headers", "--no-access-log"]
 # The parent of several workers never loads the service, and would print plain lines among its JSON.
-PARENT_LOGS = ["--log-config", "core/uvicorn_logging.json"]
+PARENT_LOGS = ["--log-config", "core/server/uvicorn_logging.json"]
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -31,6 +32,21 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     """The service without Redis, on the tests' database. Tests share it, each with users of its own."""
     with RunningService(tmp_path_factory.mktemp("service"), **MEASURED) as running:  # type: ignore[arg-type]
         yield running
+
+
+@pytest.fixture
+def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close every client that the test opens."""
+    with ExitStack() as opened:
+        make_client = RunningService.client
+
+        def make_and_keep(service: RunningService, **options: Any) -> httpx.Client:
+            client = make_client(service, **options)
+            opened.callback(client.close)
+            return client
+
+        monkeypatch.setattr(RunningService, "client", make_and_keep)
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
-from core.configuration import WORKER_CANNOT_START
+from core.environment import WORKER_CANNOT_START
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a-secret-of-these-tests-that-nobody-else-has"

@@ -1,18 +1,17 @@
-"""Takes the place of "django.contrib.admin" in INSTALLED_APPS."""
+"""Replaces "django.contrib.admin" in INSTALLED_APPS."""
 
 from django.contrib import admin
 from django.contrib.admin.apps import SimpleAdminConfig
 
-from core.admin_site.loading import admin_loading
-
 
 class AgentRouterAdminConfig(SimpleAdminConfig):
-    """Makes `django.contrib.admin.site` this service's site, so that models need to know nothing of it."""
+    """Make `django.contrib.admin.site` this service's site, so that resources register as in any Django project."""
 
     default_site = "core.admin_site.site.AgentRouterAdminSite"
 
     def ready(self) -> None:
-        """Has every app's admin.py register its models, if that is not for later."""
+        """Register the models of every app's admin.py, then those of core."""
         super().ready()
-        if not admin_loading.is_put_off:
-            admin.autodiscover()
+        admin.autodiscover()
+        from core.admin_site import idempotency_records  # noqa: F401  # registers its model
+        from core.admin_site.accounts import access, events, groups, users  # noqa: F401  # register theirs

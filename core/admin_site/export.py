@@ -25,9 +25,9 @@ from core.admin_site.export_formats import Format, Row
 from core.auth import audit
 from core.auth.audit import Event
 from core.auth.backends import caller_of_any
-from core.database import database
-from core.resource import ResourceQuerySet
-from core.timestamps import now, rfc3339
+from core.database.pool import database
+from core.resources.model import ResourceQuerySet
+from core.values import now, rfc3339
 
 PAGE_ROWS = 200
 DETAIL_LENGTH = 200

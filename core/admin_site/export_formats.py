@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import models
 
-from core.identifiers import canonical_uuid
-from core.resource import ResourceQuerySet
-from core.timestamps import rfc3339
+from core.resources.model import ResourceQuerySet
+from core.values import canonical_uuid, rfc3339
 
 type Row = tuple[Any, ...]
 

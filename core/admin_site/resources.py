@@ -19,13 +19,13 @@ from core.admin_site.changes import note_values
 from core.admin_site.exportable import ExportableAdmin
 from core.admin_site.large_tables import is_sorted_by_hand
 from core.admin_site.user_column import user_column
-from core.api import describe
-from core.cache import turn_on_commit
 from core.database.fields import JSONTextField
-from core.errors import Problem
-from core.json_text import same_json
-from core.parsing import parse_json
-from core.resource import Resource
+from core.http.json_body import parse_json
+from core.http.problems import Problem
+from core.http.validation import describe
+from core.resources.cache.epoch import turn_on_commit
+from core.resources.model import Resource
+from core.values import same_json
 
 # A textarea sends line breaks as both characters, a line of text does without.
 _LINE_BREAK = re.compile(r"\r\n?|\n")

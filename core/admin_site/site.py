@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 
+from core.admin_site.accounts.log_in_form import LogInForm
 from core.admin_site.overview.panels import front_page
 
 LINKS = (
@@ -19,6 +20,7 @@ LINKS = (
 class AgentRouterAdminSite(AdminSite):
     """Its templates are in core/templates/admin, found before Django's because `core` is installed first."""
 
+    login_form = LogInForm
     site_header = "Agent Router"
     site_title = "Agent Router"
     index_title = "Overview"

@@ -1,0 +1,1 @@
+"""Accounts, their sessions and API keys, and the audit log."""

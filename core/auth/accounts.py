@@ -6,20 +6,22 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError
 
-from core.auth import audit, lockout, revocation, sessions
+from core.auth import audit, sessions
 from core.auth.audit import Event
 from core.auth.caller import Caller
-from core.auth.credentials import ended
+from core.auth.credentials import revocation
+from core.auth.credentials.identify import ended
 from core.auth.digests import email_digest
 from core.auth.emails import canonical_email
-from core.auth.hashing import hashing
 from core.auth.login import Proof, lock_proven_user, prove_password
 from core.auth.models import APIKey, AuditEvent, Session, User
-from core.auth.passwords import check_new_password, hash_new_password, hash_password
-from core.auth.principal import Principal
-from core.database import database
-from core.errors import Conflict, Forbidden
-from core.timestamps import now
+from core.auth.passwords import lockout
+from core.auth.passwords.hashing import hashing
+from core.auth.passwords.rules import check_new_password, hash_new_password, hash_password
+from core.database.pool import database
+from core.http.principal import Principal
+from core.http.problems import Conflict, Forbidden
+from core.values import now
 
 
 async def register(email: str, password: str, caller: Caller) -> User:

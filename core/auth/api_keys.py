@@ -12,17 +12,18 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from core.auth import audit, revocation
+from core.auth import audit
 from core.auth.audit import Event
 from core.auth.caller import Caller
-from core.auth.credentials import KEY_SECRET_LENGTH, ended
+from core.auth.credentials import revocation
+from core.auth.credentials.identify import KEY_SECRET_LENGTH, ended
 from core.auth.digests import secret_digest
 from core.auth.models import KEY_PREFIX_LENGTH, APIKey, AuditEvent, User
-from core.auth.principal import Principal
 from core.auth.sessions import live_sessions
-from core.database import database
-from core.errors import Conflict, NotFound
-from core.timestamps import now
+from core.database.pool import database
+from core.http.principal import Principal
+from core.http.problems import Conflict, NotFound
+from core.values import now
 
 KEYS_PER_USER = 100
 PREFIX_ALPHABET = string.ascii_lowercase + string.digits

@@ -2,11 +2,9 @@
 
 from django.apps import AppConfig
 
-from core import purging
-
 
 class AuthConfig(AppConfig):
-    """Its label is `accounts`: `auth` is taken by Django's own app of groups and permissions."""
+    """The app's label is `accounts`, because `auth` belongs to Django's own app of groups and permissions."""
 
     name = "core.auth"
     label = "accounts"
@@ -14,7 +12,4 @@ class AuthConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core.auth import purgers, signals  # noqa: F401  # connects its receivers
-
-        for name, purge in purgers.PURGERS.items():
-            purging.register(name, purge)
+        from core.auth import signals  # noqa: F401  # connects its receivers

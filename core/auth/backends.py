@@ -13,10 +13,10 @@ from core.auth import audit, login
 from core.auth.audit import Event
 from core.auth.caller import NOWHERE, Caller, caller_of
 from core.auth.emails import canonical_email
-from core.auth.hashing import hashing
 from core.auth.models import User
-from core.auth.passwords import verify_and_upgrade
-from core.request import Request
+from core.auth.passwords.hashing import hashing
+from core.auth.passwords.rules import verify_and_upgrade
+from core.http.request import Request
 
 
 class AccountBackend(ModelBackend):

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from core.auth.models import USER_AGENT_MAX_LENGTH
-from core.request import Request
+from core.http.request import Request
 
 
 class Caller(NamedTuple):

@@ -9,18 +9,19 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from core.auth import audit, lockout, sessions
+from core.auth import audit, sessions
 from core.auth.audit import Event
 from core.auth.caller import Caller
-from core.auth.credentials import CHALLENGE
+from core.auth.credentials.identify import CHALLENGE
 from core.auth.digests import email_digest
 from core.auth.emails import canonical_email
-from core.auth.hashing import hashing
 from core.auth.models import AuditEvent, User
-from core.auth.passwords import verify_and_upgrade
-from core.database import database
-from core.errors import Problem, Unauthorized
-from core.timestamps import now
+from core.auth.passwords import lockout
+from core.auth.passwords.hashing import hashing
+from core.auth.passwords.rules import verify_and_upgrade
+from core.database.pool import database
+from core.http.problems import Problem, Unauthorized
+from core.values import now
 
 
 class Try(NamedTuple):

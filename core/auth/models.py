@@ -10,8 +10,7 @@ from django.db import models, transaction
 
 from core.auth.digests import DIGEST_LENGTH
 from core.auth.emails import EMAIL_MAX_LENGTH, canonical_email
-from core.identifiers import uuid7
-from core.timestamps import now
+from core.values import now, uuid7
 
 USER_AGENT_MAX_LENGTH = 255
 KEY_NAME_MAX_LENGTH = 100
@@ -149,7 +148,7 @@ class APIKey(models.Model):
 class LogInTries(models.Model):
     """The latest tries to log in as one address, whether it has an account or not.
 
-    See `core.auth.lockout`.
+    See `core.auth.passwords.lockout`.
     """
 
     email_digest = models.CharField(primary_key=True, max_length=DIGEST_LENGTH)

@@ -9,8 +9,10 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
 from core.auth.models import APIKey, AuditEvent, LogInTries, RefreshToken, Session
-from core.purging import Purge
-from core.timestamps import now
+from core.values import now
+
+# Deletes at most the given number of rows in one short transaction, and returns how many it deleted.
+type Purge = Callable[[int], int]
 
 # Users look for a key that has stopped working; after this they will have found it.
 ENDED_KEYS_KEPT = timedelta(days=30)

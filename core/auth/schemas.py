@@ -11,11 +11,11 @@ from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from core.api.contract import Described
+from core.auth.credentials.scopes import Scope
 from core.auth.emails import EMAIL_MAX_LENGTH, canonical_email
 from core.auth.models import KEY_NAME_MAX_LENGTH
-from core.auth.passwords import PASSWORD_MAX_LENGTH
-from core.auth.scopes import Scope
-from core.openapi import Described
+from core.auth.passwords.rules import PASSWORD_MAX_LENGTH
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # A password that is only compared may have been set where no limit holds; this one merely bounds the work.

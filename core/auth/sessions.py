@@ -10,17 +10,18 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet
 
-from core.auth import audit, revocation
+from core.auth import audit
 from core.auth.audit import Event
 from core.auth.caller import Caller
-from core.auth.credentials import unauthorized
+from core.auth.credentials import revocation
+from core.auth.credentials.identify import unauthorized
+from core.auth.credentials.jwt import access_tokens
 from core.auth.digests import secret_digest
 from core.auth.models import AuditEvent, RefreshToken, Session, User
-from core.auth.principal import Principal
-from core.auth.tokens import access_tokens
-from core.database import database
-from core.errors import NotFound
-from core.timestamps import now
+from core.database.pool import database
+from core.http.principal import Principal
+from core.http.problems import NotFound
+from core.values import now
 
 SESSIONS_PER_USER = 100
 REFRESH_TOKEN_BYTES = 32

@@ -2,7 +2,7 @@
 
 Building and compiling a queryset takes 150 µs, running its SQL on SQLite 10. The statement still comes from the
 model and the queryset. It runs on Django's cursor, where instrumentation sees it; where nobody watches, on the thread's
-wire (core/database/sqlite_wire.py, core/database/postgres_wire.py), which is faster.
+fast path (core/database/fast_path.py).
 
     find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
     row = find.fetch_one(id=some_uuid)
@@ -18,7 +18,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.expressions import Expression
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
-from core.database.current_wire import current_wire
+from core.database.fast_path import current_fast_path
 
 Row = tuple[Any, ...]
 
@@ -62,8 +62,8 @@ class Compiled:
         Raises KeyError for a parameter without a value, and Django's database errors.
         """
         params = self.params(values)
-        if (wire := current_wire()) is not None:
-            return wire.execute(self._sql, params, is_planned_anew=self._is_planned_anew)
+        if (fast_path := current_fast_path()) is not None:
+            return fast_path.execute(self._sql, params, is_planned_anew=self._is_planned_anew)
         cursor = connection.cursor()
         cursor.execute(self._sql, params)
         return cursor
@@ -128,8 +128,8 @@ class CompiledStatement(Compiled):
         Its errors may come to light only there.
         """
         params = self.params(values)
-        if (wire := current_wire()) is not None:
-            wire.queue(self._sql, params)
+        if (fast_path := current_fast_path()) is not None:
+            fast_path.queue(self._sql, params)
         else:
             with connection.cursor() as cursor:
                 cursor.execute(self._sql, params)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from core.database.sqlite import connection_options
+from core.database.sqlite.options import connection_options
 
 SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "sqlite3")
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
@@ -56,7 +56,7 @@ def _sqlite(host: str, path: str, base_dir: Path) -> dict[str, Any]:
 
 
 def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> dict[str, Any]:
-    from core.database import postgres
+    from core.database.postgresql import options as postgres_options
 
     name = unquote(path.removeprefix("/"))
     if not name or "/" in name:
@@ -75,7 +75,7 @@ def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> 
         "CONN_HEALTH_CHECKS": True,
         # A cursor in the server outlives its transaction, and PgBouncer gives each transaction another connection.
         "DISABLE_SERVER_SIDE_CURSORS": is_behind_pgbouncer,
-        "OPTIONS": postgres.connection_options(_options(query), is_behind_pgbouncer=is_behind_pgbouncer),
+        "OPTIONS": postgres_options.connection_options(_options(query), is_behind_pgbouncer=is_behind_pgbouncer),
     }
 
 

@@ -5,7 +5,7 @@ import sqlite3
 
 from django.db import InterfaceError, OperationalError
 
-from core.errors import ServiceUnavailable
+from core.http.problems import ServiceUnavailable
 
 # https://www.sqlite.org/rescode.html: the primary codes that say the file, the disk or a lock is at fault.
 SQLITE_STATES = {
@@ -43,7 +43,7 @@ POSTGRES_STATE_CLASSES = {"08", "28", "53", "57", "58"}
 LAST_WORDS = {"FATAL", "PANIC"}
 # In place of an error that quotes the text.
 DAMAGED_TEXT = "database disk image is malformed: a text is not UTF-8"
-# What says so: Python's reading of a row, and the function that a search folds each text by (core/database/search.py).
+# Python raises the first when it reads a row, the second in the function that folds a text for a search.
 SIGNS_OF_DAMAGED_TEXT = ("Could not decode to UTF-8", "user-defined function raised exception")
 PROTOCOL_VIOLATION = "08P01"  # no state, but what is said here
 

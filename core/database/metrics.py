@@ -7,7 +7,7 @@ from typing import Any
 from django_prometheus.db import errors_total, execute_total, query_duration_seconds
 from prometheus_client import Gauge, Histogram
 
-from core.metrics_tally import TalliedHistogram
+from core.telemetry.tally import TalliedHistogram
 
 CONNECTIONS = Gauge("db_connections", "Open connections to the database", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("db_pool_size", "Threads for a database connection each", multiprocess_mode="livesum")

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
 
-from core.background import BackgroundTask
-from core.database.current_wire import current_wire, set_current_wire
 from core.database.failures import is_damage, is_state, stays_with_connection, unavailable
+from core.database.fast_path import current_fast_path, set_fast_path
 from core.database.metrics import POOL_WAIT
-from core.database.sqlite import with_checkpoints
-from core.database.sqlite_wire import SQLiteWire
+from core.database.sqlite.fast_path import SQLiteFastPath
+from core.database.sqlite.options import with_checkpoints
 from core.database.threads import Job, ThreadGroup
 from core.database.transactions import refuse_if_undone, run_atomically
-from core.warm_up import AFTER_SECONDS
+from core.process.background import BackgroundTask
+from core.process.warm_up import AFTER_SECONDS
 
 if TYPE_CHECKING:
-    from core.database.replicas import Replicas
+    from core.database.postgresql.replicas import Replicas
 
 # How many reads one thread takes at once, and how many writes share a commit.
 READ_BATCH, WRITE_BATCH = 8, 64
@@ -56,9 +56,11 @@ class Database:
         self._is_sqlite = connection.vendor == "sqlite"
         connect = _connect
         if not self._is_sqlite:
-            from core.database import postgres, postgres_connection, postgres_jobs
+            from core.database.postgresql import connection as postgres_connection
+            from core.database.postgresql import jobs as postgres_jobs
+            from core.database.postgresql import options as postgres_options
 
-            postgres.limit_new_connections()
+            postgres_options.limit_new_connections()
             self._reading, self._writing = postgres_jobs.reading, postgres_jobs.writing
             self._watch.start(postgres_connection.cut_connections_without_answer())
             connect = postgres_connection.connect
@@ -84,7 +86,7 @@ class Database:
             )  # fmt: skip
             self._writers.open()
         elif settings.DB_REPLICAS:
-            from core.database.replicas import Replicas
+            from core.database.postgresql.replicas import Replicas
 
             self._replicas = Replicas(settings.DB_REPLICAS, self.read)
             self._replicas.open()
@@ -148,7 +150,7 @@ def _as_it_is(job: Callable[[], Any]) -> Callable[[], Any]:
 def _connect() -> None:
     # Tracing and DEBUG watch Django's cursors.
     if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
-        set_current_wire(SQLiteWire())
+        set_fast_path(SQLiteFastPath())
     try:
         connection.ensure_connection()
     except DatabaseError as error:
@@ -236,8 +238,8 @@ def _finish(before_commit: Sequence[Callable[[], None]]) -> None:
 
 
 def _in_savepoint[T](job: Callable[[], T]) -> T:
-    wire = current_wire()
-    return wire.run_in_savepoint(job) if isinstance(wire, SQLiteWire) else run_atomically(job)
+    fast_path = current_fast_path()
+    return fast_path.run_in_savepoint(job) if isinstance(fast_path, SQLiteFastPath) else run_atomically(job)
 
 
 database = Database()

@@ -16,7 +16,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from core.errors import ServiceUnavailable
+from core.http.problems import ServiceUnavailable
 
 AWAIT_END_SECONDS = 0.005
 # For reads. A write, whose commit costs more than the hop, waits for longer (core/database/pool.py).

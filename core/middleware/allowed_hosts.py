@@ -3,17 +3,14 @@
 Django checks the host only where something calls `request.get_host()`; in an API hardly anything does.
 """
 
-from collections.abc import Awaitable, Callable
-
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.errors import HostNotAllowed, problem_response
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.http.problem_responses import problem_response
+from core.http.problems import HostNotAllowed
+from core.http.request import GetResponse, Request
 
 # A wildcard allows any number of hosts; a service answers to a few.
 MAX_REMEMBERED = 64

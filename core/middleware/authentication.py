@@ -1,18 +1,15 @@
 """Finds out who a request acts for; refuses nobody by itself, since some operations need no credentials."""
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.auth.credentials import identify
-from core.errors import InternalError, Problem
-from core.request import Request
+from core.auth.credentials.identify import identify
+from core.http.problems import InternalError, Problem
+from core.http.request import GetResponse, Request
 
 logger = logging.getLogger(__name__)
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
 
 
 @async_only_middleware

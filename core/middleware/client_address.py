@@ -4,17 +4,14 @@ X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES says,
 proxies pass on whatever they do not know, and so whatever a client has made up.
 """
 
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.forwarded import TrustedProxies, normalize_address, scheme_for, walk_back
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.http.forwarded import TrustedProxies, normalize_address, scheme_for, walk_back
+from core.http.request import GetResponse, Request
 
 # A peer without an address talks through a Unix socket: it is on this machine.
 SOCKET_ADDRESS = "127.0.0.1"

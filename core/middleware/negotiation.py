@@ -1,15 +1,12 @@
 """Accept: the API answers in JSON, and says so to whoever excludes it (RFC 9110, section 12.5.1)."""
 
-from collections.abc import Awaitable, Callable
-
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.errors import NotAcceptable, problem_response
-from core.negotiation import accepts
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.http.accept import accepts
+from core.http.problem_responses import problem_response
+from core.http.problems import NotAcceptable
+from core.http.request import GetResponse, Request
 
 API_PREFIX = "/v1/"
 JSON = "application/json"

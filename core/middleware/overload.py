@@ -1,14 +1,11 @@
 """Answers what the handler refuses because the process has too many requests in hand already."""
 
-from collections.abc import Awaitable, Callable
-
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.errors import ServiceUnavailable, problem_response
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.http.problem_responses import problem_response
+from core.http.problems import ServiceUnavailable
+from core.http.request import GetResponse, Request
 
 DETAIL = "More requests have come than can be answered in time"
 

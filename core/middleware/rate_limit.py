@@ -6,7 +6,6 @@ script.
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from ipaddress import IPv6Network
 
@@ -14,16 +13,15 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.errors import TooManyRequests, problem_response
-from core.metrics import RATE_LIMITED
+from core.http.problem_responses import problem_response
+from core.http.problems import TooManyRequests
+from core.http.request import GetResponse, Request
 from core.ratelimit.buckets import Plan
 from core.ratelimit.local import LocalLimiter
 from core.ratelimit.policies import ADMIN_PASSWORD_PATHS, Limits
-from core.redis import redis
+from core.redis.client import redis
 from core.redis.pipeline import Command
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.telemetry.metrics import RATE_LIMITED
 
 QUOTE = ord('"')
 _USED_UP = re.compile(rb'"([^"]*)";r=0;')

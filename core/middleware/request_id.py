@@ -1,16 +1,13 @@
 """X-Request-ID: taken from the request if it is well formed, else made; sent back, and in every log line."""
 
 import re
-from collections.abc import Awaitable, Callable
 
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 from uuid_utils import uuid7
 
-from core.logging import request_fields
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+from core.http.request import GetResponse, Request
+from core.telemetry.logs import request_fields
 
 _is_well_formed = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
 # W3C Trace Context. Later versions may be longer; version ff and ids of zeros are void.

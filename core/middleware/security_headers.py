@@ -1,34 +1,19 @@
 """Security headers on every response, errors included (OWASP REST Security and HTTP Headers cheat sheets)."""
 
-from collections.abc import Awaitable, Callable
-
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
-from core.request import Request
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
-type Headers = list[tuple[bytes, bytes]]
-
-API_PREFIX, ADMIN_PREFIX = "/v1/", "/admin/"
-# JSON needs nothing of a browser. What is to be shown brings a policy of its own (core/content_security.py).
-POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
-COMMON: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"x-xss-protection", b"0"),
-    (
-        b"permissions-policy",
-        b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-NO_REFERRER = (b"referrer-policy", b"no-referrer")
-# Over HTTPS Django's CSRF protection looks at the Referer of the admin's forms.
-REFERRER_TO_ITSELF = (b"referrer-policy", b"same-origin")
+from core.http.paths import ADMIN_PREFIX, API_PREFIX
+from core.http.request import GetResponse, Request
+from core.http.security_headers import (
+    COMMON,
+    NO_REFERRER,
+    POLICY,
+    REFERRER_TO_ITSELF,
+    TRANSPORT_SECURITY,
+    Headers,
+)
 
 
 @async_only_middleware

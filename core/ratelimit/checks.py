@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Error, register
 
-from core.api import API
+from core.api.ninja_api import API
 from core.ratelimit.rates import RouteRates, normalize_template
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.ratelimit.buckets import Bucket, Plan, make_buckets
 from core.ratelimit.rates import METHODS, Rate, RouteRates, normalize_template
-from core.redis import redis
+from core.redis.client import redis
 
 SCRIPT_SHA = redis.register_script(Path(__file__).with_name("gcra.lua").read_text(encoding="utf-8"))
 

@@ -5,11 +5,5 @@
 Reading order: `client` (what callers see), `link` (one server: breaker, reconnecting), `pipeline` (one connection's
 batches and time-outs), `refusals` (errors among the replies), `metrics`. `sentinel` finds a link's server; `cluster`
 and `slots` bring commands to theirs; both ask by `questions`. `django_pools` is for Django's cache. REDIS_URL is read
-in core/redis_url.py.
+in core/redis/url.py.
 """
-
-from core.redis.client import RedisClient
-
-__all__ = ["RedisClient", "redis"]
-
-redis = RedisClient()

@@ -14,7 +14,7 @@ from core.redis import metrics
 from core.redis.link import Link
 from core.redis.pipeline import Command, Pipeline, Replies
 from core.redis.refusals import Refusals
-from core.redis_url import Address, Node, parse_url
+from core.redis.url import Address, Node, parse_url
 
 if TYPE_CHECKING:
     from core.redis.cluster import Cluster
@@ -155,3 +155,6 @@ class RedisClient:
 
 async def _locate_by_url() -> Node | None:
     return None
+
+
+redis = RedisClient()

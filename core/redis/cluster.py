@@ -22,7 +22,7 @@ from core.redis.pipeline import Command, Pipeline, Replies
 from core.redis.questions import ask_all
 from core.redis.refusals import Refusals
 from core.redis.slots import SLOTS, key_in, read_node, read_owners, slot_of
-from core.redis_url import Address, Node
+from core.redis.url import Address, Node
 
 ASKED_AT_ONCE = 3
 # At most this often; while nothing changes; and while something is wrong, or on its way.

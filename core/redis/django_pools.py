@@ -14,7 +14,7 @@ from redis import exceptions
 from redis.connection import Connection, ConnectionPool, SSLConnection
 
 from core.redis.slots import key_slot, read_owners
-from core.redis_url import DJANGO_KEY_PREFIX, Address, Node, parse_url
+from core.redis.url import DJANGO_KEY_PREFIX, Address, Node, parse_url
 
 
 class PoolByURL:

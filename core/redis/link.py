@@ -18,7 +18,7 @@ from hiredis import ReplyError
 from core.redis import metrics
 from core.redis.pipeline import Pipeline
 from core.redis.refusals import Refusals
-from core.redis_url import Address, Node
+from core.redis.url import Address, Node
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 1.0
 # A connection that lived this long was no flapping: the next attempt follows at once.

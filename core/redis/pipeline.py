@@ -4,7 +4,7 @@ Calls made in one tick of the event loop leave in one write; the replies come ba
 commands. One connection to a server is enough: Redis executes one command at a time anyway, and every further socket
 would split the batches and cost its own system calls.
 
-redis-py makes the connection (TLS, AUTH, SELECT: see core/redis_url.py), then its transport is taken over:
+redis-py makes the connection (TLS, AUTH, SELECT: see core/redis/url.py), then its transport is taken over:
 its own way of sending and reading costs about ten times as much a call. hiredis packs and parses, and a
 future brings the replies to each caller.
 

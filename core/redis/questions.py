@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from core.redis_url import Node
+from core.redis.url import Node
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection

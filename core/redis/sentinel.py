@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.redis.questions import ask_all
-from core.redis_url import Address, Node
+from core.redis.url import Address, Node
 
 # How often the sentinels are asked while the master is used.
 LOOK_AGAIN_SECONDS = 1.0

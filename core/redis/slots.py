@@ -8,7 +8,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
 from core.redis.pipeline import Command
-from core.redis_url import Node
+from core.redis.url import Node
 
 __all__ = ["SLOTS", "key_in", "key_slot", "read_node", "read_owners", "slot_of"]
 

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from core.search.operations import BuildSearchIndex
+from core.resources.search.operations import BuildSearchIndex
 
 
 class Migration(migrations.Migration):

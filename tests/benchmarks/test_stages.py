@@ -13,7 +13,7 @@ THREAD = "Thread._bootstrap (threading.py:1014);ThreadGroup._run (core/database/
     [
         ("", LOOP),
         (";RequestResponseCycle.send (uvicorn/protocols/http/httptools_impl.py:500)", "HTTP"),
-        (";Handler.serve (core/handler.py:1);AsyncOperation.run (ninja/operation.py:9)", "ninja"),
+        (";Handler.serve (core/server/handler.py:1);AsyncOperation.run (ninja/operation.py:9)", "ninja"),
         (";middleware (core/middleware/access_log.py:1);loads (json/decoder.py:3)", "access line"),
         (";middleware (core/middleware/rate_limit.py:1);RedisClient.call (core/redis/client.py:3)", "Redis"),
         (";middleware (core/middleware/request_id.py:1)", "other middleware"),
@@ -24,7 +24,10 @@ def test_stage(frames: str, stage: str) -> None:
 
 
 def test_threads_are_divided_by_their_own_time() -> None:
-    folded = f"{BASE} 30\n{BASE};Handler.serve (core/handler.py:1) 10\n{THREAD};execute (core/database/sqlite.py:9) 1\n"
+    folded = (
+        f"{BASE} 30\n{BASE};Handler.serve (core/server/handler.py:1) 10\n"
+        f"{THREAD};execute (core/database/sqlite/options.py:9) 1\n"
+    )
     found = divide(folded, loop_us=100.0, others_us=50.0)
     assert found[LOOP] == 75.0
     assert found["handler: request, route, response"] == 25.0

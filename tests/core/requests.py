@@ -1,6 +1,6 @@
 """Requests as the handler makes them, for what looks at no more than their headers and query."""
 
-from core.request import Request
+from core.http.request import Request
 
 
 def make_request(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import NotFound
-from core.identifiers import canonical_uuid, is_id, parse_id, uuid7
+from core.http.path_ids import parse_id
+from core.http.problems import NotFound
+from core.values import canonical_uuid, is_id, uuid7
 
 
 def test_new_ids_are_of_version_7_and_in_order() -> None:

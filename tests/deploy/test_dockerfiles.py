@@ -11,7 +11,7 @@ from tests.deploy.tools import tool
 from tests.running_service import PROJECT, UVICORN_FLAGS
 
 DOCKERFILES = [PROJECT / "Dockerfile", *sorted((PROJECT / "deploy").glob("*.Dockerfile"))]
-LOG_CONFIG = ("--log-config", "core/uvicorn_logging.json")
+LOG_CONFIG = ("--log-config", "core/server/uvicorn_logging.json")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
@@ -29,7 +29,7 @@ def test_base_is_pinned(file: Path) -> None:
 
 
 def test_service_starts_as_the_documentation_says() -> None:
-    """Whoever starts it, with several workers too, gets nothing but JSON (tests/core/test_logging.py)."""
+    """Whoever starts it, with several workers too, gets nothing but JSON (tests/core/telemetry/test_logs.py)."""
     wanted = [*UVICORN_FLAGS, *LOG_CONFIG]
     [command] = re.findall(r"^CMD (\[.+\])$", DOCKERFILES[0].read_text(), re.MULTILINE)
     assert json.loads(command)[-len(wanted) :] == wanted

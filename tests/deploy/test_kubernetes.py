@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from core.lifespan import DRAIN_SECONDS
+from core.process.draining import DRAIN_SECONDS
 from tests.deploy.manifests import FOLDER, OVERLAYS, containers, pods, resources, settings, the
 from tests.running_service import PROJECT, RunningService
 

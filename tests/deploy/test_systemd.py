@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.lifespan import DRAIN_SECONDS
+from core.process.draining import DRAIN_SECONDS
 from tests.running_service import PROJECT
 
 FOLDER = PROJECT / "deploy" / "systemd"

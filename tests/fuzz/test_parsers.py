@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from core.auth import revocation
-from core.auth.credentials import identify
-from core.auth.tokens import access_tokens
-from core.conditional import Precondition, entity_tag, not_modified, precondition
+from core.auth.credentials import revocation
+from core.auth.credentials.identify import identify
+from core.auth.credentials.jwt import access_tokens
 from core.database.dsn import parse_dsn
-from core.errors import InvalidHeader, PreconditionFailed, Unauthorized
+from core.http.conditional import Precondition, entity_tag, not_modified, precondition
+from core.http.problems import InvalidHeader, PreconditionFailed, Unauthorized
 from core.ratelimit.buckets import make_buckets
 from core.ratelimit.rates import parse_rates, parse_route_rates
-from core.redis_url import check_url
+from core.redis.url import check_url
 from tests.core.requests import make_request
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.auth.models import User
-from core.auth.principal import Principal
-from core.database import database
-from core.identifiers import uuid7
+from core.database.pool import database
+from core.http.principal import Principal
+from core.values import uuid7
 from items.models import Item
 
 DAWN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.test_merge_patch import CASES
+from tests.core.resources.test_merge_patch import CASES
 from tests.items.http import ITEMS, UNKNOWN, create, faults, patch, path_of, post_text, problem
 from tests.running_service import RunningService
 

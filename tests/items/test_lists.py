@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.auth.models import User
-from core.auth.principal import Principal
-from core.list_statements import FEW, Shape
-from core.pagination import Order
+from core.http.principal import Principal
+from core.resources.lists.cursors import Order
+from core.resources.lists.statements import FEW, Shape
 from items.lists import FILTERS, item_list
 from items.models import Item
 from items.schemas import ItemQuery

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
-from core.timestamps import now
+from core.values import now
 from items.models import Item, ItemQuerySet, ItemRow
 from tests.items.rows import DAWN, make_item, make_user
 

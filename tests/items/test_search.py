@@ -8,17 +8,17 @@ import orjson
 import pytest
 from django.db import connection, transaction
 
-from core import list_search
 from core.auth.models import User
-from core.auth.principal import Principal
-from core.list_statements import Plan, Shape
-from core.pagination import Order
-from core.search import building
-from core.search.indexer import indexer
+from core.http.principal import Principal
+from core.resources.lists import searching
+from core.resources.lists.cursors import Order
+from core.resources.lists.statements import Plan, Shape
+from core.resources.search import building
+from core.resources.search.indexer import indexer
 from items.lists import item_list
 from items.models import Item
 from items.schemas import ItemQuery
-from tests.core.search.index import TABLE
+from tests.core.resources.search.index import TABLE
 from tests.items.rows import DAWN, make_item, make_user, principal_of, with_database
 
 SORTS = [sign + field for field in ("created_at", "updated_at", "name") for sign in ("", "-")]
@@ -47,8 +47,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
         connection.connection.create_function("casefold", 1, counted.casefold, deterministic=True)
         return real(self, *arguments, **options)
 
-    real = list_search.ListSearch.fetch
-    monkeypatch.setattr(list_search.ListSearch, "fetch", fetch)
+    real = searching.ListSearch.fetch
+    monkeypatch.setattr(searching.ListSearch, "fetch", fetch)
     return counted
 
 
@@ -83,7 +83,7 @@ def search(principal: Principal, **query: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("sort", SORTS)
 def test_search_looks_at_little_whatever_it_looks_for(sort: str, crowd: tuple[User, User], looks: Looks) -> None:
     staff = make_user(is_staff=True)
-    window = 2 * list_search.STEPS[0][0] + 100
+    window = 2 * searching.STEPS[0][0] + 100
     for user, text, count, most in (
         (crowd[0], "OFTEN", 20, 100),
         (crowd[0], "rarely", 3, window),
@@ -113,7 +113,7 @@ def test_deep_page_and_total_of_a_search(crowd: tuple[User, User], looks: Looks)
         assert looks.count <= 400
     looks.count = 0
     assert search(principal, q="rarely", total=True, limit=1)["total"] == 3
-    assert looks.count <= 2 * list_search.STEPS[0][0] + 100
+    assert looks.count <= 2 * searching.STEPS[0][0] + 100
 
 
 def test_search_without_an_index_answers_all_the_same(crowd: tuple[User, User]) -> None:

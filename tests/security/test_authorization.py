@@ -15,7 +15,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver
 
 from agent_router.api import api
-from core.openapi.document import build_document
+from core.api.openapi.document import build_document
 from tests.running_service import PASSWORD, RunningService
 
 type Actor = Literal["anonymous", "other", "owner", "staff", "key_without_scope", "key_with_scope"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY
 
-from core import metrics_multiprocess
+from core.telemetry import multiprocess
 
 type Labels = dict[str, str]
 
@@ -69,8 +69,8 @@ def take_samples() -> Samples:
 
 
 def _families() -> Iterable[Any]:
-    if metrics_multiprocess.is_active():
-        with metrics_multiprocess.all_workers() as registry:
+    if multiprocess.is_active():
+        with multiprocess.all_workers() as registry:
             return list(registry.collect())
     return REGISTRY.collect()
 

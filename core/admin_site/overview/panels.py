@@ -11,17 +11,18 @@ from django.conf import settings
 from django.db import connection
 from django.utils.timesince import timesince
 
-from core import health, metrics_multiprocess
 from core.admin_site.overview.figures import Samples, Traffic, quantile, traffic_of
 from core.admin_site.overview.recent import Span, recent
 from core.admin_site.overview.wording import NONE, ms_text, rate_text, share_text, size_text
-from core.backup.models import LastBackup
-from core.lifespan import draining
+from core.operations import health
+from core.operations.backup.models import LastBackup
+from core.process.draining import draining
 from core.ratelimit.buckets import make_buckets
 from core.ratelimit.policies import policy_name
 from core.ratelimit.rates import Rate
-from core.redis import redis
-from core.timestamps import now
+from core.redis.client import redis
+from core.telemetry import multiprocess
+from core.values import now
 
 type Tone = Literal["good", "bad", "warning", "plain"]
 
@@ -56,11 +57,11 @@ def health_panel() -> dict[str, Any]:
 
 def scope_text() -> str:
     """Whose figures these are."""
-    if metrics_multiprocess.is_active():
-        count = metrics_multiprocess.count_workers()
+    if multiprocess.is_active():
+        count = multiprocess.count_workers()
         workers = "the one worker" if count == 1 else f"all {count} workers"
         return f"Sums of {workers} of the service on this host, those that have ended included."
-    if metrics_multiprocess.is_missing():
+    if multiprocess.is_missing():
         return f"Of this worker alone (process {os.getpid()}): the others have figures of their own."
     return f"Of this process alone ({os.getpid()}), which is all of the service on this host."
 

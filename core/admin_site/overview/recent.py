@@ -6,8 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from core import metrics_multiprocess
-from core.background import BackgroundTask
+from core.process.background import BackgroundTask
+from core.telemetry import multiprocess
 
 if TYPE_CHECKING:
     from core.admin_site.overview.figures import Samples
@@ -37,7 +37,7 @@ class Recent:
     async def open(self) -> None:
         """Looks for the first time, and starts to do so again and again."""
         self._opened_at = time.monotonic()
-        if metrics_multiprocess.is_active():  # other workers, or those before, have counted
+        if multiprocess.is_active():  # other workers, or those before, have counted
             await self._look()
         else:
             self._looks.append((self._opened_at, None))

@@ -3,14 +3,16 @@
 from django.http import HttpResponse
 from ninja import Router
 
+from core.api.contract import Failure, Success, documented
+from core.api.headers import CACHE_CONTROL
+from core.api.tags import tag
 from core.auth import login, sessions
-from core.auth.bearer import Bearer, principal_of
 from core.auth.caller import caller_of
+from core.auth.credentials.bearer import Bearer, principal_of
 from core.auth.schemas import LoginIn, RefreshIn, TokensOut
-from core.errors import AccountLocked, Forbidden, Unauthorized
-from core.openapi import CACHE_CONTROL, Failure, Success, documented, tag
-from core.request import Request
-from core.responses import NO_STORE, empty_response, json_response
+from core.http.problems import AccountLocked, Forbidden, Unauthorized
+from core.http.request import Request
+from core.http.responses import NO_STORE, empty_response, json_response
 
 TOKENS = {
     "access_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6Ij…",

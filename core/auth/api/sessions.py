@@ -5,17 +5,18 @@ from typing import Any
 from django.http import HttpResponse
 from ninja import Router
 
+from core.api.contract import Success, documented
+from core.api.headers import CACHE_CONTROL
 from core.auth import sessions
 from core.auth.api.login import NO_API_KEY
-from core.auth.api.path_ids import parse_id
-from core.auth.bearer import Bearer, principal_of
 from core.auth.caller import caller_of
+from core.auth.credentials.bearer import Bearer, principal_of
 from core.auth.models import Session
 from core.auth.schemas import SessionsOut
-from core.openapi import CACHE_CONTROL, Success, documented
-from core.request import Request
-from core.responses import NO_STORE, empty_response, json_response
-from core.timestamps import rfc3339
+from core.http.path_ids import parse_id
+from core.http.request import Request
+from core.http.responses import NO_STORE, empty_response, json_response
+from core.values import rfc3339
 
 SESSION = {
     "id": "0199c0de-7a11-7000-8000-0000000000cc",

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from core.backup.create import create_backup
-from core.backup.failures import BackupError
-from core.backup.folder import keep_newest
+from core.operations.backup.create import create_backup
+from core.operations.backup.failures import BackupError
+from core.operations.backup.folder import keep_newest
 
 
 class Command(BaseCommand):

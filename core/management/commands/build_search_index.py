@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.search import building
-from core.search.tables import searched_tables
+from core.resources.search import building
+from core.resources.search.tables import searched_tables
 
 
 class Command(BaseCommand):

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from core.doctor.examination import examine
-from core.doctor.findings import Level
-from core.doctor.presentation import as_json, as_lines, worst
+from core.operations.doctor.examination import examine
+from core.operations.doctor.findings import Level
+from core.operations.doctor.presentation import as_json, as_lines, worst
 
 
 class Command(BaseCommand):

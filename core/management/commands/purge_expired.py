@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core import purging
+from core.auth.purgers import Purge
+from core.operations.purging import PURGES
 
 BATCH_SIZE = 500
 # Between two batches, so that whoever else wants to write on SQLite gets its turn.
@@ -32,11 +33,11 @@ class Command(BaseCommand):
     def handle(self, *_: Any, batch_size: int, **__: Any) -> None:
         if batch_size < 1:
             raise CommandError("--batch-size must be at least 1")
-        for name, purge in purging.registered().items():
+        for name, purge in PURGES.items():
             self.stdout.write(f"{name}: {_purge_all(purge, batch_size)}")
 
 
-def _purge_all(purge: purging.Purge, batch_size: int) -> int:
+def _purge_all(purge: Purge, batch_size: int) -> int:
     total = 0
     while deleted := purge(batch_size):
         total += deleted

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from core.backup.failures import BackupError
-from core.backup.folder import Backup, newest
-from core.backup.restore import restore_backup
+from core.operations.backup.failures import BackupError
+from core.operations.backup.folder import Backup, newest
+from core.operations.backup.restore import restore_backup
 
 LATEST = "latest"
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from core.backup.failures import BackupError
-from core.backup.folder import Backup, finished, newest
-from core.backup.verify import verify_backup
+from core.operations.backup.failures import BackupError
+from core.operations.backup.folder import Backup, finished, newest
+from core.operations.backup.verify import verify_backup
 
 
 class Command(BaseCommand):

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 
 from core.admin_site import export
 from core.admin_site.export_formats import csv_format, json_format, without_formula
-from core.database import database
-from core.identifiers import uuid7
+from core.database.pool import database
+from core.values import uuid7
 from items.models import Item, ItemQuerySet
 from items.representation import item_json
 from tests.items.http import create

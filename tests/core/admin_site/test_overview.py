@@ -9,7 +9,6 @@ import httpx
 import pytest
 from django.test import RequestFactory
 
-from core import metrics_multiprocess
 from core.admin_site.overview import figures as figures_module
 from core.admin_site.overview import recent as recent_module
 from core.admin_site.overview.figures import Samples, quantile, take_samples, traffic_of
@@ -17,8 +16,9 @@ from core.admin_site.overview.panels import front_page, recent_text, scope_text
 from core.admin_site.overview.recent import Recent, Span
 from core.admin_site.overview.wording import ms_text, rate_text, share_text, size_text
 from core.auth.models import User
-from core.metrics import count_requests
 from core.ratelimit.rates import Rate
+from core.telemetry import multiprocess
+from core.telemetry.metrics import count_requests
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService
 from tests.staff_browser import Browser
@@ -209,7 +209,7 @@ def test_nothing_comes_from_elsewhere(boss: Browser) -> None:
 
 
 def test_a_worker_alone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_multiprocess, "is_missing", lambda: True)
+    monkeypatch.setattr(multiprocess, "is_missing", lambda: True)
     assert "Of this worker alone" in scope_text()
 
 

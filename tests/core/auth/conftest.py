@@ -3,9 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
-import httpx
 import pytest
 
 from core.auth.models import User
@@ -24,18 +22,8 @@ def make_user(db: None) -> Callable[..., User]:
 
 
 @pytest.fixture(autouse=True)
-def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Closes every client that a test has opened."""
-    with ExitStack() as opened:
-        make_client = RunningService.client
-
-        def make_and_keep(service: RunningService, **options: Any) -> httpx.Client:
-            client = make_client(service, **options)
-            opened.callback(client.close)
-            return client
-
-        monkeypatch.setattr(RunningService, "client", make_and_keep)
-        yield
+def _clients_are_closed(close_clients: None) -> None:
+    """Use `close_clients` in every test of this folder."""
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

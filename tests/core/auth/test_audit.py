@@ -6,9 +6,9 @@ from core.auth import audit, metrics
 from core.auth.audit import Event
 from core.auth.caller import Caller, caller_of, known_ip
 from core.auth.models import AuditEvent
-from core.identifiers import uuid7
-from core.redaction import REDACTED, redact
-from core.request import Request
+from core.http.request import Request
+from core.telemetry.redaction import REDACTED, redact
+from core.values import uuid7
 from tests.core.auth.calls import WRONG, email_of, log_in, make_key, refresh, tokens_of, within_a_second
 from tests.running_service import PASSWORD, RunningService
 

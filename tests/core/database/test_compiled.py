@@ -26,7 +26,7 @@ from core.database.compiled import (
     parameter,
 )
 from core.database.pool import Database
-from core.identifiers import uuid7
+from core.values import uuid7
 from items.models import Item
 
 pytestmark = pytest.mark.django_db

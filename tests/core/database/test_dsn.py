@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.database.dsn import parse_dsn, parse_replica_dsns
-from core.database.sqlite import connection_options
+from core.database.sqlite.options import connection_options
 
 PASSWORD = "s3cret-value"
 

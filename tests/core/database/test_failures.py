@@ -8,7 +8,7 @@ import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from core.database.failures import is_lost, is_state, stays_with_connection, unavailable
-from core.errors import NotFound, ServiceUnavailable
+from core.http.problems import NotFound, ServiceUnavailable
 
 
 def from_sqlite(code: int) -> OperationalError:

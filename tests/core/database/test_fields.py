@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.auth.models import User
 from core.database.fields import JSONTextField
-from core.timestamps import now
+from core.values import now
 from items.models import Item
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -15,7 +15,7 @@ from django.db.transaction import TransactionManagementError
 from pytest_django import Settings
 
 from core.database.pool import Database
-from core.errors import NotFound, ServiceUnavailable
+from core.http.problems import NotFound, ServiceUnavailable
 from tests.databases import IS_POSTGRES
 
 type Run = Callable[[Callable[[Database], Any]], Any]

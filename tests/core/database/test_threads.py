@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.database.threads import Job, ThreadGroup
-from core.errors import ServiceUnavailable
+from core.http.problems import ServiceUnavailable
 
 SECONDS = 10.0
 

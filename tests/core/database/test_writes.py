@@ -12,7 +12,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from core.database.pool import WRITE_BATCH, Database
-from core.errors import Conflict, ServiceUnavailable
+from core.http.problems import Conflict, ServiceUnavailable
 from tests.core.database.conftest import Together
 from tests.databases import IS_POSTGRES
 

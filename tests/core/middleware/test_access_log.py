@@ -12,10 +12,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from prometheus_client import REGISTRY
 
-from core.logging import json_line, request_fields
-from core.middleware.access_log import access_log, view_name
-from core.request import Request
-from core.routing import Route
+from core.http.request import Request, view_name
+from core.http.routing import Route
+from core.middleware.access_log import access_log
+from core.telemetry.logs import json_line, request_fields
 
 ITEM = "/v1/items/0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000"
 COUNT = "django_http_responses_total_by_status_view_method_total"

@@ -8,8 +8,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from pytest_django import Settings
 
-from core.middleware.allowed_hosts import GetResponse, allowed_hosts
-from core.request import Request
+from core.http.request import GetResponse, Request
+from core.middleware.allowed_hosts import allowed_hosts
 
 
 async def view(request: Request) -> HttpResponseBase:

@@ -8,16 +8,16 @@ from uuid import uuid4
 import pytest
 from django.http import HttpResponse
 
-from core.auth import revocation
-from core.auth.bearer import Bearer
+from core.auth.credentials import revocation
+from core.auth.credentials.bearer import Bearer
+from core.auth.credentials.jwt import access_tokens
+from core.auth.credentials.key_usage import key_usage
+from core.auth.credentials.revocation import Standing
 from core.auth.digests import secret_digest
-from core.auth.key_usage import key_usage
-from core.auth.principal import Principal
-from core.auth.revocation import Standing
-from core.auth.tokens import access_tokens
-from core.errors import Forbidden, InsufficientScope, InternalError, Problem, ServiceUnavailable, Unauthorized
+from core.http.principal import Principal
+from core.http.problems import Forbidden, InsufficientScope, InternalError, Problem, ServiceUnavailable, Unauthorized
+from core.http.request import Request
 from core.middleware.authentication import authentication
-from core.request import Request
 
 USER, SESSION, KEY = uuid4(), uuid4(), uuid4()
 BY_TOKEN = Principal(USER, str(USER), False, None, SESSION, None)

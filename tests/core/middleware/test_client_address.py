@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from core.forwarded import (
+from core.http.forwarded import (
     MAX_ENTRY_BYTES,
     _parse_entry,
     normalize_address,
@@ -18,8 +18,8 @@ from core.forwarded import (
     parse_trusted_proxies,
     walk_back,
 )
+from core.http.request import Request
 from core.middleware.client_address import client_address
-from core.request import Request
 
 
 async def view(request: Request) -> HttpResponseBase:

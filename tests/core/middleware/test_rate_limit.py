@@ -11,12 +11,12 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from pytest_django import Settings
 
-from core.auth.principal import Principal
+from core.http.principal import Principal
+from core.http.request import Request
+from core.http.routing import Route
 from core.middleware.rate_limit import address_tag, rate_limit
 from core.ratelimit.rates import parse_rates, parse_route_rates
-from core.redis import redis
-from core.request import Request
-from core.routing import Route
+from core.redis.client import redis
 from tests.redis_server import RedisServer
 
 type Middleware = Callable[[Request], Awaitable[HttpResponseBase]]

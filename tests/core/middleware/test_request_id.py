@@ -9,9 +9,9 @@ from django.http.response import HttpResponseBase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.logging import request_fields
+from core.http.request import Request
 from core.middleware.request_id import parse_trace_id, request_id
-from core.request import Request
+from core.telemetry.logs import request_fields
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -7,8 +7,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from pytest_django import Settings
 
+from core.http.request import Request
 from core.middleware.security_headers import security_headers
-from core.request import Request
 from tests.asgi_client import fetch
 
 EXPECTED = {

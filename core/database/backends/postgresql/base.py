@@ -1,4 +1,4 @@
-"""django-prometheus' PostgreSQL. Compiled statements go past its cursors (core/database/postgres_wire.py) and are
+"""django-prometheus' PostgreSQL. Compiled statements bypass its cursors (core/database/postgresql/fast_path.py) and are
 measured there, once a round trip."""
 
 from django_prometheus.db.backends.postgresql import base

@@ -1,0 +1,78 @@
+"""Problems that come with what an operation is, so that no author has to list them.
+
+| The operation | can answer with |
+| --- | --- |
+| any | 400 host-not-allowed, 406, 431, 500 |
+| under /v1 | 429, 503 |
+| with `auth=` | 401, 403 forbidden (API keys), or with a scope 403 insufficient-scope |
+| with a body | 400 malformed-json, 408, 413, 415, 422 validation-error |
+| with query parameters | 422 validation-error |
+| with a path parameter | 404 |
+"""
+
+from dataclasses import dataclass
+
+from core.api.contract import Failure, Header
+from core.api.headers import ACCEPT_PATCH, ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE
+from core.http.problems import (
+    ContentTooLarge,
+    Forbidden,
+    HeadTooLarge,
+    HostNotAllowed,
+    InsufficientScope,
+    InternalError,
+    MalformedJSON,
+    NotAcceptable,
+    NotFound,
+    Problem,
+    RequestTimeout,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+# Headers that an answer of this status always has.
+STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
+    401: (WWW_AUTHENTICATE,),
+    405: (ALLOW,),
+    412: (ETAG,),
+    429: (RETRY_AFTER,),
+    503: (RETRY_AFTER,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What an operation is, as far as its problems depend on it."""
+
+    limited: bool = False
+    auth: bool = False
+    scope: bool = False
+    body: bool = False
+    patch: bool = False
+    query: bool = False
+    path: bool = False
+    negotiated: bool = True
+
+
+def automatic_failures(traits: Traits) -> list[Failure]:
+    """The problems that an operation with these traits can answer with."""
+    kinds: list[tuple[bool, tuple[type[Problem], ...]]] = [
+        (True, (HostNotAllowed, HeadTooLarge, InternalError)),
+        (traits.negotiated, (NotAcceptable,)),
+        (traits.limited, (TooManyRequests, ServiceUnavailable)),
+        (traits.auth, (Unauthorized,)),
+        (traits.body, (MalformedJSON, RequestTimeout, ContentTooLarge)),
+        (traits.body or traits.query, (ValidationFailed,)),
+        (traits.path, (NotFound,)),
+    ]
+    failures = [Failure(problem) for applies, problems in kinds if applies for problem in problems]
+    if traits.body:
+        failures.append(Failure(UnsupportedMediaType, headers=(ACCEPT_PATCH,) if traits.patch else ()))
+    if traits.scope:
+        failures.append(Failure(InsufficientScope, headers=(WWW_AUTHENTICATE,)))
+    elif traits.auth:
+        failures.append(Failure(Forbidden, "API keys cannot manage accounts."))
+    return failures

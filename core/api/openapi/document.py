@@ -1,0 +1,154 @@
+"""Building the OpenAPI document: ninja's skeleton, made exact by the routes' contracts."""
+
+import re
+from typing import Any
+
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+
+from core.api.contract import EXTRA, MERGE_PATCH, Contract, JSONObject
+from core.api.failures import Traits, automatic_failures
+from core.api.ninja_api import API
+from core.api.openapi.components import Components
+from core.api.openapi.introduction import introduction
+from core.api.openapi.operations import (
+    describe_body,
+    describe_query,
+    describe_request_headers,
+    describe_responses,
+    tidy_parameter,
+    with_examples,
+)
+from core.api.openapi.plain_paths import PLAIN_OPERATIONS, PlainOperation
+from core.api.tags import TAGS
+
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token (a JWT from `POST /v1/auth/login`) or an API key (`ar_…`). "
+        "For `/metrics` alone it is the operator's `METRICS_TOKEN`.",
+    }
+}
+ID_PARAMETER = re.compile(r"{(\w+)_id}")
+
+
+def build_document(api: API) -> JSONObject:
+    """The whole document. Raises ValueError when two of its parts have the same name."""
+    return dict(Document(api))
+
+
+class Document(OpenAPISchema):
+    """ninja's document, with the answers, headers and bodies that the contracts promise."""
+
+    def __init__(self, api: API) -> None:
+        self.operation_ids: set[str] = set()
+        self.api: API
+        super().__init__(api, "")
+        self["info"] |= introduction()
+        if not api.servers:
+            # Without servers the document is about the one that it comes from.
+            del self["servers"]
+        # In the order in which the operations are, so that readers meet the resources before the rest.
+        operations = [operation for path in self["paths"].values() for operation in path.values()]
+        used = dict.fromkeys(tag for operation in operations for tag in operation["tags"])
+        self["tags"] = [{"name": name, "description": TAGS[name]} for name in used if name in TAGS]
+
+    def get_paths(self) -> JSONObject:
+        """The paths as they are promised: a collection ends with a slash, an id is called `id`."""
+        self.components = Components(self.schemas)
+        paths: JSONObject = {}
+        for path, operation in self.api.operations():
+            if operation.include_in_schema:
+                shown = "/" + ID_PARAMETER.sub("{id}", path).lstrip("/")
+                described = self.operation_details(operation)
+                paths.setdefault(shown, {}).update({method.lower(): described for method in operation.methods})
+        for plain in PLAIN_OPERATIONS:
+            paths.setdefault(plain.path, {})["get"] = self._plain_details(plain)
+        return paths
+
+    def get_components(self) -> JSONObject:
+        return {
+            "schemas": self.components.schemas,
+            "headers": self.components.headers,
+            "examples": self.components.examples,
+            "securitySchemes": SECURITY_SCHEMES,
+        }
+
+    def add_schema_definitions(self, definitions: JSONObject) -> None:
+        self.components.add_schemas(definitions)
+
+    def operation_details(self, operation: Operation) -> JSONObject:
+        contract: Contract | None = (operation.openapi_extra or {}).get(EXTRA)
+        if contract is None:
+            raise ValueError(f"{operation.view_func.__qualname__} has no contract: **documented(...) is missing")
+        summary, description = _texts(operation)
+        parameters = self._parameters(operation, contract)
+        body = describe_body(contract, self.components) or self._ninja_body(operation, contract)
+        needed = [getattr(auth, "scope", None) for auth in operation.auth_callbacks]
+        scopes = [scope for scope in needed if scope]
+        traits = Traits(
+            limited=True,
+            auth=bool(operation.auth_callbacks),
+            scope=bool(scopes),
+            body=body is not None,
+            patch=MERGE_PATCH in contract.body_types,
+            query=any(parameter["in"] == "query" for parameter in parameters),
+            path=any(parameter["in"] == "path" for parameter in parameters),
+        )
+        details: JSONObject = {
+            "operationId": self._operation_id(operation.operation_id or operation.view_func.__name__),
+            "summary": summary,
+            "description": description,
+            "tags": operation.tags or [],
+            "parameters": parameters,
+            "requestBody": body,
+            "responses": describe_responses(contract, automatic_failures(traits), self.components, limited=True),
+            "security": [{"bearer": scopes}] if operation.auth_callbacks else None,
+            "deprecated": operation.deprecated,
+        }
+        return {name: value for name, value in details.items() if value is not None}
+
+    def _operation_id(self, name: str) -> str:
+        """The name in camel case: `list_items` is listItems."""
+        first, *rest = name.split("_")
+        operation_id = first + "".join(part.capitalize() for part in rest)
+        if operation_id in self.operation_ids:
+            raise ValueError(f"two operations of the OpenAPI document are called {operation_id}")
+        self.operation_ids.add(operation_id)
+        return operation_id
+
+    def _parameters(self, operation: Operation, contract: Contract) -> list[JSONObject]:
+        found = [tidy_parameter(parameter) for parameter in self.operation_parameters(operation)]
+        if contract.query is not None:
+            found += describe_query(contract.query, self.components)
+        return found + describe_request_headers(contract)
+
+    def _ninja_body(self, operation: Operation, contract: Contract) -> JSONObject | None:
+        """The body that ninja reads, offered in all the contract's media types."""
+        body: dict[str, Any] = self.request_body(operation)
+        if not body:
+            return None
+        (media,) = body["content"].values()
+        return body | {"content": {name: with_examples(media, contract) for name in contract.body_types}}
+
+    def _plain_details(self, plain: PlainOperation) -> JSONObject:
+        failures = automatic_failures(Traits(negotiated=False, path=plain.has_parameter))
+        return {
+            "operationId": self._operation_id(plain.operation_id),
+            "summary": plain.summary,
+            "description": plain.description,
+            "tags": [plain.tag],
+            "parameters": [*plain.parameters, *describe_request_headers(plain.contract)],
+            "responses": describe_responses(plain.contract, failures, self.components, limited=False),
+            **({"security": list(plain.security)} if plain.security else {}),
+        }
+
+
+def _texts(operation: Operation) -> tuple[str, str | None]:
+    """Summary and description: as the route was told, else the docstring's first line and the rest of it."""
+    first, _, rest = operation.signature.docstring.partition("\n")
+    told = operation.summary != operation.view_func.__name__.title().replace("_", " ")
+    summary = operation.summary if told or not first else first
+    description = operation.description if operation.description != operation.signature.docstring else rest.strip()
+    return summary.rstrip("."), description or None

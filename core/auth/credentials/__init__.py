@@ -1,0 +1,1 @@
+"""Credentials of a request: bearer tokens, API keys, revocation and scopes."""

@@ -1,0 +1,1 @@
+"""Passwords: their rules, their hashing and the lockout after failures."""

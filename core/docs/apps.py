@@ -1,8 +1,0 @@
-"""The Django app that holds the pages' templates and static files."""
-
-from django.apps import AppConfig
-
-
-class DocsConfig(AppConfig):
-    name = "core.docs"
-    label = "docs"

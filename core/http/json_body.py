@@ -1,0 +1,143 @@
+"""JSON bodies: read fast where nothing is odd, with care where something is.
+
+orjson turns integers beyond 64 bits into doubles and calls an unpaired surrogate a syntax error; the contract wants
+both told as what they are. Bodies in which they may occur, found by a regular expression, take the careful way.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from math import isinf
+from typing import Any, NoReturn
+
+import orjson
+
+from core.http.problems import (
+    MAX_ERRORS,
+    FieldError,
+    MalformedJSON,
+    UnsupportedMediaType,
+    ValidationFailed,
+    json_pointer,
+)
+from core.http.request import Request
+
+INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**64 - 1
+# As orjson has it.
+MAX_LEVELS = 1024
+# No body has so many fields. To tell what is wrong with each of a hundred thousand would take most of a second.
+MAX_FIELDS = 1000
+# Nineteen digits in a row may be an integer beyond 64 bits; \u0000 is a NUL, \ud8… to \udf… a surrogate.
+_ODD = re.compile(rb"[0-9]{19}|\\u0000|\\u[dD][89a-fA-F]")
+_REFUSED = re.compile("[\0\ud800-\udfff]")
+_JSON = b"application/json"
+_MERGE_PATCH = b"application/merge-patch+json"
+
+
+def parse_body(request: Request) -> Any:
+    """The body's JSON value.
+
+    Raises UnsupportedMediaType, MalformedJSON, and ValidationFailed for integers beyond 64 bits, NUL characters,
+    unpaired surrogates and an object of more than MAX_FIELDS members.
+    """
+    media_type = request.raw_headers.get(b"content-type", b"")
+    if media_type != _JSON:
+        essence = media_type.partition(b";")[0].strip().lower()
+        if essence != _JSON and not (essence == _MERGE_PATCH and request.method == "PATCH"):
+            raise UnsupportedMediaType(
+                headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
+            )
+    coding = request.raw_headers.get(b"content-encoding")
+    if coding is not None and coding.lower() != b"identity":
+        raise UnsupportedMediaType("The body must come as it is, without Content-Encoding")
+    value = parse_json(request.body)
+    if isinstance(value, dict) and len(value) > MAX_FIELDS:
+        fault: FieldError = {"pointer": "#", "detail": f"must have at most {MAX_FIELDS} fields", "code": "too_long"}
+        raise ValidationFailed(errors=[fault])
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """One JSON text in UTF-8; raises as parse_body does."""
+    if _ODD.search(body):
+        return _parse_carefully(body)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The message names the place, and never repeats the body.
+        raise MalformedJSON(f"The body is not JSON: line {error.lineno}, column {error.colno}") from None
+
+
+def _parse_carefully(body: bytes) -> Any:
+    try:
+        value = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_double, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise MalformedJSON("The body is not JSON, or is nested too deeply") from None
+    if errors := list(islice(_faults(value), MAX_ERRORS)):
+        raise ValidationFailed(f"{len(errors)} values are not valid" if len(errors) > 1 else None, errors=errors)
+    return value
+
+
+class _TooLarge(int):
+    """Stands for an integer that does not fit, until its place is known."""
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        return _TooLarge()
+    number = int(digits)
+    return number if INTEGER_MINIMUM <= number <= INTEGER_MAXIMUM else _TooLarge()
+
+
+def _double(text: str) -> float:
+    if isinf(number := float(text)):
+        raise ValueError("too large for a double")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+# A step, its level, and the place that it starts from: a pointer is made only of what is told.
+type _Place = tuple[str | int, int, "_Place | None"]
+
+
+def _faults(value: Any) -> Iterator[FieldError]:
+    """What JSON allows and this service refuses, with its place. Raises MalformedJSON beyond MAX_LEVELS."""
+    # In a list, the root is a member like any other.
+    waiting: list[tuple[Any, _Place]] = [([value], ("", 0, None))]
+    for container, place in waiting:
+        if (level := place[1]) > MAX_LEVELS:
+            raise MalformedJSON(f"The body is nested more than {MAX_LEVELS} levels deep")
+        members: Iterable[tuple[Any, Any]] = enumerate(container)
+        if isinstance(container, dict):
+            members = container.items()
+            for name in filter(_REFUSED.search, container):
+                yield _fault(name, place)
+        for step, member in members:
+            kind = type(member)
+            if (kind is dict or kind is list) and member:
+                waiting.append((member, (step, level + 1, place)))
+            elif kind is _TooLarge or (kind is str and _REFUSED.search(member)):
+                yield _fault(member, (step, level + 1, place))
+
+
+def _fault(value: int | str, place: _Place) -> FieldError:
+    if isinstance(value, int):
+        detail, code = "must be an integer of 64 bits", "integer_too_large"
+    elif "\0" in value:
+        detail, code = "must not contain a NUL character", "nul_character"
+    else:
+        detail, code = "must not contain an unpaired surrogate", "surrogate"
+    return {"pointer": _pointer(place), "detail": detail, "code": code}
+
+
+def _pointer(place: _Place) -> str:
+    steps: list[str | int] = []
+    step, level, container = place
+    while level > 1 and container is not None:
+        steps.append(step)
+        step, level, container = container
+    return json_pointer(reversed(steps)).encode("utf-8", "replace").decode()

@@ -1,0 +1,13 @@
+"""Identifiers in paths."""
+
+from uuid import UUID
+
+from core.http.problems import NotFound
+from core.values import is_id
+
+
+def parse_id(text: str) -> UUID:
+    """Return the id that a path contains. Raises NotFound for a malformed id, as for an id that does not exist."""
+    if not is_id(text):
+        raise NotFound
+    return UUID(text)

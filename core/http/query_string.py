@@ -1,0 +1,118 @@
+"""Query strings as models: unknown, repeated and malformed parameters are told by name."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, get_origin
+from urllib.parse import parse_qsl
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError
+
+from core.http.problems import FieldError, MalformedRequest, ValidationFailed
+from core.http.request import Request
+from core.http.validation import validation_problem
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
+
+
+def _integer(text: Any) -> Any:
+    if isinstance(text, str) and not _INTEGER.fullmatch(text):
+        raise PydanticCustomError("int_parsing", "must be an integer")
+    return text
+
+
+def _boolean(text: Any) -> Any:
+    if isinstance(text, str) and text not in _BOOLEANS:
+        raise PydanticCustomError("bool_parsing", "must be true or false")
+    return _BOOLEANS.get(text, text)
+
+
+def _instant(text: Any) -> Any:
+    if isinstance(text, str):
+        found = _RFC3339.fullmatch(text)
+        if found is None:
+            raise PydanticCustomError("datetime_parsing", "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
+        if not found[2]:
+            raise PydanticCustomError("timezone_aware", "must have an offset, such as Z")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime_range", "must be in the years 1 to 9999 of UTC") from None
+
+
+# What pydantic would read of a text goes far beyond what the OpenAPI document says: `1_0`, `yes`, a number of seconds.
+Integer = Annotated[int, BeforeValidator(_integer)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
+
+
+def each_once[T: str](values: tuple[T, ...]) -> tuple[T, ...]:
+    """The values in one order, without repetitions: a filter that means the same is the same."""
+    return tuple(sorted(set(values)))
+
+
+def parse_query[M: BaseModel](request: Request, model: type[M]) -> M:
+    """The query string as a (frozen) model, whose list fields may be repeated.
+
+    Raises ValidationFailed naming each parameter that is unknown, repeated or not valid.
+    """
+    query_string = request.scope["query_string"]
+    parse = _cached_parse if len(query_string) <= CACHED_LENGTH else _parse
+    return parse(query_string, model)  # type: ignore[return-value]
+
+
+def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
+    given, errors = _read(query_string, model)
+    parsed = None
+    try:
+        parsed = model.model_validate(given)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("query", fault["loc"][0])} for fault in error.errors(include_url=False)]
+        errors += validation_problem(faults).errors
+    if parsed is None or errors:
+        raise ValidationFailed("Query parameters are not valid", errors=errors)
+    return parsed
+
+
+# Clients ask the same pages over and over; the models are frozen, so they can share one. Only short ones are kept, so
+# that nobody can fill memory.
+CACHED_LENGTH = 512
+_cached_parse = lru_cache(maxsize=1024)(_parse)
+
+
+def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[FieldError]]:
+    """What is given for each parameter, and what is wrong with that whatever the parameter."""
+    given: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for name, value in _pairs(query_string):
+        field = model.model_fields.get(name)
+        if field is None:
+            errors.append({"parameter": name, "detail": "is not a parameter here", "code": "unknown"})
+        elif "\0" in value:
+            errors.append({"parameter": name, "detail": "must not contain a NUL character", "code": "nul_character"})
+        elif get_origin(field.annotation) in (list, tuple):
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            errors.append({"parameter": name, "detail": "must be given once only", "code": "repeated"})
+        else:
+            given[name] = value
+    return given, errors
+
+
+def query_pairs(request: Request, *, without: str) -> list[tuple[str, str]]:
+    """The query's parameters in their order, but one."""
+    return [(name, value) for name, value in _pairs(request.scope["query_string"]) if name != without]
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
+    except ValueError:
+        raise MalformedRequest("The query string is not percent-encoded UTF-8, or has too many parts") from None

@@ -1,0 +1,116 @@
+"""The request that the lean handler makes of an ASGI scope."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import BadRequest
+from django.core.handlers.asgi import ASGIRequest
+from django.http import QueryDict
+from django.http.response import HttpResponseBase
+from django.utils.functional import cached_property
+
+from core.http.paths import DJANGO_PREFIXES
+
+if TYPE_CHECKING:
+    from core.http.principal import Principal
+    from core.http.problems import Problem
+    from core.http.routing import Route
+
+
+class Request(ASGIRequest):
+    """Django's request, with META and all that hangs on it built only when somebody asks.
+
+    Building META takes longer than most of the service's own work on a request; the service reads
+    `raw_headers` instead. `response_headers` go out with whatever response is sent, errors included.
+    """
+
+    route: "Route | None" = None
+    route_params: dict[str, str]
+    principal: "Principal | None" = None
+    credentials_problem: "Problem | None" = None
+    request_id: str = ""
+    is_https: bool = False
+    cached: bytes | None = None
+    # Why the request was refused before it was looked at, such as a body that is too large: its rest is unread.
+    problem: "Problem | None" = None
+    is_body_unread: bool = False
+    # There were too many others when it came: it is to be answered with 503 and nothing else.
+    is_shed: bool = False
+    # All is done but to send the answer.
+    is_answered: bool = False
+    client_left: bool = False
+    watcher: "asyncio.Task[None] | None" = None
+
+    def __init__(self, scope: dict[str, Any], raw_headers: dict[bytes, bytes], body: bytes) -> None:
+        self.scope = scope
+        self.started = time.perf_counter()
+        self.method = scope["method"]
+        self.path = self.path_info = scope["path"]
+        self.script_name = ""
+        # Of a repeated header the last line counts here; scope["headers"] has them all.
+        self.raw_headers = raw_headers
+        self.response_headers: list[tuple[bytes, bytes]] = []
+        self.client_ip = scope["client"][0] if scope.get("client") else ""
+        self.resolver_match = None
+        self.route_params = {}
+        self._body = body
+        self._read_started = True
+        self._post_parse_error = False
+
+    @cached_property
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802
+        """Django's own META, made by Django's own code. Raises BadRequest for a query that is not UTF-8."""
+        try:
+            return ASGIRequest(self.scope, BytesIO()).META
+        except UnicodeDecodeError:
+            raise BadRequest from None
+
+    def _get_scheme(self) -> str:
+        # What the proxy says, if it is trusted: Django's CSRF protection and absolute URLs go by it.
+        return "https" if self.is_https else "http"
+
+    @cached_property
+    def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802
+        return QueryDict(self.scope["query_string"])
+
+    @cached_property
+    def _stream(self) -> BytesIO:  # type: ignore[override]
+        return BytesIO(self._body)
+
+    @cached_property
+    def content_type(self) -> str | None:  # type: ignore[override]
+        self._set_content_type_params(self.META)  # type: ignore[attr-defined]
+        found: str | None = self.__dict__["content_type"]
+        return found
+
+    @cached_property
+    def content_params(self) -> dict[str, str] | None:  # type: ignore[override]
+        self._set_content_type_params(self.META)  # type: ignore[attr-defined]
+        found: dict[str, str] | None = self.__dict__["content_params"]
+        return found
+
+    def list_header(self, name: bytes) -> bytes | None:
+        """The value of a header that is a list and may come in several lines (RFC 9110, section 5.3), or None."""
+        value = self.raw_headers.get(name)
+        if value is None or len(self.raw_headers) == len(self.scope["headers"]):
+            return value
+        return b",".join(line for one, line in self.scope["headers"] if one == name)
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value by its lower-case name, or None."""
+        value = self.raw_headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+# The rest of the middleware chain, and the view at its end.
+type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
+
+
+def view_name(request: Request) -> str:
+    """The route's template. Paths without a route share a few names, so that no client can make new ones."""
+    if request.route is not None:
+        return request.route.template
+    return next((prefix for prefix in DJANGO_PREFIXES if request.path.startswith(prefix)), "unmatched")

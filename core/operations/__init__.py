@@ -1,0 +1,1 @@
+"""What operators watch and run: health, metrics, the doctor, backups and purges."""

@@ -1,0 +1,88 @@
+"""PostgreSQL: a dump of one snapshot, and whether a dump can be read from end to end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import DatabaseError, connection, transaction
+from psycopg import sql
+
+from core.operations.backup import client_programs
+from core.operations.backup.durable import put_on_disk
+from core.operations.backup.failures import BackupError
+from core.operations.backup.manifest import Contents
+
+ENGINE = "postgresql"
+
+
+def dump_online(target: Path) -> Contents:
+    """Dumps the state of one moment into `target`, an empty file, and returns what it holds. Raises BackupError.
+
+    The rows are counted in the very snapshot that pg_dump reads. Owners and grants stay out: the dump is to be
+    restored wherever it is needed, by a role that may have another name.
+    """
+    try:
+        with _snapshot() as snapshot:
+            contents = read_contents()
+            client_programs.run(
+                "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}",
+                f"--schema={quoted(schema_name())}", f"--file={target}", f"--dbname={client_programs.target()}",
+            )  # fmt: skip
+    except DatabaseError as error:
+        raise BackupError(f"the database could not be read: {str(error).strip()}") from error
+    put_on_disk(target)
+    return contents
+
+
+def read_through(dump: Path, tables: list[str]) -> None:
+    """Has pg_restore read all of a dump. Raises BackupError if it can't, or if a table is missing."""
+    listed = client_programs.run("pg_restore", "--list", str(dump)).splitlines()
+    found = {line.split("TABLE DATA ", 1)[1].split()[1] for line in listed if "TABLE DATA " in line}
+    if missing := sorted(set(tables) - found):
+        raise BackupError(f"{dump} lacks the data of {', '.join(missing)}")
+    client_programs.run("pg_restore", "--file=/dev/null", str(dump))
+
+
+def read_contents() -> Contents:
+    """What the current transaction sees. Raises BackupError if the database is not the service's."""
+    version = ".".join(map(str, connection.get_database_version()))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+        tables = [name for (name,) in cursor.fetchall()]
+        if "django_migrations" not in tables:
+            raise BackupError("the database is not one of this service: no migration was applied to it")
+        rows = {}
+        for table in tables:
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+            rows[table] = int(cursor.fetchone()[0])
+        cursor.execute("SELECT app || '.' || name FROM django_migrations ORDER BY id")
+        migrations = [name for (name,) in cursor.fetchall()]
+    return Contents(engine=ENGINE, engine_version=version, migrations=migrations, rows=rows)
+
+
+def schema_name() -> str:
+    """The schema that the service's tables are in. Raises BackupError if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_schema()")
+        [name] = cursor.fetchone()
+    if name is None:
+        raise BackupError("the database has none of the schemas of its search_path")
+    return str(name)
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier; pg_dump's patterns are quoted alike."""
+    return str(sql.Identifier(name).as_string(None))
+
+
+@contextmanager
+def _snapshot() -> Iterator[str]:
+    """One moment of the database, under a name that other connections can see it by."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # The transaction is idle while pg_dump works, and counting takes what it takes.
+        for timeout in ("idle_in_transaction_session_timeout", "statement_timeout"):
+            cursor.execute(f"SET LOCAL {timeout} = 0")
+        cursor.execute("SELECT pg_export_snapshot()")
+        [name] = cursor.fetchone()
+        yield name

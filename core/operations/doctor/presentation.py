@@ -1,0 +1,57 @@
+"""How findings are shown: to people, or to programs."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from django.core.management.color import Style
+
+from core.operations.doctor.findings import Finding, Level
+
+LABELS = {Level.OK: "ok", Level.INFO: "info", Level.WARNING: "WARNING", Level.ERROR: "ERROR"}
+WIDTH = max(map(len, LABELS.values()))
+
+
+def worst(found: Mapping[str, Iterable[Finding]]) -> Level:
+    """The gravest of all findings."""
+    return max((finding.level for findings in found.values() for finding in findings), default=Level.OK)
+
+
+def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
+    """A heading for each check, a line for each finding, and one below it for the remedy."""
+    colours: dict[Level, Callable[[str], str]] = {
+        Level.OK: style.SUCCESS,
+        Level.INFO: str,
+        Level.WARNING: style.WARNING,
+        Level.ERROR: style.ERROR,
+    }
+    for name, findings in found.items():
+        yield style.MIGRATE_HEADING(name)
+        for finding in findings:
+            yield f"  {colours[finding.level](LABELS[finding.level].ljust(WIDTH))}  {finding.message}"
+            if finding.remedy:
+                yield f"  {'':{WIDTH}}  -> {finding.remedy}"
+    counts = _count(found)
+    yield ""
+    yield ", ".join(f"{counts[level]} {LABELS[level].lower()}" for level in Level)
+
+
+def as_json(found: Mapping[str, list[Finding]]) -> str:
+    """`status` is the gravest level; `findings` are in the order of the checks."""
+    counts = _count(found)
+    return json.dumps(
+        {
+            "status": worst(found).name.lower(),
+            "counts": {level.name.lower(): counts[level] for level in Level},
+            "findings": [
+                {"check": name, "level": one.level.name.lower(), "message": one.message, "remedy": one.remedy}
+                for name, findings in found.items()
+                for one in findings
+            ],
+        },
+        indent=2,
+    )
+
+
+def _count(found: Mapping[str, list[Finding]]) -> dict[Level, int]:
+    levels = [finding.level for findings in found.values() for finding in findings]
+    return {level: levels.count(level) for level in Level}

@@ -1,0 +1,8 @@
+"""The Django app that holds the pages' templates and static files."""
+
+from django.apps import AppConfig
+
+
+class DocsConfig(AppConfig):
+    name = "core.pages"
+    label = "docs"

@@ -1,0 +1,58 @@
+"""GET /: what this service is, and where everything is. GET /admin: the way to the admin."""
+
+from functools import cache
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse, HttpResponsePermanentRedirect
+from django.template.loader import render_to_string
+
+from core.http.accept import prefers
+from core.http.request import Request
+from core.http.security_headers import PAGE_POLICY
+from core.pages.document import Representation
+
+LINKS = {
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "live": "/health/live",
+    "ready": "/health/ready",
+    "metrics": "/metrics",
+    "problems": "/problems/",
+    "v1": "/v1",
+}
+ADMIN = "/admin/"
+
+
+async def root(request: Request) -> HttpResponse:
+    """JSON, or a small page for a browser."""
+    if prefers(request.list_header(b"accept"), "text/html", over="application/json"):
+        response = _page().respond(request, vary="Accept")
+        response["Content-Security-Policy"] = PAGE_POLICY
+        return response
+    return _json().respond(request, vary="Accept")
+
+
+async def redirect_to_admin(request: Request) -> HttpResponse:
+    """/admin leads to /admin/."""
+    return HttpResponsePermanentRedirect(ADMIN)
+
+
+def describe_service() -> dict[str, object]:
+    """The members of the JSON answer."""
+    return {
+        "name": settings.APP_NAME,
+        "version": settings.APP_VERSION,
+        "environment": settings.APP_ENV,
+        "links": LINKS | ({"admin": ADMIN} if settings.ADMIN_ENABLED else {}),
+    }
+
+
+@cache
+def _json() -> Representation:
+    return Representation(orjson.dumps(describe_service()), "application/json")
+
+
+@cache
+def _page() -> Representation:
+    return Representation(render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8")

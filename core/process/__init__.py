@@ -1,0 +1,1 @@
+"""The life of a process: startup, background tasks, draining and shutdown."""

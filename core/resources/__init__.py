@@ -1,0 +1,1 @@
+"""What every resource is made of: model, store, lists, search, cache and idempotency."""

@@ -1,0 +1,1 @@
+"""Lists of a resource: filters, keyset pages, cursors and SQL statements."""

@@ -1,0 +1,52 @@
+"""JSON Merge Patch (RFC 7396)."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from core.http.validation import invalid, validation_problem
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """The target with the patch applied; neither is changed. Members that are null in the patch go."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    # A list of what is to be done, not recursion: a patch may be nested deeper than Python's stack.
+    todo = [(merged, patch)]
+    while todo:
+        into, changes = todo.pop()
+        for name, value in changes.items():
+            if value is None:
+                into.pop(name, None)
+            elif isinstance(value, dict):
+                old = into.get(name)
+                into[name] = dict(old) if isinstance(old, dict) else {}
+                todo.append((into[name], value))
+            else:
+                into[name] = value
+    return merged
+
+
+def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
+    """The patch, if it is an object that names only fields of the model.
+
+    Raises ValidationFailed. Without this, an unknown member would pass whose value is null.
+    """
+    if not isinstance(patch, dict):
+        raise validation_problem([{"type": "dict_type", "loc": ("body",)}])
+    unknown = [name for name in patch if name not in model.model_fields]
+    if unknown:
+        raise validation_problem([{"type": "extra_forbidden", "loc": ("body", name)} for name in unknown])
+    return patch
+
+
+def patched[M: BaseModel](model: type[M], current: dict[str, Any], patch: dict[str, Any]) -> M:
+    """What the patch makes of the current fields; one that is null goes back to its default.
+
+    Raises ValidationFailed.
+    """
+    try:
+        return model.model_validate(merge_patch(current, patch))
+    except ValidationError as error:
+        raise invalid(error) from None

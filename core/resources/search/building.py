@@ -1,0 +1,83 @@
+"""Building indexes, at rest: by a migration, or by `manage.py build_search_index`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+from core.resources.search import postgresql_index, sqlite_index
+from core.resources.search.tables import SearchedTable
+
+# Others write between two batches; in larger ones a row costs less.
+BATCH = 4096
+MERGE_PAGES = 1000
+CHECKPOINT_PAGES = 16_384
+NO_FTS5 = "This Python's SQLite has no FTS5, or one without trigrams (before 3.34)"
+NO_PG_TRGM = (
+    "The database does not have the extension pg_trgm, and this user may not create it. "
+    "Have its owner or a superuser run CREATE EXTENSION pg_trgm (package postgresql-contrib), "
+    "then run: manage.py build_search_index"
+)
+
+
+def build(table: SearchedTable) -> str:
+    """Builds a table's index if it is not whole. Returns why there can be none, or nothing.
+
+    Not in a transaction. What breaks off goes on where it was with the next attempt.
+    """
+    if connection.vendor == "sqlite":
+        return _build_on_sqlite(table)
+    if not postgresql_index.is_whole(table):
+        if not (postgresql_index.has_extension() or postgresql_index.add_extension()):
+            return NO_PG_TRGM
+        postgresql_index.create(table)
+    return ""
+
+
+def _build_on_sqlite(table: SearchedTable) -> str:
+    if not sqlite_index.is_supported():
+        return NO_FTS5
+    with transaction.atomic():
+        if not sqlite_index.is_whole(table):
+            sqlite_index.create(table)
+    with _checkpoints():
+        while True:
+            with transaction.atomic():
+                if not sqlite_index.fill(table, batch=BATCH):
+                    break
+        _merge_all(table)
+    return ""
+
+
+def _merge_all(table: SearchedTable) -> None:
+    with transaction.atomic():
+        is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES, all_in_one=True)
+    while is_going_on:
+        with transaction.atomic():
+            is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES)
+
+
+@contextmanager
+def _checkpoints() -> Iterator[None]:
+    """Of connections, only the service's writer makes them else; the log would become larger than the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_autocheckpoint")
+        [before] = cursor.fetchone()
+        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA wal_autocheckpoint={before}")
+
+
+def drop(table: SearchedTable) -> None:
+    """Removes a table's index."""
+    if connection.vendor == "sqlite":
+        sqlite_index.drop(table)
+    else:
+        postgresql_index.drop(table)
+
+
+def is_whole(table: SearchedTable) -> bool:
+    """Whether searches may go by the table's index."""
+    return sqlite_index.is_whole(table) if connection.vendor == "sqlite" else postgresql_index.is_whole(table)

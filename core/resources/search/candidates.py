@@ -1,0 +1,60 @@
+"""The rows that may contain a text, as a condition for a queryset.
+
+On SQLite the condition names them; on PostgreSQL the planner finds the index by itself.
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, models
+from django.db.models.expressions import RawSQL
+
+from core.database.compiled import Parameter
+from core.resources.search.grams import beginning_with, matching
+from core.resources.search.tables import SearchedTable
+
+_BY_TERMS = "SELECT rowid FROM {name}_search WHERE {name}_search MATCH %s"
+# A shorter text has no trigrams, but is the beginning of some.
+_BY_BEGINNING = "SELECT DISTINCT doc FROM {name}_search_terms WHERE term >= %s AND term <= %s"
+# Of one moment: what is moved into the index is in one of the three, and what changes later is seen as it is then.
+_CANDIDATES = (
+    "SELECT * FROM ({found} UNION ALL SELECT docid FROM {name}_search_changed "
+    "UNION ALL SELECT rowid FROM {table} WHERE rowid > (SELECT indexed FROM {name}_search_state)) LIMIT %s"
+)
+# What pg_trgm makes a trigram of: letters and digits, with the ends of words that are seen.
+_PG_TRIGRAM = re.compile(r"[^\W_]{3}|[^\W_]{2}[\W_]|[\W_][^\W_]")
+
+
+class IsCandidate(RawSQL):
+    """Whether a row is among the parameter `candidates`; on PostgreSQL, each is."""
+
+    def __init__(self, table: SearchedTable) -> None:
+        parameter = Parameter("candidates", models.TextField())
+        sql = f'"{table.name}".rowid IN (SELECT value FROM json_each(%s))'  # noqa: S608  # a name of ours
+        super().__init__(sql, [parameter], output_field=models.BooleanField())
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "TRUE", ()
+
+
+def is_indexed(text: str) -> bool:
+    """Whether an index can tell anything of a text."""
+    return bool(text if connection.vendor == "sqlite" else _PG_TRIGRAM.search(text))
+
+
+def find(table: SearchedTable, text: str, owner_id: UUID | None, *, most: int) -> str | None:
+    """SQLite's candidates for a text in the rows of one owner, or of all, as the parameter; None if there are more.
+
+    They are what the index finds, and what it has not indexed yet. Looks no further than it has to.
+    """
+    folded = text.casefold()
+    found, parameters = (
+        (_BY_TERMS, (matching(folded, owner_id),)) if len(folded) > 2 else (_BY_BEGINNING, beginning_with(folded))
+    )
+    sql = _CANDIDATES.replace("{found}", found).format(name=table.name, table=f'"{table.name}"')
+    with connection.cursor() as cursor:
+        cursor.execute(sql, (*parameters, most + 1))
+        rowids = [rowid for (rowid,) in cursor.fetchall()]
+    return orjson.dumps(rowids).decode() if len(rowids) <= most else None

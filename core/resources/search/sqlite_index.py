@@ -1,0 +1,241 @@
+"""The index on SQLite: FTS5, filled in the transaction that writes the rows.
+
+The service's writer does so at the end of each (indexer.py). What others write, such as the admin, waits for the next:
+rows up to the state's `indexed` (a rowid) are in the index as they were when they were indexed; those that have
+changed or gone since are in the table of changes, with the text that they are indexed by. So the candidates of a
+search are what the index finds, what has changed, and what comes after `indexed`.
+
+The triggers are plain SQL, without functions of Python's: whatever writes to the file can run them.
+"""
+
+import sqlite3
+import unicodedata
+from contextlib import closing
+from functools import cache
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from core.resources.search.grams import indexed_texts
+from core.resources.search.tables import SearchedTable
+
+# Of the texts of a batch, for each of its rows: what FTS5 takes goes by these, and a long row is as fifty others.
+MOST_BYTES = 2_000
+
+# The tokenizer of trigrams came with SQLite 3.34, but Python may have been built without FTS5.
+_HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
+
+# No text, no positions, no sizes: only which trigram is in which row. Whoever reads it as a table, as a dump does, is
+# shown the rows themselves: one without any content cannot be read, and no dump of the database be made.
+_FTS5 = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='{name}', detail=none, "
+    "columnsize=0, tokenize='trigram case_sensitive 1')"
+)
+_UPDATE_TRIGGER = (
+    "CREATE TRIGGER {name}_search_update AFTER UPDATE OF owner_id, {columns} ON {table} WHEN ({is_other}) "
+    "AND old.rowid <= (SELECT indexed FROM {name}_search_state) BEGIN {note}; END"
+)
+_DELETE_TRIGGER = (
+    "CREATE TRIGGER {name}_search_delete AFTER DELETE ON {table} "
+    "WHEN old.rowid <= (SELECT indexed FROM {name}_search_state) BEGIN {note}; {step_back}; END"
+)
+_CREATE = (
+    _FTS5,
+    # The same, read by trigrams.
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search_terms USING fts5vocab({name}_search, instance)",
+    "CREATE TABLE IF NOT EXISTS {name}_search_changed (docid INTEGER PRIMARY KEY, owner_id, {columns})",
+    "CREATE TABLE IF NOT EXISTS {name}_search_state (indexed INTEGER NOT NULL, indexed_id TEXT, unicode TEXT)",
+    "DROP TRIGGER IF EXISTS {name}_search_update",
+    "DROP TRIGGER IF EXISTS {name}_search_delete",
+    _UPDATE_TRIGGER,
+    _DELETE_TRIGGER,
+)
+# The text that is indexed is that of the first change; OR IGNORE would yield to an OR REPLACE of the outer statement.
+_NOTE = (
+    "INSERT INTO {name}_search_changed SELECT old.rowid, old.owner_id, {old} "
+    "WHERE NOT EXISTS (SELECT 1 FROM {name}_search_changed WHERE docid = old.rowid)"
+)
+# The last indexed row is always one that is there. What is inserted has a rowid after the last of all, and so one
+# that is not indexed, though a row that is gone may have had it.
+_STEP_BACK = (
+    "UPDATE {name}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
+    "indexed_id = (SELECT id FROM {table} WHERE rowid < old.rowid ORDER BY rowid DESC LIMIT 1) "
+    "WHERE indexed = old.rowid"
+)
+_EMPTY = (
+    "INSERT INTO {name}_search({name}_search) VALUES ('delete-all')",
+    "DELETE FROM {name}_search_changed",
+    "DELETE FROM {name}_search_state",
+    "INSERT INTO {name}_search_state VALUES (0, NULL, %s)",
+)
+_PARTS = (
+    ("TRIGGER", "{name}_search_delete"),
+    ("TRIGGER", "{name}_search_update"),
+    ("TABLE", "{name}_search_terms"),
+    ("TABLE", "{name}_search"),
+    ("TABLE", "{name}_search_changed"),
+    ("TABLE", "{name}_search_state"),
+)
+_COUNT_PARTS = "SELECT count(*) FROM sqlite_schema WHERE name IN (%s)"
+# Whoever puts rows back under other rowids (a dump, a table made anew) leaves another row, or none, at the last one.
+_IS_OF_THESE_ROWS = "indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)"
+_IS_WHOLE = "SELECT unicode = %s AND ({is_of_these_rows}) FROM {name}_search_state"
+# As bytes, for not everything that others have put there is text: one such row must not keep out those behind it.
+_CHANGED = (
+    "SELECT c.docid, c.owner_id, {c_bytes}, r.owner_id, {r_bytes} FROM {name}_search_changed c "
+    "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= (SELECT indexed FROM {name}_search_state) "
+    "ORDER BY c.docid LIMIT ?"
+)
+# None if the index is of other rows: a state that says so is not to be written over before somebody has seen it.
+_NEW = (
+    "SELECT r.rowid, r.owner_id, {r_bytes} FROM {table} r "
+    "WHERE r.rowid > (SELECT indexed FROM {name}_search_state WHERE {is_of_these_rows}) ORDER BY r.rowid LIMIT ?"
+)
+_ADD = "INSERT INTO {name}_search(rowid, owner_id, {columns}) VALUES ({places})"
+_REMOVE = "INSERT INTO {name}_search({name}_search, rowid, owner_id, {columns}) VALUES ('delete', {places})"
+_MERGE = "INSERT INTO {name}_search({name}_search, rank) VALUES ('merge', ?)"
+_FORGET = "DELETE FROM {name}_search_changed WHERE docid <= ?"
+_SET_STATE = "UPDATE {name}_search_state SET (indexed, indexed_id) = (SELECT rowid, id FROM {table} WHERE rowid = ?)"
+_BACKLOG = (
+    "SELECT (SELECT coalesce(max(rowid), 0) FROM {table}) - indexed"
+    " + (SELECT count(*) FROM (SELECT 1 FROM {name}_search_changed LIMIT %s)) FROM {name}_search_state"
+)
+
+
+class UnreadableRows(DatabaseError):
+    """What is to be indexed cannot be read: it is not the index that is at fault."""
+
+
+def is_supported() -> bool:
+    """Whether this SQLite can have such an index at all."""
+    return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
+
+
+def is_built(table: SearchedTable) -> bool:
+    """Whether a migration has made the index."""
+    return bool(_ask(_COUNT_PARTS % "%s", f"{table.name}_search_state"))
+
+
+def is_whole(table: SearchedTable) -> bool:
+    """Whether every part is there and the index is of these rows, folded by this Python's Unicode."""
+    names = [name.format(name=table.name) for _, name in _PARTS]
+    if _ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
+        return False
+    return bool(_ask(_sql(table, _IS_WHOLE), unicodedata.unidata_version))
+
+
+def create(table: SearchedTable) -> None:
+    """Makes what is missing, and an index without anything in it. In a transaction."""
+    for statement in _CREATE:
+        _run(_sql(table, statement))
+    for statement in _EMPTY:
+        _run(_sql(table, statement), *([unicodedata.unidata_version] if "%s" in statement else []))
+
+
+def drop(table: SearchedTable) -> None:
+    """Removes every part of the index."""
+    for kind, name in _PARTS:
+        _run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
+
+
+def backlog(table: SearchedTable, *, at_most: int) -> int:
+    """About how many rows wait to be indexed; of changed ones no more than `at_most` are counted."""
+    return int(_ask(_sql(table, _BACKLOG), at_most) or 0)
+
+
+def fill(table: SearchedTable, *, batch: int) -> int:
+    """Indexes some of the rows that wait, at most `batch` and less if they are long; returns how many it did.
+
+    In a writing transaction. Past Django's cursors, since each commit of the service does this: they would cost more
+    than the index. Raises Django's DatabaseError, UnreadableRows among them.
+    """
+    with connection.wrap_database_errors:
+        sqlite: sqlite3.Connection = connection.connection
+        changed, left = _first(sqlite, _sql(table, _CHANGED), batch, batch * MOST_BYTES)
+        for docid, *texts in changed:
+            _change(sqlite, table, docid, texts)
+        if changed:
+            sqlite.execute(_sql(table, _FORGET), (changed[-1][0],))
+        if left <= 0:
+            return len(changed)
+        # Not before: a rowid that is given again may still be in the index with what had it before.
+        new, _ = _first(sqlite, _sql(table, _NEW), batch - len(changed), left)
+        if new:
+            added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
+            sqlite.executemany(_sql(table, _ADD), added)
+            sqlite.execute(_sql(table, _SET_STATE), (new[-1][0],))
+    return len(changed) + len(new)
+
+
+def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple[list[Any], int]:
+    """The first rows that a statement finds, until they have so many bytes of text; and how many more there may be.
+
+    Raises UnreadableRows.
+    """
+    taken: list[Any] = []
+    try:
+        with closing(sqlite.execute(sql, (batch,))) as rows:
+            for row in rows:
+                taken.append(row)
+                most -= sum(len(text) for text in row if isinstance(text, bytes))
+                if most <= 0:
+                    break
+    except sqlite3.Error as error:
+        raise UnreadableRows(str(error)) from error
+    return taken, most
+
+
+def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool:
+    """Merges some of the segments that commits have left, writing about so many pages; returns whether it did any.
+
+    A search looks into each. FTS5 merges four that are alike; `all_in_one` begins to make one of all, which further
+    calls without it go on with. In a writing transaction.
+    """
+    with connection.wrap_database_errors:
+        sqlite: sqlite3.Connection = connection.connection
+        before = sqlite.total_changes
+        sqlite.execute(_sql(table, _MERGE), (-pages if all_in_one else pages,))
+        # https://www.sqlite.org/fts5.html#the_merge_command: one change is the command itself.
+        return sqlite.total_changes - before > 1
+
+
+def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:
+    """Takes what a row was indexed by out of the index, and puts what it is now in."""
+    width = len(texts) // 2
+    old, now = texts[:width], texts[width:]
+    sqlite.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
+    if now[0] is not None:
+        sqlite.execute(_sql(table, _ADD), (docid, *indexed_texts(now[0], now[1:])))
+
+
+@cache
+def _sql(table: SearchedTable, statement: str) -> str:
+    """A statement with the names of a table's."""
+    names = [f'"{column}"' for column in table.columns]
+    is_other = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*names, "owner_id"))
+    fields = {
+        "name": table.name,
+        "table": f'"{table.name}"',
+        "columns": ", ".join(names),
+        "c_bytes": ", ".join(f"CAST(c.{name} AS BLOB)" for name in names),
+        "r_bytes": ", ".join(f"CAST(r.{name} AS BLOB)" for name in names),
+        "places": ", ".join("?" * (len(names) + 2)),
+        "old": ", ".join(f"old.{name}" for name in names),
+        "is_other": is_other,
+    }
+    parts = {"{note}": _NOTE, "{step_back}": _STEP_BACK, "{is_of_these_rows}": _IS_OF_THESE_ROWS}
+    for place, part in parts.items():
+        statement = statement.replace(place, part)
+    return statement.format(**fields)
+
+
+def _run(sql: str, *parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+
+
+def _ask(sql: str, *parameters: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+    return None if row is None else row[0]

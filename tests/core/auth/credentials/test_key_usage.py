@@ -1,0 +1,152 @@
+"""When API keys were used: noted by requests in memory, written beside them."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from core.auth.caller import NOWHERE
+from core.auth.credentials import key_usage as module
+from core.auth.credentials.key_usage import KeyUsage
+from core.auth.models import APIKey, AuditEvent, User
+from core.http.problems import ServiceUnavailable
+from core.values import now
+
+HOME, AWAY = "203.0.113.7", "2001:db8::1"
+
+
+class Database:
+    """Runs jobs in place; refuses them when told to."""
+
+    def __init__(self) -> None:
+        self.writes, self.is_down = 0, False
+
+    async def write(self, job: Callable[[], Any]) -> Any:
+        self.writes += 1
+        if self.is_down:
+            raise ServiceUnavailable("away")
+        return await asyncio.to_thread(_in_transaction, job)
+
+
+def _in_transaction(job: Callable[[], Any]) -> Any:
+    try:
+        with transaction.atomic():
+            return job()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    database = Database()
+    monkeypatch.setattr(module, "database", database)
+    return database
+
+
+@pytest.fixture
+def key(transactional_db: None) -> APIKey:
+    user = User.objects.create(email="ada@example.org")
+    return APIKey.objects.create(user=user, name="k", prefix="abcdefgh1234", digest="d", scopes="x", created_at=now())
+
+
+def write(*uses: tuple[APIKey, str]) -> None:
+    usage = KeyUsage()
+    for key, ip in uses:
+        usage.note(key.id, ip)
+    asyncio.run(usage.write())
+    uses[0][0].refresh_from_db()
+
+
+def test_noting_waits_for_nothing_and_writing_is_one_job_for_many_uses(database: Database, key: APIKey) -> None:
+    write(*[(key, HOME)] * 1000)
+    assert database.writes == 1
+    assert key.last_used_at is not None
+    assert now() - key.last_used_at < timedelta(seconds=5)
+    assert key.known_ips == HOME
+
+
+def test_last_use_is_written_at_most_once_a_minute(database: Database, key: APIKey) -> None:
+    write((key, HOME))
+    first = key.last_used_at
+    write((key, HOME))
+    assert key.last_used_at == first
+    APIKey.objects.update(last_used_at=now() - timedelta(seconds=61))
+    write((key, HOME))
+    assert key.last_used_at is not None
+    assert first is not None
+    assert key.last_used_at >= first
+
+
+def test_new_address_is_an_event_and_a_known_one_is_none(database: Database, key: APIKey) -> None:
+    write((key, HOME))
+    write((key, HOME), (key, AWAY))
+    write((key, AWAY))
+    events = list(AuditEvent.objects.filter(event="api_key_used_from_new_address").order_by("created_at"))
+    assert [(event.ip, event.api_key_id, event.user_id) for event in events] == [
+        (HOME, key.id, key.user_id),
+        (AWAY, key.id, key.user_id),
+    ]
+    assert key.known_ips.split() == [HOME, AWAY]
+
+
+def test_addresses_are_bounded(database: Database, key: APIKey) -> None:
+    write(*((key, f"198.51.100.{n}") for n in range(100)))
+    assert len(key.known_ips.split()) == module.ADDRESSES_NOTED
+    write((key, HOME))
+    assert len(key.known_ips.split()) == module.ADDRESSES_NOTED
+    assert HOME in key.known_ips
+
+
+def test_keys_noted_are_bounded(monkeypatch: pytest.MonkeyPatch, key: APIKey) -> None:
+    monkeypatch.setattr(module, "KEYS_NOTED", 0)
+    usage = KeyUsage()
+    usage.note(key.id, HOME)
+    assert not usage._uses
+
+
+def test_use_of_a_key_that_is_gone_is_passed_over(database: Database, key: APIKey) -> None:
+    other = APIKey(id=key.user_id)
+    write((key, HOME), (other, HOME))
+    assert key.last_used_at is not None
+
+
+def test_failure_is_logged_and_forgotten(database: Database, key: APIKey, caplog: pytest.LogCaptureFixture) -> None:
+    database.is_down = True
+    write((key, HOME))
+    assert "could not be written" in caplog.text
+    assert key.last_used_at is None
+
+
+def test_close_writes_what_is_left(database: Database, key: APIKey) -> None:
+    async def scenario() -> None:
+        usage = KeyUsage()
+        await usage.open()
+        usage.note(key.id, HOME)
+        await usage.close()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(scenario())
+    key.refresh_from_db()
+    assert key.last_used_at is not None
+
+
+def test_task_writes_now_and_then(database: Database, key: APIKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        usage = KeyUsage()
+        await usage.open()
+        usage.note(key.id, HOME)
+        async with asyncio.timeout(5):
+            while not database.writes:  # noqa: ASYNC110  # the task under test tells nobody
+                await asyncio.sleep(0.01)
+        await usage.close()
+
+    asyncio.run(scenario())
+
+
+def test_nowhere_is_nobody() -> None:
+    assert (NOWHERE.ip, NOWHERE.user_agent, NOWHERE.request_id) == (None, "", "")

@@ -1,0 +1,292 @@
+"""What is revoked fails within a second, and what is not costs one query a second."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from core.auth.credentials import revocation
+from core.auth.credentials.revocation import Standing, StandingCache, find_api_key, find_session
+from core.auth.models import APIKey, Session, User
+from core.http.principal import Principal
+from core.http.problems import ServiceUnavailable
+from core.values import now
+from tests.databases import IS_POSTGRES
+
+type MakeUser = Callable[..., User]
+
+GOOD = Standing(Principal(uuid4(), "u", False, None, uuid4(), None))
+
+
+class Database:
+    """Answers when it is told to, and counts how often it was asked."""
+
+    def __init__(self, *answers: Standing | Exception | None) -> None:
+        self.answers, self.asked = list(answers), 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def ask(self, _: str) -> Standing | None:
+        self.asked += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        await self.may_answer.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Clock:
+    """time.monotonic, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(revocation, "time", clock)
+    return clock
+
+
+def test_answer_is_good_for_less_than_a_second(clock: Clock) -> None:
+    async def scenario() -> None:
+        database = Database(GOOD, None)
+        cache = StandingCache(database.ask)
+        assert await cache.get("k") is GOOD
+        clock.now += 0.89
+        assert await cache.get("k") is GOOD
+        assert database.asked == 1
+        clock.now += 0.02
+        assert await cache.get("k") is None
+        assert database.asked == 2
+
+    asyncio.run(scenario())
+
+
+def test_age_counts_from_before_the_question(clock: Clock) -> None:
+    async def scenario() -> None:
+        database = Database(GOOD, None)
+        database.may_answer.clear()
+        cache = StandingCache(database.ask)
+        slow = asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        clock.now += 0.95
+        database.may_answer.set()
+        assert await slow is GOOD
+        assert await cache.get("k") is None
+
+    asyncio.run(scenario())
+
+
+def test_no_is_cached_like_a_yes(clock: Clock) -> None:
+    async def scenario() -> None:
+        database = Database(None)
+        cache = StandingCache(database.ask)
+        assert [await cache.get("k") for _ in range(5)] == [None] * 5
+        assert database.asked == 1
+
+    asyncio.run(scenario())
+
+
+def test_those_who_ask_at_once_share_one_question() -> None:
+    async def scenario() -> None:
+        database = Database(GOOD)
+        cache = StandingCache(database.ask)
+        answers = await asyncio.gather(*(cache.get("k") for _ in range(50)))
+        assert answers == [GOOD] * 50
+        assert database.asked == 1
+        await asyncio.gather(cache.get("a"), cache.get("b"))
+        assert database.asked == 3
+
+    asyncio.run(scenario())
+
+
+def test_client_that_leaves_does_not_fail_those_who_wait_with_it() -> None:
+    async def scenario() -> None:
+        database = Database(GOOD)
+        database.may_answer.clear()
+        cache = StandingCache(database.ask)
+        first, second = asyncio.create_task(cache.get("k")), asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        await asyncio.sleep(0)
+        database.may_answer.set()
+        assert await second is GOOD
+        assert database.asked == 1
+
+    asyncio.run(scenario())
+
+
+def test_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
+    async def scenario() -> None:
+        database = Database(ServiceUnavailable("away"), GOOD)
+        cache = StandingCache(database.ask)
+        answers = await asyncio.gather(*(cache.get("k") for _ in range(5)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ServiceUnavailable] * 5
+        assert await cache.get("k") is GOOD
+
+    asyncio.run(scenario())
+
+
+def test_failure_that_nobody_waits_for_any_more_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        database = Database(ServiceUnavailable("away"))
+        database.may_answer.clear()
+        cache = StandingCache(database.ask)
+        only = asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0.01)
+        only.cancel()
+        database.may_answer.set()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_what_is_forgotten_is_asked_anew() -> None:
+    async def scenario() -> None:
+        database = Database(GOOD, None)
+        cache = StandingCache(database.ask)
+        assert await cache.get("k") is GOOD
+        cache.forget("k")
+        assert await cache.get("k") is None
+
+    asyncio.run(scenario())
+
+
+def test_answer_that_was_under_way_when_the_key_was_forgotten_is_not_kept() -> None:
+    async def scenario() -> None:
+        database = Database(GOOD, None)
+        database.may_answer.clear()
+        cache = StandingCache(database.ask)
+        early = asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0.01)
+        cache.forget("k")
+        late = asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0.01)
+        database.may_answer.set()
+        assert (await early, await late) == (GOOD, None)
+        assert await cache.get("k") is None
+
+    asyncio.run(scenario())
+
+
+def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "ANSWERS_KEPT", 10)
+
+    async def scenario() -> None:
+        cache = StandingCache(Database(GOOD).ask)
+        for number in range(100):
+            await cache.get(str(number))
+        assert list(cache._answers) == [str(number) for number in range(90, 100)]
+        assert not cache._asking
+
+    asyncio.run(scenario())
+
+
+def test_answer_does_not_outlive_what_it_is_about() -> None:
+    async def scenario() -> None:
+        database = Database(Standing(GOOD.principal, now() + timedelta(seconds=0.2)), None)
+        cache = StandingCache(database.ask)
+        assert await cache.get("k") is not None
+        end = time.monotonic() + 0.8
+        while await cache.get("k") is not None:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def session_of(user: User, **fields: Any) -> Session:
+    moment = now()
+    later = moment + timedelta(hours=1)
+    dates = {"created_at": moment, "last_used_at": moment, "expires_at": later, "last_expires_at": later}
+    return Session.objects.create(user=user, **{**dates, **fields})
+
+
+def key_of(user: User, **fields: Any) -> APIKey:
+    usual = {
+        "name": "k",
+        "prefix": "abcdefgh1234",
+        "digest": "d" * 64,
+        "scopes": "items:read",
+        "created_at": now(),
+    }
+    return APIKey.objects.create(user=user, **{**usual, **fields})
+
+
+def test_good_session_is_found_with_its_user(make_user: MakeUser) -> None:
+    user = make_user(is_staff=True)
+    session = session_of(user)
+    standing = find_session(str(session.id))
+    assert standing is not None
+    assert standing.principal == Principal(user.id, str(user.id), True, None, session.id, None)
+    assert standing.expires_at == session.expires_at
+
+
+@pytest.mark.parametrize(
+    ("session", "user"),
+    [
+        ({"revoked_at": now()}, {}),
+        ({"expires_at": now() - timedelta(seconds=1)}, {}),
+        ({}, {"is_active": False}),
+    ],
+)
+def test_session_that_has_ended_is_not_found(
+    make_user: MakeUser, session: dict[str, Any], user: dict[str, Any]
+) -> None:
+    assert find_session(str(session_of(make_user(**user), **session).id)) is None
+
+
+def test_unknown_session_is_not_found(db: None) -> None:
+    assert find_session(str(uuid4())) is None
+
+
+def test_good_key_is_found_with_its_scopes(make_user: MakeUser) -> None:
+    user = make_user()
+    key = key_of(user, scopes="items:read items:write", expires_at=now() + timedelta(hours=1))
+    standing = find_api_key(key.prefix)
+    assert standing is not None
+    scopes = frozenset({"items:read", "items:write"})
+    assert standing.principal == Principal(user.id, str(user.id), False, scopes, None, key.id)
+    assert (standing.secret_digest, standing.expires_at) == (key.digest, key.expires_at)
+
+
+@pytest.mark.parametrize(
+    ("key", "user"),
+    [
+        ({"revoked_at": now()}, {}),
+        ({"expires_at": now() - timedelta(seconds=1)}, {}),
+        ({"prefix": "another12345"}, {}),
+        ({}, {"is_active": False}),
+    ],
+)
+def test_key_that_has_ended_is_not_found(make_user: MakeUser, key: dict[str, Any], user: dict[str, Any]) -> None:
+    key_of(make_user(**user), **key)
+    assert find_api_key("abcdefgh1234") is None
+
+
+@pytest.mark.skipif(IS_POSTGRES, reason="it reads SQLite's plans")
+@pytest.mark.parametrize("look_up", [lambda: find_session(str(UUID(int=1))), lambda: find_api_key("abcdefgh1234")])
+def test_look_up_is_one_query_and_scans_nothing(db: None, look_up: Callable[[], object]) -> None:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        look_up()
+    [query] = queries.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+        plan = [row[3] for row in cursor.fetchall()]
+    assert plan
+    assert all(step.startswith("SEARCH") for step in plan), plan

@@ -1,0 +1,148 @@
+"""Ten failures lock an address for a quarter of an hour, whether it has an account or not."""
+
+from typing import Any
+
+import pytest
+
+from core.auth.models import LogInTries
+from core.auth.passwords import lockout
+from core.http.problems import AccountLocked
+
+pytestmark = pytest.mark.django_db
+MINUTE = 60
+
+
+class Clock:
+    """time.time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(lockout, "time", clock)
+    return clock
+
+
+def count(times: int, digest: str = "d") -> None:
+    for _ in range(times):
+        lockout.count_try(digest)
+
+
+def is_locked(digest: str = "d") -> bool:
+    return LogInTries.objects.filter(email_digest=digest, locked_until__isnull=False).exists()
+
+
+def wait_of(digest: str = "d") -> int:
+    with pytest.raises(AccountLocked) as refused:
+        lockout.count_try(digest)
+    return int(refused.value.headers["Retry-After"])
+
+
+def test_ten_tries_are_allowed_and_the_eleventh_is_not() -> None:
+    count(8)
+    assert not lockout.count_try("d")
+    assert lockout.count_try("d"), "the last"
+    assert wait_of() == 15 * MINUTE
+
+
+def test_other_addresses_are_not_locked() -> None:
+    count(10)
+    count(1, "another")
+
+
+def test_lock_ends_after_a_quarter_of_an_hour_and_the_count_starts_anew(clock: Clock) -> None:
+    count(10)
+    clock.now += 15 * MINUTE - 1
+    assert wait_of() == 1
+    clock.now += 1
+    count(10)
+    assert wait_of() == 15 * MINUTE
+
+
+def test_refused_tries_do_not_prolong_the_lock(clock: Clock) -> None:
+    count(10)
+    for _ in range(14):
+        clock.now += MINUTE
+        wait_of()
+    clock.now += MINUTE
+    count(1)
+
+
+def test_refused_try_writes_nothing(django_assert_num_queries: Any) -> None:
+    count(10)
+    with django_assert_num_queries(1):
+        wait_of()
+
+
+def test_any_quarter_of_an_hour_counts_not_only_the_first(clock: Clock) -> None:
+    count(1)
+    clock.now += 14 * MINUTE
+    count(8)
+    clock.now += 2 * MINUTE  # the first is forgotten
+    count(2)
+    assert wait_of() == 15 * MINUTE
+
+
+def test_slow_tries_never_lock(clock: Clock) -> None:
+    for _ in range(50):
+        count(1)
+        clock.now += 100
+
+
+def test_success_forgets_the_tries() -> None:
+    count(9)
+    lockout.forget_tries("d")
+    count(9)
+    assert not is_locked()
+
+
+def test_unlocking_ends_a_lock() -> None:
+    count(10)
+    lockout.forget_tries("d")
+    count(1)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clock_that_was_wrong_by_an_hour_locks_nobody_out(clock: Clock, hours: int) -> None:
+    count(10)
+    clock.now += hours * 3600
+    count(9)
+    assert not is_locked()
+
+
+def test_clocks_of_two_hosts_may_differ(clock: Clock) -> None:
+    for number in range(10):
+        clock.now += 5 if number % 2 else -5
+        count(1)
+    clock.now -= 5
+    assert 895 < wait_of() <= 15 * MINUTE
+
+
+def test_rows_that_mean_nothing_any_more_go_by_themselves(clock: Clock) -> None:
+    for number in range(40):
+        count(1, f"early-{number}")
+    clock.now += 16 * MINUTE
+    for number in range(21):
+        count(1, f"late-{number}")
+    assert LogInTries.objects.filter(email_digest__startswith="early").count() == 0
+    assert LogInTries.objects.count() == 21
+
+
+def test_rows_that_still_count_stay(clock: Clock) -> None:
+    count(10)
+    clock.now += 14 * MINUTE
+    for number in range(20):
+        count(1, f"late-{number}")
+    assert wait_of() == MINUTE
+
+
+def test_limits_are_those_of_the_settings(settings: Any) -> None:
+    settings.LOCKOUT_FAILURES, settings.LOCKOUT_DURATION = 2, 60
+    count(2)
+    assert wait_of() == 60

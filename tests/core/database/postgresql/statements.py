@@ -1,0 +1,39 @@
+"""Statements for tests: some on the fast_path, some through Django's cursors."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection
+
+from core.database.fast_path import current_fast_path
+from core.database.postgresql.fast_path import Answer, PostgresFastPath
+
+INSERT = "INSERT INTO auth_group (name) VALUES (%s)"
+FIND = "SELECT id, name FROM auth_group WHERE name = %s"
+
+
+def execute(statement: str, *values: Any) -> Answer:
+    """Runs a statement on this thread's fast_path."""
+    fast_path = current_fast_path()
+    assert isinstance(fast_path, PostgresFastPath)
+    return fast_path.execute(statement, values)
+
+
+def queue(statement: str, *values: Any) -> None:
+    """Has a statement wait on this thread's fast_path."""
+    fast_path = current_fast_path()
+    assert fast_path is not None
+    fast_path.queue(statement, values)
+
+
+def ask(statement: str) -> Any:
+    """The first value that the server answers to a query through Django's cursor."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+def names() -> list[str]:
+    """What is stored, by the ORM."""
+    return list(Group.objects.order_by("id").values_list("name", flat=True))

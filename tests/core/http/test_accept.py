@@ -1,0 +1,105 @@
+"""Accept: ranges, weights, specificity, and whatever else a client may send."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.http.accept import CACHED_HEADERS, CACHED_LENGTH, _cached_quality, accepts, prefers, quality
+
+JSON, HTML = "application/json", "text/html"
+CHROMIUM = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        b"",
+        b"*/*",
+        b"application/json",
+        b"application/*",
+        b"APPLICATION/JSON",
+        b"application/json;charset=utf-8",
+        b"application/json;indent=2;q=0.1",
+        b"text/html, application/json;q=0.001",
+        b"text/html, */*;q=0.1",
+        b"text/html , application/json ; q=0.5",
+        b"text/html;q=0, application/json",
+        b"*/*;q=0, application/json;q=0.1",
+        b'text/html;note="a, b", application/json',
+        b"garbage",
+        b", ,",
+        b"\xff\xfe",
+        CHROMIUM,
+    ],
+)
+def test_json_is_taken(header: bytes | None) -> None:
+    assert accepts(header, JSON)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"text/html",
+        b"application/xml, image/*;q=0.5",
+        b"application/json;q=0",
+        b"application/json;q=0.000, */*",
+        b"application/*;q=0, */*",
+        b"*/*;q=0",
+        b"application/problem+json",
+        b"application/jsonp",
+        b"text/html, garbage",
+    ],
+)
+def test_json_is_not_taken(header: bytes) -> None:
+    assert not accepts(header, JSON)
+
+
+@pytest.mark.parametrize("weight", ["2", "-1", "0.1234", "1.001", "a", "", ".5", "0,5", "1e0", "\u0661"])
+def test_range_with_a_malformed_weight_does_not_count(weight: str) -> None:
+    assert not accepts(f"application/json;q={weight}, text/html".encode(), JSON)
+
+
+@pytest.mark.parametrize("header", [b"*/json", b"a/b/c", b"/json", b"application/", b"application json"])
+def test_malformed_range_does_not_count(header: bytes) -> None:
+    assert not accepts(header + b", text/html", JSON)
+
+
+def test_the_most_specific_range_decides() -> None:
+    header = b"*/*;q=0.1, application/*;q=0.2, application/json;q=0.3"
+    assert quality(header, JSON) == 0.3
+    assert quality(header, "application/xml") == 0.2
+    assert quality(header, HTML) == 0.1
+
+
+def test_of_ranges_that_are_alike_the_highest_weight_counts() -> None:
+    assert quality(b"application/json;q=0.2, application/json;v=1;q=0.7", JSON) == 0.7
+
+
+def test_browsers_prefer_html_and_programs_do_not() -> None:
+    assert prefers(CHROMIUM, HTML, over=JSON)
+    for header in (None, b"*/*", JSON.encode(), b"text/html, application/json", b"text/html;q=0.5, */*"):
+        assert not prefers(header, HTML, over=JSON)
+
+
+@given(st.binary(max_size=400))
+def test_nothing_that_is_sent_raises(header: bytes) -> None:
+    assert 0 <= quality(header, JSON) <= 1
+
+
+def test_only_short_headers_are_kept_and_only_so_many() -> None:
+    _cached_quality.cache_clear()
+    accepts(b"a/b," * CACHED_LENGTH, JSON)
+    assert _cached_quality.cache_info().currsize == 0
+    for number in range(CACHED_HEADERS + 10):
+        accepts(b"a/b%d" % number, JSON)
+    assert _cached_quality.cache_info().currsize == CACHED_HEADERS
+
+
+@pytest.mark.parametrize("piece", [b'"', b'\\"', b"a/b;q=1,", b";", b",", b"a/b;a=", b"*", b" "])
+def test_a_long_header_takes_time_in_proportion(piece: bytes) -> None:
+    began = time.perf_counter()
+    accepts(piece * (64 * 1024 // len(piece)), JSON)
+    assert time.perf_counter() - began < 1

@@ -1,0 +1,22 @@
+"""The limit of open files is raised as far as it may be."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import asyncio, resource
+from core.process.open_files import open_files
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+asyncio.run(open_files.open())
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 900, "900 900"), (900, 900, "900 900")])
+def test_limit_is_raised_to_what_is_allowed(soft: int, hard: int, then: str) -> None:
+    command = [sys.executable, "-c", SCRIPT.format(soft=soft, hard=hard)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == then
+    assert done.stderr == ""

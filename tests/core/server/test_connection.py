@@ -1,0 +1,212 @@
+"""What a connection may send, hold and wait for, over real sockets."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.http import HttpResponse
+
+from core.http.request import Request
+from core.server import connection
+from tests.core.server.served_handler import ServedHandler
+
+HEAD = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /seen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+SHORT = 0.2
+
+
+async def seen(request: Request) -> HttpResponse:
+    """The names of the headers that the application sees."""
+    names = b" ".join(name for name, _ in request.scope["headers"])
+    return HttpResponse(names, headers={"X-Body": request.body.decode()})
+
+
+async def large(request: Request) -> HttpResponse:
+    return HttpResponse(b"x" * 20_000_000)
+
+
+@pytest.fixture
+def served() -> Iterator[ServedHandler]:
+    with ServedHandler({"GET /seen": seen, "POST /seen": seen, "GET /large": large}) as served:
+        yield served
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch, served: ServedHandler) -> ServedHandler:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_SECONDS", SHORT)
+    monkeypatch.setattr(connection, "WRITE_TIMEOUT_SECONDS", SHORT)
+    return served
+
+
+def connect(served: ServedHandler) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=20)
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """All until the other side closes; what a reset has cut off is left out."""
+    received = b""
+    try:
+        while data := connection.recv(65_536):
+            received += data
+    except ConnectionError:
+        pass
+    return received
+
+
+def exchange(served: ServedHandler, data: bytes) -> bytes:
+    """What is answered to this data before the connection is closed, which a last request asks for."""
+    with connect(served) as connection:
+        connection.sendall(data)
+        return read_to_the_end(connection)
+
+
+LAST = b"GET /seen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_trailers_are_no_headers(served: ServedHandler) -> None:
+    trailer = b"X-Forwarded-For: 192.0.2.1\r\nAuthorization: Bearer x\r\n\r\n"
+    answer = exchange(served, POST + b"\r\n2\r\nhi\r\n0\r\n" + trailer + LAST)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert b"x-body: hi" in answer
+    assert b"host transfer-encoding" in answer
+    assert b"forwarded" not in answer
+    assert b"authorization" not in answer
+
+
+def test_head_of_the_largest_size_is_taken_and_a_larger_one_refused(served: ServedHandler) -> None:
+    room = connection.MAX_HEAD_BYTES - len(b"/seen" + b"hostlocalhost" + b"connectionclose" + b"x")
+    assert exchange(served, LAST[:-2] + b"X: " + b"a" * room + b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    answer = exchange(served, LAST[:-2] + b"X: " + b"a" * (room + 1) + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert b"application/problem+json" in answer
+    assert b"/problems/head-too-large" in answer
+    assert b"x-content-type-options: nosniff" in answer
+    assert b"connection: close" in answer
+
+
+def test_headers_beyond_a_number_are_refused(served: ServedHandler) -> None:
+    few = b"a: b\r\n" * (connection.MAX_HEADERS - 2)
+    assert exchange(served, LAST[:-2] + few + b"\r\n").startswith(b"HTTP/1.1 200")
+    assert exchange(served, LAST[:-2] + few + b"a: b\r\n\r\n").startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        HEAD + b"X: ",
+        b"GET /seen?",
+        HEAD + b"X-Name-Without-End",
+        b"\r\n" + HEAD + b"X: ",
+        POST + b"\r\n0\r\nX-Trailer: ",
+        POST + b"\r\n1;",
+        POST + b"\r\n1\r\na\r\n0000",
+    ],
+)
+def test_what_has_no_end_is_cut_off_soon(served: ServedHandler, beginning: bytes) -> None:
+    sent, piece = 0, b"0" * 16_384
+    with connect(served) as connection:
+        connection.sendall(beginning)
+        try:
+            while sent < 50_000_000:
+                connection.sendall(piece)
+                sent += len(piece)
+        except ConnectionError:
+            pass
+    # Some of it may stand in the buffers of both sockets.
+    assert sent < 40_000_000
+
+
+def test_head_in_pieces_is_put_together(served: ServedHandler) -> None:
+    with connect(served) as connection:
+        for byte in b"\r\n" + LAST:
+            connection.sendall(bytes([byte]))
+        assert read_to_the_end(connection).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /seen HT", HEAD, HEAD + b"X: a\r\n", b"\r\n\r\n", LAST[:-2]])
+def test_head_that_does_not_come_in_time_ends_the_connection(hurried: ServedHandler, sent: bytes) -> None:
+    with connect(hurried) as connection:
+        connection.sendall(sent)
+        assert read_to_the_end(connection) == b""
+
+
+def test_trickle_does_not_keep_a_connection(hurried: ServedHandler) -> None:
+    began = time.monotonic()
+    with connect(hurried) as connection:
+        connection.sendall(HEAD)
+        connection.settimeout(SHORT / 20)
+        while time.monotonic() < began + 20:
+            try:
+                connection.sendall(b"X: a\r\n")
+                if not connection.recv(1):
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    pytest.fail("the connection is still open")
+
+
+def test_second_request_has_its_time_too(hurried: ServedHandler) -> None:
+    with connect(hurried) as connection:
+        connection.sendall(HEAD + b"\r\n" + HEAD)
+        answer = read_to_the_end(connection)
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_client_that_does_not_read_is_left(hurried: ServedHandler) -> None:
+    with connect(hurried) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(5 * SHORT)
+        assert len(read_to_the_end(connection)) < 20_000_000
+
+
+def test_client_that_reads_gets_all_of_it(hurried: ServedHandler) -> None:
+    with connect(hurried) as connection:
+        # Else the system takes megabytes for a client at once, and the server sees nothing taken until they are read.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
+        connection.sendall(LAST.replace(b"/seen", b"/large"))
+        head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+        received = len(body)
+        # Slowly: it takes several times as long as somebody may take nothing at all.
+        while data := connection.recv(100_000):
+            received += len(data)
+            time.sleep(0.005)
+    assert (head[:12], received) == (b"HTTP/1.1 200", 20_000_000)
+
+
+@pytest.mark.parametrize("next_one", [b"not HTTP\r\n\r\n", HEAD + b"X: " + b"a" * 70_000 + b"\r\n\r\n"])
+def test_answer_to_what_is_refused_is_never_taken_for_that_to_the_request_before(
+    served: ServedHandler, next_one: bytes
+) -> None:
+    answer = exchange(served, HEAD + b"\r\n" + next_one)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"anything"])
+def test_upgrade_is_not_made_and_nothing_that_follows_is_taken_for_a_request(
+    served: ServedHandler, protocol: bytes
+) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n"
+    answer = exchange(served, HEAD + upgrade + b"\r\n" + LAST)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in answer
+    body = b"Content-Length: 2\r\n\r\nhi"
+    answer = exchange(served, HEAD.replace(b"GET", b"POST") + upgrade + body + LAST)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_uvicorn_makes_bounded_connections_by_any_command() -> None:
+    from uvicorn import Config
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.server import ServerState
+
+    connection.bound_connections()
+    config = Config(object(), log_config=None, interface="asgi3")  # type: ignore[arg-type]
+    config.loaded, config.loaded_app, config.ws_protocol_class = True, object(), None
+    made = HttpToolsProtocol(config=config, server_state=ServerState(), app_state={}, _loop=object())  # type: ignore[arg-type]
+    assert isinstance(made, connection.BoundedProtocol)

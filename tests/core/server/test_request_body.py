@@ -1,0 +1,253 @@
+"""Bodies in and responses out, over real connections."""
+
+import asyncio
+import socket
+import time
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import orjson
+import pytest
+from django.http import HttpResponse
+from pytest_django import Settings
+
+from core.http.request import Request
+from core.process.draining import draining
+from core.server.request_body import BodyRefused, ClientDisconnected, begun_bodies, discard_body, read_body
+from tests.core.server.served_handler import Client, ServedHandler
+from tests.waiting import await_true
+
+LIMIT = 100_000
+
+
+async def echo(request: Request) -> HttpResponse:
+    return HttpResponse(request.body, content_type="text/plain")
+
+
+async def odd_length(request: Request) -> HttpResponse:
+    return HttpResponse(b"a body", status=int(request.scope["query_string"]))
+
+
+async def injecting(request: Request) -> HttpResponse:
+    return HttpResponse(headers={"X-Echo": "a\r\nX-Injected: b"})
+
+
+async def injecting_raw(request: Request) -> HttpResponse:
+    request.response_headers.append((b"x-echo", b"a\r\nx-injected: b"))
+    return HttpResponse()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    settings.MAX_BODY_BYTES = LIMIT
+    settings.BODY_TIMEOUT_SECONDS = 0.3
+    views = {
+        "POST /echo": echo,
+        "GET /echo": echo,
+        "GET /odd": odd_length,
+        "GET /injecting": injecting,
+        "GET /injecting-raw": injecting_raw,
+    }
+    with ServedHandler(views) as served, served.connect() as connection:
+        yield connection
+        connection.close()
+
+
+def chunked(*sizes: int) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (size, b"x" * size) for size in sizes)
+
+
+def send_for_ever(client: Client) -> NoReturn:
+    while True:
+        client.send(chunked(50_000))
+
+
+POST_CHUNKED = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_bodies_up_to_the_limit_are_read_whole(client: Client) -> None:
+    for size in (0, 1, 65536, LIMIT):
+        client.request("POST", "/echo", body=b"x" * size)
+        status, _, body = client.response()
+        assert (status, len(body)) == (200, size)
+    client.send(POST_CHUNKED + chunked(10, LIMIT - 10, 0))
+    assert client.response()[::2] == (200, b"x" * LIMIT)
+
+
+@pytest.mark.parametrize(("digits", "status"), [(b"5", 200), (b"9" * 10, 413)])
+def test_length_with_leading_zeros_is_a_length(client: Client, digits: bytes, status: int) -> None:
+    zeros = b"0" * 5000
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + zeros + digits + b"\r\n\r\nhello")
+    assert client.response()[0] == status
+
+
+def test_declared_body_over_the_limit_is_refused_unread_and_the_connection_closed(client: Client) -> None:
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
+    status, headers, body = client.response()
+    assert (status, headers["connection"]) == (413, "close")
+    assert headers["content-type"] == "application/problem+json"
+    assert orjson.loads(body)["request_id"] == headers["x-request-id"]
+    # What a client has on its way by then does not turn the end of the connection into a reset.
+    client.send(b"x" * 50_000)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b""
+
+
+def test_chunked_body_is_refused_as_soon_as_it_is_too_long(client: Client) -> None:
+    client.send(POST_CHUNKED + chunked(LIMIT, 1))
+    status, headers, _ = client.response()
+    assert (status, headers["connection"]) == (413, "close")
+    client.send(b"0\r\n\r\n")
+    assert client.rest() == b""
+
+
+def test_connection_goes_on_after_a_body_that_was_too_long_and_is_over(client: Client) -> None:
+    client.send(POST_CHUNKED + chunked(LIMIT + 1, 0))
+    assert client.response()[0] == 413
+    client.request("POST", "/echo", body=b"again")
+    assert client.response()[::2] == (200, b"again")
+
+
+def test_client_that_goes_on_sending_for_ever_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.server.request_body.LINGER_SECONDS", 0.2)
+    client.send(POST_CHUNKED + chunked(LIMIT, 1))
+    assert client.response()[0] == 413
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        send_for_ever(client)
+
+
+def test_body_that_comes_too_slowly_is_408(client: Client) -> None:
+    began = time.monotonic()
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
+    status, headers, body = client.response()
+    assert 0.25 < time.monotonic() - began < 5
+    assert (status, headers["connection"]) == (408, "close")
+    assert orjson.loads(body)["type"] == "/problems/request-timeout"
+    client.send(b"6")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b""
+
+
+def test_bodies_that_are_not_whole_yet_have_a_bound_together(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAX_BODY_BYTES = LIMIT
+    monkeypatch.setattr("core.server.request_body.BODIES_AT_ONCE", 1)
+    with ServedHandler({"POST /echo": echo}) as served, served.connect() as first, served.connect() as second:
+        first.send(POST_CHUNKED + chunked(60_000))
+        await_true(lambda: begun_bodies.bytes == 60_000)
+        second.send(POST_CHUNKED + chunked(60_000))
+        status, headers, _ = second.response()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        first.send(chunked(10, 0))
+        assert first.response()[::2] == (200, b"x" * 60_010)
+        assert begun_bodies.bytes == 0
+        first.send(POST_CHUNKED + chunked(90_000, 10_000, 0))
+        assert first.response()[0] == 200
+
+
+def test_100_continue_is_sent_for_a_body_that_is_wanted_only(client: Client) -> None:
+    client.request("POST", "/echo", headers="Expect: 100-continue\r\nContent-Length: 2\r\n")
+    assert client.head() == (100, {})
+    client.send(b"ok")
+    assert client.response()[::2] == (200, b"ok")
+    client.request("POST", "/echo", headers=f"Expect: 100-continue\r\nContent-Length: {LIMIT + 1}\r\n")
+    status, headers, _ = client.response()
+    # Whether the body comes nevertheless, only the client knows: what follows could be taken for it.
+    assert (status, headers["connection"]) == (413, "close")
+
+
+def test_refused_body_does_not_stand_in_the_way_of_what_else_is_refused(client: Client) -> None:
+    client.send(b"POST /nowhere HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
+    status, headers, body = client.response()
+    assert (status, orjson.loads(body)["type"]) == (400, "/problems/host-not-allowed")
+    assert headers["connection"] == "close"
+
+
+def test_get_with_a_body_and_pipelined_requests_stay_in_step(client: Client) -> None:
+    client.request("GET", "/echo", body=b"one")
+    client.request("GET", "/echo")
+    client.request("POST", "/echo", body=b"three")
+    assert [client.response()[2] for _ in range(3)] == [b"one", b"", b"three"]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_body_of_a_response_that_has_none_is_not_sent(client: Client, status: int) -> None:
+    client.request("GET", f"/odd?{status}")
+    got, headers = client.head()
+    assert got == status
+    assert not {"content-length", "transfer-encoding"} & set(headers)
+    client.request("GET", "/echo")
+    assert client.response()[0] == 200
+
+
+def test_head_says_the_length_and_sends_nothing(client: Client) -> None:
+    client.request("HEAD", "/echo", body=b"12345")
+    status, headers, _ = client.response(has_body=False)
+    assert (status, headers["content-length"]) == (200, "5")
+    client.request("GET", "/echo")
+    assert client.response()[0] == 200
+
+
+def test_header_of_a_response_cannot_be_broken_open(client: Client) -> None:
+    client.request("GET", "/injecting")
+    status, headers, _ = client.response()
+    assert status == 500
+    assert "x-injected" not in headers
+    client.request("GET", "/injecting-raw")
+    assert b"x-injected" not in client.rest()
+
+
+def test_draining_closes_connections_after_their_answers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.request("GET", "/echo")
+    assert "connection" not in client.response()[1]
+    monkeypatch.setattr(draining, "is_draining", True)
+    client.request("GET", "/echo")
+    assert client.response()[1]["connection"] == "close"
+    assert client.rest() == b""
+
+
+class Messages:
+    """An ASGI `receive` that counts how often it is asked."""
+
+    def __init__(self, *bodies: bytes, then: dict[str, Any] | None = None) -> None:
+        self.waiting = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
+        self.waiting.append(then or {"type": "http.request", "body": b"", "more_body": False})
+        self.taken = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        self.taken += 1
+        return self.waiting.pop(0)
+
+
+def test_nothing_is_taken_beyond_what_decides(settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 10
+    declared, streamed = Messages(b"x"), Messages(*[b"12345"] * 100)
+    with pytest.raises(BodyRefused):
+        asyncio.run(read_body({b"content-length": b"11"}, declared))
+    with pytest.raises(BodyRefused):
+        asyncio.run(read_body({b"transfer-encoding": b"chunked"}, streamed))
+    assert (declared.taken, streamed.taken) == (0, 3)
+
+
+def test_client_that_leaves_within_its_body_is_told_apart() -> None:
+    with pytest.raises(ClientDisconnected):
+        asyncio.run(read_body({}, Messages(b"some", then={"type": "http.disconnect"})))
+
+
+def test_discarded_body_is_not_kept() -> None:
+    left = 1000
+
+    async def receive() -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": bytes(100_000), "more_body": left > 0}
+
+    tracemalloc.start()
+    try:
+        asyncio.run(discard_body(receive))
+        assert left == 0
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
