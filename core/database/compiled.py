@@ -1,26 +1,29 @@
-"""Queries compiled once: the ORM writes the SQL at the first use, each further use only fills in its parameters.
-
-Building and compiling a queryset takes 150 µs, running its SQL on SQLite 10. The statement still comes from the
-model and the queryset. It runs on Django's cursor, where instrumentation sees it; where nobody watches, on the thread's
-fast path (core/database/fast_path.py).
+"""Statements that the ORM compiles once per process; every later call fills in parameters only.
 
     find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
     row = find.fetch_one(id=some_uuid)
+    row.name
+
+Rows are named tuples: read their values by name. Why statements are compiled, with figures:
+docs/decisions/0002-compiled-statements.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 from django.db import connection, models
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import Expression
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+from django.db.models.utils import create_namedtuple_class
 
 from core.database.fast_path import current_fast_path
 
-Row = tuple[Any, ...]
+type Row = tuple[Any, ...]
+type Build = Callable[[], tuple[str, Sequence[Any]]]
+type BuildQuerySet = Callable[[], models.QuerySet[Any, Any]]
 
 
 class Parameter(Expression):
@@ -78,39 +81,60 @@ class Compiled:
         return params
 
 
-class CompiledQuery(Compiled):
-    """A SELECT. Rows have the values that the queryset's `values_list` would give, in its order."""
+class CompiledQuery[R: NamedTuple](Compiled):
+    """A SELECT whose rows are named tuples.
 
-    def __init__(self, queryset: Callable[[], models.QuerySet[Any, Any]], *, is_planned_anew: bool = False) -> None:
+    Rows have the names and the order of the queryset's `values_list`. If the caller passes its own named tuple class
+    as `row`, rows are instances of that class; it must have as many fields as the queryset has columns.
+    """
+
+    @overload
+    def __init__(
+        self: CompiledQuery[Any], queryset: BuildQuerySet, *, row: None = None, is_planned_anew: bool = False
+    ) -> None: ...
+
+    @overload
+    def __init__(self, queryset: BuildQuerySet, *, row: type[R], is_planned_anew: bool = False) -> None: ...
+
+    def __init__(self, queryset: BuildQuerySet, *, row: type[R] | None = None, is_planned_anew: bool = False) -> None:
         super().__init__(self._build_select, is_planned_anew=is_planned_anew)
-        self._queryset = queryset
+        self._queryset, self._row = queryset, row
+        self._make_row: Callable[[Row], R]
         self._compiler: Any = None
         self._converters: dict[int, Any] = {}
 
     def _build_select(self) -> tuple[str, Sequence[Any]]:
-        compiler = self._queryset().query.get_compiler(connection=connection)
+        query = self._queryset().query
+        compiler = query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
         if compiler.has_extra_select:
-            raise ValueError("DISTINCT rows in the order of other columns would have these columns, too")
-        # Text and numbers have none; UUIDs and times need them on SQLite.
+            raise ValueError("DISTINCT rows ordered by other columns would contain these columns, too")
+        names = query.selected or ()
+        row: Any = self._row or create_namedtuple_class(*names)
+        if len(row._fields) != len(names):
+            raise ValueError(f"{row.__name__} has {len(row._fields)} fields, the query {len(names)} columns")
+        self._make_row = row._make
+        # Text and numbers need no conversion; UUIDs and times do on SQLite.
         self._converters = compiler.get_converters([column[0] for column in compiler.select])
         self._compiler = compiler
         return sql, params
 
-    def fetch_one(self, **values: Any) -> Row | None:
-        """The first row, or None."""
+    def fetch_one(self, **values: Any) -> R | None:
+        """Return the first row, or None."""
         with self.execute(values) as cursor:
-            row: Row | None = cursor.fetchone()
-        return self._convert([row])[0] if row is not None and self._converters else row
+            row = cursor.fetchone()
+        return None if row is None else self._named([row])[0]
 
-    def fetch_all(self, **values: Any) -> list[Row]:
-        """Every row."""
+    def fetch_all(self, **values: Any) -> list[R]:
+        """Return every row."""
         with self.execute(values) as cursor:
-            rows: list[Row] = cursor.fetchall()
-        return self._convert(rows) if self._converters else rows
+            rows = cursor.fetchall()
+        return self._named(rows)
 
-    def _convert(self, rows: list[Row]) -> list[Row]:
-        return [tuple(row) for row in self._compiler.apply_converters(rows, self._converters)]
+    def _named(self, rows: list[Row]) -> list[R]:
+        if self._converters:
+            rows = self._compiler.apply_converters(rows, self._converters)
+        return list(map(self._make_row, rows))
 
 
 class CompiledStatement(Compiled):

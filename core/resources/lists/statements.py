@@ -73,19 +73,19 @@ class ListStatements:
         self.among_first = lru_cache(maxsize=512)(self._compile_among_first)
         self.found = lru_cache(maxsize=512)(self._compile_found)
 
-    def _compile_page(self, shape: Shape) -> CompiledQuery:
+    def _compile_page(self, shape: Shape) -> CompiledQuery[Any]:
         """A page's rows, and one more if there is a next page."""
         return CompiledQuery(
             lambda: self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1],
             is_planned_anew=self._is_search(shape),
         )
 
-    def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery:
+    def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery[Any]:
         """Where a walk has passed so many rows, be they in the list or not. No row if it ends before that."""
         place = (shape.order.field, "id")
         return CompiledQuery(lambda: self._walked(shape).values_list(*place)[window : window + 1])
 
-    def _compile_among_first(self, shape: Shape, window: int) -> CompiledQuery:
+    def _compile_among_first(self, shape: Shape, window: int) -> CompiledQuery[Any]:
         """A page out of the first so many rows of a walk, and the row after these. For PostgreSQL.
 
         Each with its number in the walk. An edge would do there, too, but leaves the planner to guess how many rows
@@ -104,7 +104,7 @@ class ListStatements:
 
         return CompiledQuery(build)
 
-    def _compile_found(self, shape: Shape, most: int) -> CompiledQuery:
+    def _compile_found(self, shape: Shape, most: int) -> CompiledQuery[Any]:
         """A page of what the search index finds; with each row how many that are, or most + 1. For PostgreSQL."""
 
         def build() -> models.QuerySet[Any, Any]:
@@ -129,7 +129,7 @@ class ListStatements:
         rows, until = self._narrow(shape, leading), shape.plan is Plan.WINDOW
         return shape.order.apply(rows, after=shape.after_cursor, until=until, by_id=is_pinned, column=column)
 
-    def _compile_count(self, shape: Shape) -> CompiledQuery:
+    def _compile_count(self, shape: Shape) -> CompiledQuery[Any]:
         def build() -> models.QuerySet[Any, Any]:
             leading = set() if shape.plan is Plan.CANDIDATES else set(self._filters)
             rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
@@ -137,7 +137,7 @@ class ListStatements:
 
         return CompiledQuery(build, is_planned_anew=self._is_search(shape))
 
-    def _compile_probe(self, shape: Shape) -> CompiledQuery | None:
+    def _compile_probe(self, shape: Shape) -> CompiledQuery[Any] | None:
         """At most FEW + 1 of the rows that an exact filter leaves which has an index, but not one of this order.
 
         SQLite has no statistics to find out by itself. None if there is no such filter.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -158,6 +158,35 @@ def test_rows_with_more_columns_than_asked_for_are_refused() -> None:
         query.fetch_all()
 
 
+class NameAndTime(NamedTuple):
+    name: str
+    created_at: datetime
+
+
+def test_rows_have_the_names_of_the_values_list(owner: User) -> None:
+    INSERT.run(**values(owner, name="a"))
+    query = CompiledQuery(
+        lambda: Item.objects.values_list("id", "name", "owner__email").annotate(lower=Lower(models.F("name")))
+    )
+    row = query.fetch_one()
+    assert (row.name, row.owner__email, row.lower) == ("a", owner.email, "a")
+    assert query.fetch_all() == [row]
+
+
+def test_rows_are_of_the_class_that_the_caller_names(owner: User) -> None:
+    item = values(owner, name="a")
+    INSERT.run(**item)
+    query = CompiledQuery(lambda: Item.objects.values_list("name", "created_at"), row=NameAndTime)
+    assert query.fetch_one() == NameAndTime("a", item["created_at"])
+    assert [type(row) for row in query.fetch_all()] == [NameAndTime]
+
+
+def test_row_class_with_another_number_of_fields_is_refused() -> None:
+    query = CompiledQuery(lambda: Item.objects.values_list("id", "name", "created_at"), row=NameAndTime)
+    with pytest.raises(ValueError, match="NameAndTime has 2 fields, the query 3 columns"):
+        query.fetch_one()
+
+
 def test_nothing_is_none_or_an_empty_list() -> None:
     assert FIND.fetch_one(id=uuid7()) is None
     assert FIND.fetch_all(id=uuid7()) == []
@@ -188,7 +217,7 @@ def test_values_of_one_use_do_not_stay_for_the_next(owner: User) -> None:
     for row in (one, other, one):
         found = FIND.fetch_one(id=row["id"])
         assert found is not None
-        assert found[1] == row["name"]
+        assert found.name == row["name"]
 
 
 def test_sql_is_made_once(owner: User, django_assert_num_queries: Any) -> None:
@@ -215,7 +244,7 @@ def test_first_use_by_many_threads_at_once() -> None:
         barrier = threading.Barrier(8, timeout=10)
         query = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list(*NAMES))
 
-        def use(query: CompiledQuery = query, barrier: threading.Barrier = barrier) -> None:
+        def use(query: CompiledQuery[Any] = query, barrier: threading.Barrier = barrier) -> None:
             try:
                 connection.ensure_connection()
                 barrier.wait()

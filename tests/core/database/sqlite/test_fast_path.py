@@ -32,7 +32,7 @@ def fast_path() -> Iterator[SQLiteFastPath]:
 
 
 @pytest.mark.parametrize("query", [every, percent])
-def test_rows_are_those_of_djangos_cursor(fast_path: SQLiteFastPath, query: CompiledQuery) -> None:
+def test_rows_are_those_of_djangos_cursor(fast_path: SQLiteFastPath, query: CompiledQuery[Any]) -> None:
     insert.run(id=1, name="one % of %s")
     insert.queue(id=2, name="two")
     rows = query.fetch_all()
