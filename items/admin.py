@@ -8,7 +8,6 @@ from core.admin_site.export_formats import Row
 from core.admin_site.resources import JSONFormField, ResourceAdmin, ResourceForm
 from items import services
 from items.models import Item
-from items.representation import item_json
 from items.schemas import ItemIn
 
 
@@ -31,9 +30,9 @@ class ItemAdmin(ResourceAdmin):
     list_filter = ("status", ("created_at", admin.DateFieldListFilter))
 
     def to_json(self, row: Row) -> bytes:
-        return item_json(row)
+        return services.store.representer.to_json(row)
 
     def store(self, found: Item, new: ItemIn) -> None:
-        row = services.lock_item(found.pk)
+        row = services.store.lock(found.pk)
         if row is not None:
-            services.store_change(row, new)
+            services.store.store_change(row, new)

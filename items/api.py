@@ -13,7 +13,7 @@ from core.http.query_string import parse_query, query_pairs
 from core.http.request import Request
 from core.http.responses import PRIVATE, empty_response, json_response
 from core.resources.cache.representations import Representation, prefetch
-from core.resources.idempotency import key_of, run_once
+from core.resources.idempotency import read_key
 from core.resources.lists.cursors import link_header
 from items import examples, services
 from items.lists import item_list
@@ -58,9 +58,8 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
     With an Idempotency-Key the request can be repeated until it is answered: it has one effect, however often sent.
     """
     principal = principal_of(request)
-    key = key_of(request, principal)
-    answer, replayed = await run_once(principal, key, services.create_item(principal, new=new))
-    return answer.response(replayed=replayed)
+    response = await services.create_item(principal, new=new, key=read_key(request, principal))
+    return response.to_http()
 
 
 @router.get(
@@ -68,10 +67,10 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
     auth=can_read,
     **documented(success=Success(200, ItemOut, headers=HEADERS, example=examples.ITEM), takes=[IF_NONE_MATCH]),
 )
-@prefetch(services.cache_key)
+@prefetch(services.store.cache_key)
 async def get_item(request: Request, item_id: str) -> HttpResponse:
     """Read an item"""
-    item = await services.get_item(principal_of(request), item_id=item_id, entry=request.cached)
+    item = await services.get_item(principal_of(request), item_id=item_id, prefetched=request.cached)
     headers = {**PRIVATE, "ETag": entity_tag(item.version)}
     if not_modified(request, headers["ETag"]):
         return empty_response(status=304, headers=headers)

@@ -1,10 +1,10 @@
-"""Lists of items: what they are narrowed down by."""
+"""Lists of items: the filters of a query."""
 
 from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
-from core.resources.lists.listing import SEARCH, Filter, Listing
-from items.models import Item, ItemQuerySet
-from items.representation import item_document
+from core.resources.lists.listing import Listing
+from core.resources.lists.statements import SEARCH, Filter
+from items.models import Item
 
 FILTERS = {
     "status": Filter("status", In),
@@ -16,4 +16,4 @@ FILTERS = {
     "updated_before": Filter("updated_at", LessThan),
 }
 
-item_list = Listing("items", ItemQuerySet(Item), filters=FILTERS, to_document=item_document)
+item_list = Listing("items", Item, filters=FILTERS)

@@ -1,9 +1,8 @@
-"""The item: what it holds, in what order it is listed."""
+"""The model of an item, with the indexes that its lists need."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from django.core.validators import MinLengthValidator
 from django.db import models
@@ -14,32 +13,14 @@ from core.resources.model import Resource, ResourceQuerySet
 NAME_MAX_LENGTH, DESCRIPTION_MAX_LENGTH = 200, 5000
 
 
-class ItemRow(NamedTuple):
-    """An item as `ItemQuerySet.as_rows` reads it: metadata is compact JSON, ids and times are the database's text.
-
-    A time may also be one that has not been stored yet.
-    """
-
-    id: str
-    name: str
-    description: str
-    status: str
-    metadata: str
-    owner_id: str
-    version: int
-    created_at: str | datetime
-    updated_at: str | datetime
-
-
 class ItemQuerySet(ResourceQuerySet["Item"]):
-    """Items, for lists and services."""
+    """Queries for items."""
 
     searched = ("name", "description")
-    row = ItemRow._fields
 
 
 class Item(Resource):
-    """A named thing with free-form metadata, owned by the user who made it."""
+    """A name, a description, a status and free-form metadata."""
 
     class Status(models.TextChoices):
         DRAFT = "draft"
@@ -56,7 +37,7 @@ class Item(Resource):
     class Meta:
         db_table = "item"
         ordering = ("-created_at", "-id")
-        # Each sort of a list is one walk along an index: an owner's, and for staff everybody's.
+        # A list reads an index in order: the owner's for users, the last three for staff.
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["owner", "created_at", "id"], name="item_owner_created"),
             models.Index(fields=["owner", "updated_at", "id"], name="item_owner_updated"),

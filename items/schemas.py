@@ -1,16 +1,14 @@
-"""What clients send and get."""
+"""The fields of an item and their rules; what clients send and receive."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from core.api.contract import Described
 from core.http.query_string import Instant, each_once
 from core.resources.lists.listing import ListQuery
+from core.resources.schemas import Document, Page, as_document, as_merge_patch
 from items.models import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 
 METADATA_MAX_BYTES, METADATA_MAX_LEVELS = 16 * 1024, 16
@@ -20,7 +18,7 @@ type Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "n
 
 
 def _levels(value: Any) -> int:
-    """How deep arrays and objects are nested, the value itself included."""
+    """Count the levels of nested arrays and objects. The value itself is level 1."""
     members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if members is None else 1 + max(map(_levels, members), default=0)
 
@@ -29,7 +27,7 @@ def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     if metadata:
         try:
             size = len(orjson.dumps(metadata))
-        except TypeError:  # orjson's own limit of levels
+        except TypeError:  # orjson refuses more than 254 levels
             size = 0
         if size > METADATA_MAX_BYTES:
             raise PydanticCustomError("metadata_too_large", "must be at most 16 KiB as compact JSON")
@@ -51,10 +49,8 @@ Metadata = Annotated[
 ]
 
 
-class ItemIn(BaseModel):
-    """A new item, or all that replaces one: what is left out has its default."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+class ItemContent(BaseModel):
+    """The fields that clients set. An omitted optional field has its default."""
 
     name: Name
     description: Description = ""
@@ -62,47 +58,32 @@ class ItemIn(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    """What is left out of a patch stays what it was."""
-    for field in schema["properties"].values():
-        field.pop("default", None)
+class ItemIn(ItemContent):
+    """The content of an item: a new one, or the replacement of an existing one."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
-class ItemPatch(Described):
-    """A JSON Merge Patch (RFC 7396) of an item: null puts a field back to its default, within metadata it removes."""
+class ItemPatch(ItemIn):
+    """A JSON Merge Patch (RFC 7396) of an item. null resets a field to its default, and removes keys of metadata."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
-
-    name: Name = ""
-    description: Description | None = None
-    status: Status | None = None
-    metadata: Annotated[dict[str, Any] | None, Field(description="Merged into the metadata, at every level.")] = None
+    model_config = ConfigDict(json_schema_extra=as_merge_patch)
 
 
-class ItemOut(Described):
+class ItemOut(Document, ItemContent):
     """An item."""
 
-    id: UUID = Field(description="UUIDv7, ordered by time.")
-    name: str
-    description: str
-    status: Status
-    metadata: dict[str, Any]
-    owner_id: UUID
-    version: int = Field(ge=1, description="1, and one more with every change; the ETag holds it.")
-    created_at: datetime
-    updated_at: datetime
+    model_config = ConfigDict(json_schema_extra=as_document)
 
 
-class ItemPage(Described):
-    """One page of a list."""
+class ItemPage(Page):
+    """One page of a list of items."""
 
     items: list[ItemOut]
-    next_cursor: str | None = Field(description="The cursor of the next page, null on the last one.")
-    total: int | None = Field(default=None, ge=0, description="How many items match; only with total=true.")
 
 
 class ItemQuery(ListQuery):
-    """How a list is asked for."""
+    """The query of a list of items."""
 
     sort: Sort = Field("-created_at", description="- for descending.")
     status: Annotated[tuple[Status, ...], AfterValidator(each_once)] = Field(

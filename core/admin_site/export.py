@@ -80,19 +80,19 @@ def _pages(rows: ResourceQuerySet[Any], form: Format) -> Callable[[Row | None], 
     first = str(next(iter(rows.query.order_by), "-created_at"))
     is_down, name = first.startswith("-"), first.removeprefix("-").replace("pk", "id")
     sign = "-" if is_down else ""
-    places = rows.row.index(name), rows.row.index("id")
+    row_type = rows.model.row_type()
     field = rows.model._meta.get_field(name)
     in_order: Any = rows.prefetch_related(None).order_by(*dict.fromkeys((f"{sign}{name}", f"{sign}id")))
 
     def read(after: Row | None) -> tuple[bytes, int, Row | None]:
         chosen = in_order
         if after is not None:
-            value, row_id = _python_value(field, after[places[0]]), UUID(after[places[1]])
+            value, row_id = _python_value(field, getattr(after, name)), UUID(after.id)
             bounds = {f"{name}__{'lte' if is_down else 'gte'}": value}
             seen = {name: value, f"id__{'gte' if is_down else 'lte'}": row_id}
             # Before the list's own filters: of two bounds on a column SQLite begins its walk at the first.
             chosen = rows.model._default_manager.filter(**bounds).exclude(**seen) & in_order
-        page: list[Row] = list(chosen.as_rows()[:PAGE_ROWS])
+        page: list[Row] = list(map(row_type._make, chosen.as_rows()[:PAGE_ROWS]))
         return form.page(page, after is None), len(page), page[-1] if page else None
 
     return read

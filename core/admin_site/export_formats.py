@@ -12,7 +12,7 @@ from django.db import models
 from core.resources.model import ResourceQuerySet
 from core.values import canonical_uuid, rfc3339
 
-type Row = tuple[Any, ...]
+type Row = Any  # a named tuple, see Resource.row_type
 
 # By this spreadsheets know that the text is UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -45,12 +45,13 @@ def json_format(to_json: Callable[[Row], bytes]) -> Format:
 
 def csv_format(queryset: ResourceQuerySet[Any]) -> Format:
     """CSV (RFC 4180) with a line of names, of the fields of `as_rows`. No cell of it is a formula."""
-    cells = [_cell(queryset.model._meta.get_field(name)) for name in queryset.row]
+    names = queryset.model.row_fields()
+    cells = [_cell(queryset.model._meta.get_field(name)) for name in names]
 
     def page(rows: Sequence[Row], is_first: bool) -> bytes:
         return _lines([make(value) for make, value in zip(cells, row, strict=True)] for row in rows)
 
-    return Format("CSV", "csv", "text/csv; charset=utf-8", BYTE_ORDER_MARK + _lines([queryset.row]), page, b"")
+    return Format("CSV", "csv", "text/csv; charset=utf-8", BYTE_ORDER_MARK + _lines([names]), page, b"")
 
 
 def _lines(rows: Any) -> bytes:

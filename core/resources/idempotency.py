@@ -1,7 +1,7 @@
 """Idempotency keys (draft-ietf-httpapi-idempotency-key-header): one effect per key.
 
-The record of the answer commits in the transaction of the effect: there is no moment with one and not the other. A
-concurrent repeat waits at the record's primary key until the first has committed, finds it taken, and replays.
+The record of the response commits in the transaction of the change, so neither exists without the other. A concurrent
+repeat waits on the record's primary key until the first request commits, finds the key taken and replays the response.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from django.conf import settings
@@ -28,39 +29,40 @@ from core.values import now
 
 HEADER = b"idempotency-key"
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-# RFC 9651, section 3.3.3: a string in quotes, in which a backslash stands before a quote or a backslash.
+# A string of RFC 9651, section 3.3.3: quoted, with a backslash before each quote or backslash.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 
-class Answer(NamedTuple):
-    """A successful answer as it is stored and replayed: JSON bytes, with the headers that belong to them."""
+class StoredResponse(NamedTuple):
+    """A successful response as it is stored and replayed: JSON bytes and the headers that belong to them."""
 
     status: int
     body: bytes
     location: str
     etag: str
+    is_replay: bool = False
 
-    def response(self, *, replayed: bool = False) -> HttpResponse:
-        """The answer as a response."""
+    def to_http(self) -> HttpResponse:
+        """Return the HTTP response."""
         headers = {**PRIVATE, "Location": self.location, "ETag": self.etag}
-        if replayed:
+        if self.is_replay:
             headers["Idempotent-Replayed"] = "true"
         return json_response(self.body, status=self.status, headers=headers)
 
 
 class _KeyTaken(Exception):
-    """The key's record exists: what was about to be done is undone."""
+    """The key's record exists, so the transaction rolls back."""
 
 
 class Key(NamedTuple):
-    """A key in its scope (principal, method, path), and the digest of the request that it stands for."""
+    """A key in its scope (account, method, path), and the digest of the request it belongs to."""
 
     scope_digest: str
     request_digest: str
 
 
-def key_of(request: Request, principal: Principal) -> Key | None:
-    """The request's key, or None. Raises InvalidHeader if it is malformed or given twice."""
+def read_key(request: Request, principal: Principal) -> Key | None:
+    """Return the request's key, or None. Raises InvalidHeader if the key is malformed or repeated."""
     if HEADER not in request.raw_headers:
         return None
     lines = [value for name, value in request.scope["headers"] if name == HEADER]
@@ -70,7 +72,7 @@ def key_of(request: Request, principal: Principal) -> Key | None:
     elif text.startswith('"'):
         text = ""
     if len(lines) > 1 or not _VISIBLE.fullmatch(text):
-        raise InvalidHeader("Idempotency-Key must be given once, as 1 to 255 visible ASCII characters")
+        raise InvalidHeader("Idempotency-Key must appear once and have 1 to 255 visible ASCII characters")
     scope = "\n".join((principal.user_key, request.method or "", request.path.rstrip("/"), text))
     content = hashlib.sha256(request.body)
     content.update(b"\0" + request.raw_headers.get(b"content-type", b"") + b"\0" + request.scope["query_string"])
@@ -80,68 +82,63 @@ def key_of(request: Request, principal: Principal) -> Key | None:
 _INSERT = compiled_insert(lambda: IdempotencyRecord, ignore_conflicts=True)
 
 
-async def run_once(principal: Principal, key: Key | None, effect: Callable[[], Answer]) -> tuple[Answer, bool]:
-    """Runs the effect in a write transaction, once per key; returns its answer and whether it is a replay.
+async def run_once(principal: Principal, key: Key | None, change: Callable[[], StoredResponse]) -> StoredResponse:
+    """Run a change in a write transaction, at most once per key, and return its response.
 
-    Raises what the effect raises (the key stays free), IdempotencyMismatch if the key stands for another request,
-    IdempotencyInProgress if the first request with it does not end within IDEMPOTENCY_WAIT, and Unauthorized if the
-    principal's account was deleted this very moment.
+    Raises what the change raises (the key stays free), IdempotencyMismatch if the key belongs to another request,
+    IdempotencyInProgress if the first request does not end within IDEMPOTENCY_WAIT, and Unauthorized if the
+    principal's account was just deleted.
     """
     try:
-        return await _run_once(key, effect)
+        if key is None:
+            return await database.write(change)
+        async with asyncio.timeout(settings.IDEMPOTENCY_WAIT):
+            return await _run_or_replay(key, change)
+    except TimeoutError:
+        raise IdempotencyInProgress(headers={"Retry-After": "1"}) from None
     except IntegrityError:
-        # What belongs to an account that is gone cannot be stored, but its credentials may still be taken for a second.
+        # Credentials of a deleted account may still be accepted for a second, but nothing can reference the account.
         await get_account(principal)
         raise
 
 
-async def _run_once(key: Key | None, effect: Callable[[], Answer]) -> tuple[Answer, bool]:
-    if key is None:
-        return await database.write(effect), False
-
-    def recorded_effect() -> Answer:
-        answer = effect()
-        _record(key, answer)
-        return answer
-
-    try:
-        async with asyncio.timeout(settings.IDEMPOTENCY_WAIT):
-            while True:
-                try:
-                    return await database.write(recorded_effect), False
-                except _KeyTaken:
-                    if stored := await database.read(lambda: _stored(key)):
-                        IDEMPOTENT_REPLAYS.inc()
-                        return stored, True
-                    await database.write(lambda: _free_expired(key))
-    except TimeoutError:
-        raise IdempotencyInProgress(headers={"Retry-After": "1"}) from None
+async def _run_or_replay(key: Key, change: Callable[[], StoredResponse]) -> StoredResponse:
+    while True:
+        try:
+            return await database.write(partial(_run_and_record, key, change))
+        except _KeyTaken:
+            if stored := await database.read(partial(_stored, key)):
+                IDEMPOTENT_REPLAYS.inc()
+                return stored
+            await database.write(partial(_free_expired, key))
 
 
-def _record(key: Key, answer: Answer) -> None:
+def _run_and_record(key: Key, change: Callable[[], StoredResponse]) -> StoredResponse:
+    response = change()
     moment = now()
     inserted = _INSERT.run(
         scope_digest=key.scope_digest,
         request_digest=key.request_digest,
-        status=answer.status,
-        body=answer.body,
-        location=answer.location,
-        etag=answer.etag,
+        status=response.status,
+        body=response.body,
+        location=response.location,
+        etag=response.etag,
         created_at=moment,
         expires_at=moment + timedelta(seconds=settings.IDEMPOTENCY_TTL),
     )
     if not inserted:
         raise _KeyTaken
+    return response
 
 
-def _stored(key: Key) -> Answer | None:
-    """The stored answer, or None if it has expired (or has just been purged). Raises IdempotencyMismatch."""
+def _stored(key: Key) -> StoredResponse | None:
+    """Return the stored response, or None if it expired or was just purged. Raises IdempotencyMismatch."""
     record = IdempotencyRecord.objects.filter(pk=key.scope_digest, expires_at__gt=now()).first()
     if record is None:
         return None
     if record.request_digest != key.request_digest:
         raise IdempotencyMismatch
-    return Answer(record.status, bytes(record.body), record.location, record.etag)
+    return StoredResponse(record.status, bytes(record.body), record.location, record.etag, is_replay=True)
 
 
 def _free_expired(key: Key) -> None:
@@ -149,6 +146,6 @@ def _free_expired(key: Key) -> None:
 
 
 def purge(batch_size: int) -> int:
-    """Deletes a batch of expired records; returns how many."""
-    expired = IdempotencyRecord.objects.filter(expires_at__lte=now()).values("pk")[:batch_size]
-    return IdempotencyRecord.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()[0]
+    """Delete a batch of expired records and return its size."""
+    expired = IdempotencyRecord.objects.filter(expires_at__lte=now()).values_list("pk", flat=True)[:batch_size]
+    return IdempotencyRecord.objects.filter(pk__in=list(expired)).delete()[0]

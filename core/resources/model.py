@@ -1,18 +1,20 @@
-"""The model of a resource: what each has beside its own fields, and what each change of one brings along.
+"""The model of a resource: the fields every resource has, and the effects of every change.
 
-The API's own reads and writes are compiled statements (see a resource's services). What is here also holds for the
-admin, a shell and scripts: a save, update or delete by the ORM counts the version up and voids the cache's entries.
+The API reads and writes through compiled statements (core/resources/store.py). The rules here also hold for the admin,
+a shell and scripts: a save, update or delete through the ORM increments the version and invalidates the cache.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Protocol, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Cast
 from django.db.models.signals import post_delete
+from django.db.models.utils import create_namedtuple_class
 from django.dispatch import receiver
 
 from core.database.case_folding import contains
@@ -20,34 +22,48 @@ from core.database.fields import JSONTextField
 from core.resources.cache.epoch import turn_on_commit
 from core.values import later_than, now, uuid7
 
-_AS_TEXT = (models.UUIDField, models.DateTimeField, models.ForeignKey, JSONTextField)
+# The fields that the server sets, in the order in which a document shows them around the content.
+LEADING_FIELDS = ("id",)
+TRAILING_FIELDS = ("owner_id", "version", "created_at", "updated_at")
+_READ_AS_TEXT = (models.UUIDField, models.DateTimeField, models.ForeignKey, JSONTextField)
+
+
+class ResourceRow(Protocol):
+    """A row of a resource as the database returns it, with the resource's content fields beside these.
+
+    Ids and timestamps are the database's text, JSON fields are compact JSON text.
+    """
+
+    id: str
+    owner_id: str
+    version: int
+    created_at: str
+    updated_at: str
 
 
 class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
-    """What lists and services ask for."""
+    """Queries that lists and the store make."""
 
     searched: ClassVar[tuple[str, ...]]
-    """The text fields that `search` looks into."""
-    row: ClassVar[tuple[str, ...]]
-    """The fields of a row as `as_rows` gives it."""
+    """The text fields that `q` searches."""
 
     def search(self, pattern: models.expressions.Combinable) -> Self:
-        """Those with a text in one of their searched fields; `pattern` as `containing` makes it."""
+        """Filter by a LIKE pattern from `containing` that one of the searched fields must match, ignoring case."""
         found = models.Q()
         for field in self.searched:
             found |= models.Q(contains(field, pattern))
         return self.filter(found)
 
     def as_rows(self) -> models.QuerySet[M, tuple[Any, ...]]:
-        """What representations are made of: ids, times and JSON as the database writes them."""
+        """Select the fields of `row_type`, with ids, timestamps and JSON as text."""
         columns = []
-        for name in self.row:
-            is_cast = isinstance(self.model._meta.get_field(name), _AS_TEXT)
-            columns.append(Cast(name, models.TextField()) if is_cast else name)
+        for name in self.model.row_fields():
+            is_read_as_text = isinstance(self.model._meta.get_field(name), _READ_AS_TEXT)
+            columns.append(Cast(name, models.TextField()) if is_read_as_text else name)
         return self.values_list(*columns)
 
     def update(self, **values: Any) -> int:
-        """A change of each row: its version and time go with it, unless they are among the values."""
+        """Update the rows, their versions and timestamps. Return the number of rows."""
         changed = super().update(**{"version": F("version") + 1, "updated_at": now(), **values})
         turn_on_commit()
         return changed
@@ -55,7 +71,7 @@ class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Deletes the rows, and has no cache show them any more."""
+        """Delete the rows and invalidate the cache."""
         deleted = super().delete()
         turn_on_commit()
         return deleted
@@ -65,7 +81,7 @@ class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
 
 
 class Resource(models.Model):
-    """Something that users own. Its version counts its changes, and is its ETag."""
+    """A row that a user owns. Its version counts its changes and is its ETag."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -77,12 +93,12 @@ class Resource(models.Model):
         abstract = True
 
     def save(self, *, update_fields: Any = None, **options: Any) -> None:
-        """Stores it; of what is there already, as its next version."""
+        """Insert the row, or store it as its next version."""
         if self._state.adding:
             self.updated_at = getattr(self, "updated_at", None) or self.created_at
             super().save(update_fields=update_fields, **options)
             return
-        # Counted by the database: what this object knows may be out of date.
+        # The database counts, because another process may have changed the row since this object was read.
         self.version = F("version") + 1
         self.updated_at = later_than(self.updated_at)
         if update_fields is not None:
@@ -91,16 +107,34 @@ class Resource(models.Model):
         turn_on_commit()
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Deletes it, and has no cache show it any more."""
+        """Delete the row and invalidate the cache."""
         deleted = super().delete(using, keep_parents)
         turn_on_commit()
         return deleted
 
+    @classmethod
+    @cache
+    def content_fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that clients set: every field that the resource adds to `Resource`."""
+        server_fields = {*LEADING_FIELDS, *TRAILING_FIELDS}
+        return tuple(field.name for field in cls._meta.concrete_fields if field.attname not in server_fields)
+
+    @classmethod
+    def row_fields(cls) -> tuple[str, ...]:
+        """Return the fields of a row and of a document, in order."""
+        return (*LEADING_FIELDS, *cls.content_fields(), *TRAILING_FIELDS)
+
+    @classmethod
+    @cache
+    def row_type(cls, *further: str) -> Any:
+        """Return the named tuple of a row, which `ResourceRow` describes, with further columns behind its fields."""
+        return create_namedtuple_class(*cls.row_fields(), *further)
+
 
 @receiver(post_delete, sender=settings.AUTH_USER_MODEL, dispatch_uid="core.resources.model")
 def _forget_owned(**_: Any) -> None:
-    """When a user is deleted, no cache shows any more what they owned: the database's cascade has deleted it.
+    """Invalidate the cache when a user is deleted, because the database deletes the user's rows by cascade.
 
-    A receiver for the resources themselves would have Django fetch each of them before it deletes them.
+    A receiver on each resource would make Django fetch every row before deleting it.
     """
     turn_on_commit()

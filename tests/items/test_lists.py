@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.auth.models import User
 from core.http.principal import Principal
 from core.resources.lists.cursors import Order
-from core.resources.lists.statements import FEW, Shape
+from core.resources.lists.statements import SORTABLE_ROWS, Shape
 from items.lists import FILTERS, item_list
 from items.models import Item
 from items.schemas import ItemQuery
@@ -148,11 +148,11 @@ def _without_mine(item: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.django_db(transaction=True)
 def test_name_that_few_have_and_many_have_are_listed_alike() -> None:
     me = make_user()
-    for number in range(FEW + 30):
+    for number in range(SORTABLE_ROWS + 30):
         make_item(me, name="common", created=number % 7, updated=number)
     for number in range(5):
         make_item(me, name="rare", created=number % 2, updated=number)
-    for name, count in (("common", FEW + 30), ("rare", 5), ("none", 0)):
+    for name, count in (("common", SORTABLE_ROWS + 30), ("rare", 5), ("none", 0)):
         for sort in SORTS:
             query = {"sort": sort, "name": name, "limit": 2 if name == "rare" else 100}
             everything = ItemQuery.model_validate(query).model_dump()

@@ -42,15 +42,11 @@ def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
 
 
 class Representation(NamedTuple):
-    """One version of a resource: what is sent, and whose it is. Without a body it has been deleted."""
+    """One version of a resource, as it is sent and cached. An empty body means that the resource was deleted."""
 
     version: int
-    owner: bytes
+    owner: str
     body: bytes
-
-    def is_visible_to(self, principal: Principal) -> bool:
-        """Whether it is the principal's own, or the principal is staff."""
-        return principal.is_staff or self.owner == principal.user_key.encode()
 
 
 class _Reading:
@@ -126,7 +122,7 @@ class RepresentationCache:
         except BaseException:
             await self._run(self._release, key, epoch, 0, mark)
             raise
-        payload = changed.owner + b":" + changed.body if changed.body else b""
+        payload = _payload(changed) if changed.body else b""
         is_told = is_marked and await self._run(self._replace, key, epoch, changed.version, mark, payload)
         # Told to the Redis that the others use too, as of less than a lease ago: it may have handed over meanwhile.
         if not (is_told and await self._epoch.is_trusted(monotonic())):
@@ -155,7 +151,7 @@ class RepresentationCache:
         reading.is_looking = True
         found = await load()
         if found is not None:
-            await self._run(self._fill, key, epoch, found.version, reading.mark, found.owner + b":" + found.body)
+            await self._run(self._fill, key, epoch, found.version, reading.mark, _payload(found))
         return found
 
     async def _run(
@@ -166,6 +162,10 @@ class RepresentationCache:
         return bool(await self._redis.call([("EVALSHA", script, 1, key, epoch, version, mark, payload, *lives)]))
 
 
+def _payload(found: Representation) -> bytes:
+    return found.owner.encode() + b":" + found.body
+
+
 def _parse(entry: bytes) -> Representation:
     _, version, _, owner, body = entry.split(b":", 4)
-    return Representation(int(version), owner, body)
+    return Representation(int(version), owner.decode(), body)

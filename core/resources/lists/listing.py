@@ -1,10 +1,11 @@
-"""Lists of a resource: a query is a page of JSON (`statements` has the SQL, `cursors` the cursors).
+"""Lists of a resource: from a query to a page of JSON. `statements` has the SQL, `cursors` the cursors.
 
-item_list = Listing("items", ItemQuerySet(Item), filters={"name": Filter("name", Exact)}, to_document=item_document)
+item_list = Listing("items", Item, filters={"name": Filter("name", Exact)})
 page = await item_list.page(principal, query)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,59 +13,54 @@ from django.db import models
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.database.case_folding import containing
-from core.database.compiled import Row
 from core.database.pool import database
 from core.http.principal import Principal
 from core.http.query_string import Boolean, Integer
 from core.resources.lists.cursors import Order, binding, make_cursor, read_cursor
 from core.resources.lists.searching import ListSearch
-from core.resources.lists.statements import FEW, SEARCH, Filter, ListStatements, Plan, Shape
-from core.resources.model import ResourceQuerySet
+from core.resources.lists.statements import SEARCH, SORTABLE_ROWS, Filter, ListStatements, Plan, Shape
+from core.resources.model import Resource, ResourceRow
+from core.resources.representer import Representer
 from core.resources.search.tables import SearchedTable
 from core.values import canonical_uuid, rfc3339
 
-__all__ = ["SEARCH", "Filter", "ListQuery", "Listing", "Page"]
-
 
 class ListQuery(BaseModel):
-    """How a list is asked for; a resource adds `sort` and its filters."""
+    """The query of a list. A resource adds `sort` and its filters."""
 
-    # The validator is made with the first list, not while a worker starts; so is that of each resource.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: Integer = Field(20, ge=1, le=100, description="How many a page has at most.")
-    cursor: str | None = Field(None, description="next_cursor of the page before, with the same sort and filters.")
+    limit: Integer = Field(20, ge=1, le=100, description="The largest number of entries on a page.")
+    cursor: str | None = Field(
+        None, description="`next_cursor` of the previous page. Valid with the same sort and filters only."
+    )
     sort: str
-    total: Boolean = Field(False, description="Also count all that match.")
+    total: Boolean = Field(False, description="Also count all matches.")
 
 
 class Page(NamedTuple):
-    """A page as JSON, and the cursor of the next."""
+    """A page as JSON, and the cursor of the next page."""
 
     body: bytes
     next_cursor: str | None
 
 
 class Listing:
-    """The lists of one resource."""
+    """The lists of one resource.
 
-    def __init__(
-        self,
-        name: str,
-        rows: ResourceQuerySet[Any],
-        *,
-        filters: Mapping[str, Filter],
-        to_document: Callable[[Row], dict[str, Any]],
-    ) -> None:
-        """`name` is that of the list in a page, `filters` go by the names of a query's fields."""
-        self._name = name
-        self._model, self._filters, self._to_document = rows.model, filters, to_document
-        self._places = {name: place for place, name in enumerate(rows.row)}
+    `name` is the name of the list in a page. `filters` maps fields of the query to filters; a field of a query that
+    is None or () does not filter.
+    """
+
+    def __init__(self, name: str, model: type[Resource], *, filters: Mapping[str, Filter]) -> None:
+        self._name, self._model, self._filters = name, model, filters
+        self._representer = Representer(model)
+        rows: Any = model._default_manager.all()
         self._statements = ListStatements(rows, filters)
         self._search = ListSearch(SearchedTable.of(rows), self._statements)
 
     async def page(self, principal: Principal, query: ListQuery) -> Page:
-        """The page of what the principal sees. Raises ValidationFailed for a cursor that is not this list's."""
+        """Return the page of what the principal sees. Raises ValidationFailed for a cursor of another list."""
         order = Order(query.sort)
         given = {name: value for name in self._filters if (value := getattr(query, name)) not in (None, ())}
         values = {"owner_id": principal.user_id, **self._parameters(given)}
@@ -73,9 +69,8 @@ class Listing:
             values["cursor_value"], values["cursor_id"] = read_cursor(query.cursor, bound_to)
         counts = tuple((name, len(value) if isinstance(value, tuple) else 1) for name, value in given.items())
         shape = Shape(order, counts, principal.is_staff, query.cursor is not None, query.limit)
-
         text = next((value for name, value in given.items() if self._filters[name] is SEARCH), None)
-        rows, total = await database.read_anywhere(lambda: self._fetch(shape, values, text, is_counted=query.total))
+        rows, total = await database.read_anywhere(partial(self._fetch, shape, values, text, is_counted=query.total))
         next_cursor = None
         if len(rows) > query.limit:
             rows = rows[: query.limit]
@@ -83,7 +78,7 @@ class Listing:
         return Page(self._page_json(rows, next_cursor, total), next_cursor)
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The values under the names of the statements' parameters."""
+        """Return the values under the names of the statements' parameters."""
         values: dict[str, Any] = {}
         for name, value in given.items():
             if isinstance(value, tuple):
@@ -94,24 +89,24 @@ class Listing:
 
     def _fetch(
         self, shape: Shape, values: dict[str, Any], text: str | None, *, is_counted: bool
-    ) -> tuple[list[Row], int | None]:
-        """The rows, one more than a page has if there is a next; and how many there are in all, if asked."""
+    ) -> tuple[list[ResourceRow], int | None]:
+        """Return the rows, one more than a page if there is a next page, and the number of matches if it is counted."""
         probe = self._statements.probe(shape)
-        if probe is not None and len(probe.fetch_all(**values)) <= FEW:
+        if probe is not None and len(probe.fetch_all(**values)) <= SORTABLE_ROWS:
             shape = shape._replace(plan=Plan.FEW)
         elif text is not None:
             return self._search.fetch(shape, values, text=text, is_counted=is_counted)
         counted = self._statements.count(shape).fetch_one(**values) if is_counted else None
-        return self._statements.page(shape).fetch_all(**values), counted[0] if counted else None
+        return self._statements.page(shape).fetch_all(**values), counted.total if counted else None
 
-    def _cursor_after(self, row: Row, order: Order, bound_to: bytes) -> str:
-        value = row[self._places[order.field]]
+    def _cursor_after(self, row: ResourceRow, order: Order, bound_to: bytes) -> str:
+        value = getattr(row, order.field)
         if isinstance(self._model._meta.get_field(order.field), models.DateTimeField):
             value = rfc3339(value)
-        return make_cursor(bound_to, value, canonical_uuid(row[self._places["id"]]))
+        return make_cursor(bound_to, value, canonical_uuid(row.id))
 
-    def _page_json(self, rows: list[Row], next_cursor: str | None, total: int | None) -> bytes:
-        page: dict[str, Any] = {self._name: [self._to_document(row) for row in rows], "next_cursor": next_cursor}
+    def _page_json(self, rows: list[ResourceRow], next_cursor: str | None, total: int | None) -> bytes:
+        page: dict[str, Any] = {self._name: list(map(self._representer.document, rows)), "next_cursor": next_cursor}
         if total is not None:
             page["total"] = total
         return orjson.dumps(page)

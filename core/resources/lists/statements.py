@@ -1,10 +1,10 @@
-"""The SQL of lists: one statement for each shape of a list, compiled at its first use, each a walk along an index."""
+"""The SQL of lists: one statement for each shape of a list, compiled when first used. Each reads an index in order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from django.db import models
@@ -20,40 +20,42 @@ from core.resources.model import ResourceQuerySet
 from core.resources.search.candidates import IsCandidate
 from core.resources.search.tables import SearchedTable
 
-# How many rows may be sorted.
-FEW = 200
+# A statement may sort this many rows instead of reading them in the order of an index.
+SORTABLE_ROWS = 200
+# Shapes are few in practice. The bound protects the memory from a client that tries every combination of filters.
+STATEMENTS_KEPT = 512
 
 
 class Filter(NamedTuple):
-    """A parameter that narrows a list: what it compares with, and how. `In` takes any of several values."""
+    """A query parameter that filters a list: the field and the lookup. `In` takes one or several values."""
 
     field: str
     lookup: type[Lookup[Any]]
 
 
 SEARCH = Filter("", Lookup)
-"""The filter for text in one of the fields that the queryset searches."""
+"""The filter for text in one of the queryset's `searched` fields."""
 
 
 class Plan(Enum):
-    """How the rows of a page are come by."""
+    """How a statement finds the rows of a page."""
 
     WALK = "walk"
-    """Along the index of the order."""
+    """Reads the index of the order."""
     WINDOW = "window"
-    """Likewise, but no further than the edge."""
+    """Reads the index of the order up to the edge."""
     FEW = "few"
-    """By an exact filter that leaves few, which are then sorted."""
+    """Reads the index of an exact filter that matches few rows, and sorts them."""
     CANDIDATES = "candidates"
-    """From the candidates of the search index, which are then sorted."""
+    """Reads the candidates of the search index, and sorts them."""
 
 
 class Shape(NamedTuple):
-    """What the SQL of a list depends on."""
+    """Everything about a list that changes its SQL."""
 
     order: Order
     filters: tuple[tuple[str, int], ...]
-    """The filters that are used, each with its number of values."""
+    """The filters in use, each with its number of values."""
     is_staff: bool
     after_cursor: bool
     limit: int
@@ -61,95 +63,114 @@ class Shape(NamedTuple):
 
 
 class ListStatements:
-    """Parameters have the names of their filters, those of `In` with a number; and `owner_id`, and a cursor's."""
+    """The statements of one resource's lists.
+
+    Parameters are named like their filters (`status_0`, `status_1` for `In`); `owner_id` is the principal's, and
+    `cursor_value`, `cursor_id`, `edge_value` and `edge_id` are positions in the order.
+    """
 
     def __init__(self, rows: ResourceQuerySet[Any], filters: Mapping[str, Filter]) -> None:
         self._rows, self._model, self._filters = rows, rows.model, filters
+        self._table = SearchedTable.of(rows)
         self._indexes = {tuple(index.fields) for index in self._model._meta.indexes}
-        self.page = lru_cache(maxsize=512)(self._compile_page)
-        self.count = lru_cache(maxsize=512)(self._compile_count)
-        self.probe = lru_cache(maxsize=512)(self._compile_probe)
-        self.edge = lru_cache(maxsize=512)(self._compile_edge)
-        self.among_first = lru_cache(maxsize=512)(self._compile_among_first)
-        self.found = lru_cache(maxsize=512)(self._compile_found)
+        keep = lru_cache(maxsize=STATEMENTS_KEPT)
+        self.page, self.count = keep(self._compile_page), keep(self._compile_count)
+        self.probe, self.edge = keep(self._compile_probe), keep(self._compile_edge)
+        self.among_first, self.found = keep(self._compile_among_first), keep(self._compile_found)
 
     def _compile_page(self, shape: Shape) -> CompiledQuery[Any]:
-        """A page's rows, and one more if there is a next page."""
+        """Compile the rows of a page, and one more row if there is a next page."""
         return CompiledQuery(
-            lambda: self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1],
+            partial(self._page_rows, shape),
+            row=self._model.row_type(),
             is_planned_anew=self._is_search(shape),
         )
 
+    def _page_rows(self, shape: Shape) -> models.QuerySet[Any, Any]:
+        return self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1]
+
     def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery[Any]:
-        """Where a walk has passed so many rows, be they in the list or not. No row if it ends before that."""
-        place = (shape.order.field, "id")
-        return CompiledQuery(lambda: self._walked(shape).values_list(*place)[window : window + 1])
+        """Compile the position of the row at which a walk has read `window` rows. No row if the walk ends before."""
+        return CompiledQuery(partial(self._edge_row, shape, window))
+
+    def _edge_row(self, shape: Shape, window: int) -> models.QuerySet[Any, Any]:
+        position = (shape.order.field, "id")
+        return self._walked(shape).values_list(*position)[window : window + 1]
 
     def _compile_among_first(self, shape: Shape, window: int) -> CompiledQuery[Any]:
-        """A page out of the first so many rows of a walk, and the row after these. For PostgreSQL.
+        """Compile a page from the first `window` rows of a walk, and the row after them, for PostgreSQL.
 
-        Each with its number in the walk. An edge would do there, too, but leaves the planner to guess how many rows
-        there are before it, and to come by them in other ways.
+        Each row has its `walk_number`. With an edge, the planner would guess the number of rows before the edge and
+        might choose another plan.
         """
+        return CompiledQuery(partial(self._rows_among_first, shape, window), row=self._model.row_type("walk_number"))
 
-        def build() -> models.QuerySet[Any, Any]:
-            walked = self._walked(shape)
-            order: Any = walked.query.order_by
-            first = select_from(walked.annotate(walk_number=models.Window(RowNumber(), order_by=order))[: window + 1])
-            number = Annotated(first, "walk_number")
-            wanted = self._filtered(first, shape, self._leading(shape), is_walked=True)
-            ordered = shape.order.apply(wanted | first.filter(Exact(number, window + 1)), after=False)
-            rows: models.QuerySet[Any, Any] = ordered.as_rows().annotate(walk_number=number)
-            return rows[: shape.limit + 1]
-
-        return CompiledQuery(build)
+    def _rows_among_first(self, shape: Shape, window: int) -> models.QuerySet[Any, Any]:
+        walked = self._walked(shape)
+        order: Any = walked.query.order_by
+        first = select_from(walked.annotate(walk_number=models.Window(RowNumber(), order_by=order))[: window + 1])
+        number = Annotated(first, "walk_number")
+        wanted = self._filtered(first, shape, self._leading(shape), is_walked=True)
+        ordered = shape.order.apply(wanted | first.filter(Exact(number, window + 1)), after=False)
+        rows: models.QuerySet[Any, Any] = ordered.as_rows().annotate(walk_number=number)
+        return rows[: shape.limit + 1]
 
     def _compile_found(self, shape: Shape, most: int) -> CompiledQuery[Any]:
-        """A page of what the search index finds; with each row how many that are, or most + 1. For PostgreSQL."""
+        """Compile a page of the rows that the search index finds, for PostgreSQL.
 
-        def build() -> models.QuerySet[Any, Any]:
-            found = self._ordered(shape._replace(plan=Plan.CANDIDATES), set()).order_by()
-            # Not a limit, for which the planner would rather scan the table, and hope to meet as many soon.
-            found = found.annotate(candidate_number=models.Window(RowNumber())).filter(candidate_number__lte=most + 1)
-            rows = shape.order.apply(select_from(found), after=False).as_rows()
-            return rows.annotate(candidate_count=models.Window(models.Count("pk")))[: shape.limit + 1]
+        Each row has `candidate_count`: the number of rows found, or `most` + 1 if there are more.
+        """
+        return CompiledQuery(
+            partial(self._found_rows, shape, most),
+            row=self._model.row_type("candidate_count"),
+            is_planned_anew=True,
+        )
 
-        return CompiledQuery(build, is_planned_anew=True)
+    def _found_rows(self, shape: Shape, most: int) -> models.QuerySet[Any, Any]:
+        found = self._ordered(shape._replace(plan=Plan.CANDIDATES), set()).order_by()
+        # With a LIMIT, the planner would scan the table in the hope of finding enough rows early.
+        found = found.annotate(candidate_number=models.Window(RowNumber())).filter(candidate_number__lte=most + 1)
+        rows = shape.order.apply(select_from(found), after=False).as_rows()
+        return rows.annotate(candidate_count=models.Window(models.Count("pk")))[: shape.limit + 1]
 
     def _walked(self, shape: Shape) -> ResourceQuerySet[Any]:
-        """Every row that a walk passes, be it in the list or not."""
+        """Return every row that a walk reads, whether or not the filters match it."""
         leading = self._leading(shape)
         walked = shape._replace(filters=tuple(pair for pair in shape.filters if pair[0] in leading))
         return self._ordered(walked, leading)
 
     def _ordered(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
-        # The cursor has this value, too: what is left to go by is the id.
+        # An exact filter on the sort field leaves only the id to compare with the cursor.
         is_pinned = any(self._filters[name] == (shape.order.field, Exact) for name, _ in shape.filters)
         column = {Plan.FEW: self._unindexed, Plan.CANDIDATES: self._unsorted}.get(shape.plan, models.F)
         rows, until = self._narrow(shape, leading), shape.plan is Plan.WINDOW
         return shape.order.apply(rows, after=shape.after_cursor, until=until, by_id=is_pinned, column=column)
 
     def _compile_count(self, shape: Shape) -> CompiledQuery[Any]:
-        def build() -> models.QuerySet[Any, Any]:
-            leading = set() if shape.plan is Plan.CANDIDATES else set(self._filters)
-            rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
-            return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
+        """Compile the number of rows that match, as `total`."""
+        return CompiledQuery(partial(self._counted, shape), is_planned_anew=self._is_search(shape))
 
-        return CompiledQuery(build, is_planned_anew=self._is_search(shape))
+    def _counted(self, shape: Shape) -> models.QuerySet[Any, Any]:
+        leading = set() if shape.plan is Plan.CANDIDATES else set(self._filters)
+        rows = self._narrow(shape, leading).order_by().annotate(none=models.Value(1))
+        return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
 
     def _compile_probe(self, shape: Shape) -> CompiledQuery[Any] | None:
-        """At most FEW + 1 of the rows that an exact filter leaves which has an index, but not one of this order.
+        """Compile a check whether an exact filter matches at most SORTABLE_ROWS rows, or return None.
 
-        SQLite has no statistics to find out by itself. None if there is no such filter.
+        The check is for a filter that has an index, but not one in this order. SQLite has no statistics to know.
         """
         exact = self._exact(shape)
         if exact is None or exact in self._leading(shape):
             return None
-        only = shape._replace(filters=((exact, 1),), plan=Plan.WALK)
-        return CompiledQuery(lambda: self._narrow(only, {exact}).order_by().values_list("id")[: FEW + 1])
+        return CompiledQuery(partial(self._probed, shape._replace(filters=((exact, 1),), plan=Plan.WALK)))
+
+    def _probed(self, shape: Shape) -> models.QuerySet[Any, Any]:
+        [(exact, _)] = shape.filters
+        return self._narrow(shape, {exact}).order_by().values_list("id")[: SORTABLE_ROWS + 1]
 
     def _exact(self, shape: Shape) -> str | None:
-        """The exact filter that an index begins with."""
+        """Return the exact filter that an index starts with, after the owner."""
         owner = self._owner(shape)
         beginnings = {index[: len(owner) + 1] for index in self._indexes}
         for name, _ in shape.filters:
@@ -159,32 +180,29 @@ class ListStatements:
         return None
 
     def _leading(self, shape: Shape) -> set[str]:
-        """The filters that bound the walk along an index; any other would lead SQLite to one without the order."""
+        """Return the filters that bound the walk along an index. Any other filter must not choose SQLite's index."""
         if shape.plan is Plan.CANDIDATES:
             return set()
         if shape.plan is Plan.FEW and (exact := self._exact(shape)):
             return {exact}
-        order, leading = shape.order, set()
-        # Where the walk begins is the cursor's to say, where it ends a filter's, or the edge's.
-        end = GreaterThan if order.is_descending else LessThan
-        for name, count in shape.filters:
-            field, lookup = self._filters[name]
-            if field == order.field:
-                is_leading = lookup is Exact or (
-                    shape.plan is not Plan.WINDOW if lookup is end else not shape.after_cursor
-                )
-            else:
-                is_one = lookup is Exact or (lookup is In and count == 1)
-                is_leading = is_one and (*self._owner(shape), field, order.field, "id") in self._indexes
-            if is_leading:
-                leading.add(name)
-        return leading
+        return {name for name, count in shape.filters if self._is_leading(shape, name, count)}
+
+    def _is_leading(self, shape: Shape, name: str, count: int) -> bool:
+        field, lookup = self._filters[name]
+        if field != shape.order.field:
+            is_one = lookup is Exact or (lookup is In and count == 1)
+            return is_one and (*self._owner(shape), field, shape.order.field, "id") in self._indexes
+        if lookup is Exact:
+            return True
+        # The cursor decides where the walk starts; a filter or the edge decides where it ends.
+        ends_walk = lookup is (GreaterThan if shape.order.is_descending else LessThan)
+        return shape.plan is not Plan.WINDOW if ends_walk else not shape.after_cursor
 
     def _is_search(self, shape: Shape) -> bool:
         return any(self._filters[name] is SEARCH for name, _ in shape.filters)
 
     def _owner(self, shape: Shape) -> tuple[str, ...]:
-        """What an index begins with."""
+        """Return the field with which an index starts: users read the rows of one owner, staff read all."""
         return () if shape.is_staff else ("owner",)
 
     def _narrow(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
@@ -193,13 +211,13 @@ class ListStatements:
             column = self._unindexed("owner") if shape.plan is Plan.CANDIDATES else models.F("owner")
             rows = rows.filter(Exact(column, parameter(self._model, "owner")))
         if shape.plan is Plan.CANDIDATES:
-            rows = rows.filter(IsCandidate(SearchedTable.of(self._rows)))
+            rows = rows.filter(IsCandidate(self._table))
         return self._filtered(rows, shape, leading)
 
     def _filtered(
         self, rows: ResourceQuerySet[Any], shape: Shape, leading: set[str], *, is_walked: bool = False
     ) -> ResourceQuerySet[Any]:
-        """Narrowed by the filters; if the rows are those of a walk, by what did not lead it."""
+        """Apply the filters. If the rows come from a walk, the leading filters have been applied already."""
         for name, count in shape.filters:
             if is_walked and name in leading:
                 continue

@@ -19,7 +19,7 @@ from core.admin_site.export_formats import csv_format, json_format, without_form
 from core.database.pool import database
 from core.values import uuid7
 from items.models import Item, ItemQuerySet
-from items.representation import item_json
+from items.services import store
 from tests.items.http import create
 from tests.items.rows import make_item, make_user, with_database
 from tests.running_service import STAFF_EMAIL, RunningService
@@ -154,7 +154,7 @@ def test_every_row_comes_once_and_in_order(transactional_db: None, monkeypatch: 
     user = make_user()
     # Several of each name and time, over the edges of pages.
     made = [make_item(user, name=f"name {n // 4}", created=n // 5, updated=n % 4) for n in range(20)]
-    exported = json.loads(with_database(lambda: export_all(items_in(order), json_format(item_json))))
+    exported = json.loads(with_database(lambda: export_all(items_in(order), json_format(store.representer.to_json))))
     field, is_down = order.removeprefix("-"), order.startswith("-")
     expected = sorted(made, key=lambda item: (getattr(item, field), item.pk), reverse=is_down)
     assert [item["id"] for item in exported] == [str(item.pk) for item in expected]
@@ -185,7 +185,7 @@ def test_a_page_is_all_that_is_held(transactional_db: None, monkeypatch: pytest.
     monkeypatch.setattr(export, "PAGE_ROWS", 10)
     user = make_user()
     Item.objects.bulk_create(Item(owner=user, name="x", updated_at=user.created_at) for _ in range(95))
-    read = export._pages(items_in("-created_at"), json_format(item_json))
+    read = export._pages(items_in("-created_at"), json_format(store.representer.to_json))
     after, sizes = None, []
     with CaptureQueriesContext(connection) as queries:
         while True:
@@ -202,7 +202,7 @@ def test_an_export_that_is_given_up_says_so(transactional_db: None, caplog: pyte
     make_item(make_user())
 
     async def begin() -> None:
-        stream = export.stream(items_in("-created_at"), json_format(item_json))
+        stream = export.stream(items_in("-created_at"), json_format(store.representer.to_json))
         await anext(stream)
         await stream.aclose()  # type: ignore[attr-defined]
 
@@ -231,7 +231,7 @@ def test_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPa
     async def run() -> list[bytes]:
         monkeypatch.setattr(database, "read_anywhere", counted)
         rows = items_in("-created_at")
-        return await asyncio.gather(*(export_all(rows, json_format(item_json)) for _ in range(5)))
+        return await asyncio.gather(*(export_all(rows, json_format(store.representer.to_json)) for _ in range(5)))
 
     found = with_database(run)
     assert len(found[0]) > 100

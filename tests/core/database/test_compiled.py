@@ -169,6 +169,7 @@ def test_rows_have_the_names_of_the_values_list(owner: User) -> None:
         lambda: Item.objects.values_list("id", "name", "owner__email").annotate(lower=Lower(models.F("name")))
     )
     row = query.fetch_one()
+    assert row is not None
     assert (row.name, row.owner__email, row.lower) == ("a", owner.email, "a")
     assert query.fetch_all() == [row]
 

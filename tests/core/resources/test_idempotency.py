@@ -17,7 +17,7 @@ from core.database.pool import database
 from core.http.principal import Principal
 from core.http.problems import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidHeader, Unauthorized
 from core.models import IdempotencyRecord
-from core.resources.idempotency import Answer, Key, key_of, purge, run_once
+from core.resources.idempotency import Key, StoredResponse, purge, read_key, run_once
 from core.values import now
 from tests.core.requests import make_request
 
@@ -29,7 +29,7 @@ KEY = Key("a" * 64, "b" * 64)
 def key(*values: str, **request: str | bytes) -> Key | None:
     headers = [("idempotency-key", value) for value in values]
     headers += [("content-type", str(request.pop("content_type", "application/json")))]
-    return key_of(make_request(*headers, method="POST", **request), ME)  # type: ignore[arg-type]
+    return read_key(make_request(*headers, method="POST", **request), ME)  # type: ignore[arg-type]
 
 
 def test_request_without_a_key_has_none() -> None:
@@ -67,10 +67,10 @@ def test_scope_of_a_key() -> None:
     found = key("k", path="/v1/items/")
     assert found == key("k", path="/v1/items")
     assert found
-    others = [key("other"), key("k", path="/v1/notes/"), key_of(make_request(("idempotency-key", "k")), ME)]
+    others = [key("other"), key("k", path="/v1/notes/"), read_key(make_request(("idempotency-key", "k")), ME)]
     other_user = uuid4()
     stranger = Principal(other_user, str(other_user), is_staff=False, scopes=None, session_id=None, api_key_id=None)
-    others.append(key_of(make_request(("idempotency-key", "k"), method="POST"), stranger))
+    others.append(read_key(make_request(("idempotency-key", "k"), method="POST"), stranger))
     assert found.scope_digest not in {other.scope_digest for other in others if other}
 
 
@@ -85,8 +85,12 @@ def test_what_a_repeat_must_have_in_common(change: dict[str, str | bytes]) -> No
     assert first.request_digest != other.request_digest
 
 
-def answer(number: int = 1) -> Answer:
-    return Answer(201, b'{"n":%d}' % number, f"/v1/items/{number}", '"1"')
+def answer(number: int = 1) -> StoredResponse:
+    return StoredResponse(201, b'{"n":%d}' % number, f"/v1/items/{number}", '"1"')
+
+
+def replay_of(response: StoredResponse) -> StoredResponse:
+    return response._replace(is_replay=True)
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
@@ -105,27 +109,26 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_repeat_replays_the_stored_answer() -> None:
     async def scene() -> None:
-        assert await run_once(ME, KEY, lambda: answer(1)) == (answer(1), False)
-        assert await run_once(ME, KEY, lambda: answer(2)) == (answer(1), True)
-        assert await run_once(ME, None, lambda: answer(3)) == (answer(3), False)
+        assert await run_once(ME, KEY, lambda: answer(1)) == answer(1)
+        assert await run_once(ME, KEY, lambda: answer(2)) == replay_of(answer(1))
+        assert await run_once(ME, None, lambda: answer(3)) == answer(3)
         with pytest.raises(IdempotencyMismatch):
             await run_once(ME, Key(KEY.scope_digest, "c" * 64), lambda: answer(4))
 
     play(scene)
-    replayed = answer(1).response(replayed=True)
-    assert replayed.headers["Idempotent-Replayed"] == "true"
-    assert "Idempotent-Replayed" not in answer(1).response().headers
+    assert replay_of(answer(1)).to_http().headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in answer(1).to_http().headers
 
 
 @pytest.mark.django_db(transaction=True)
 def test_failed_effect_leaves_the_key_free() -> None:
-    def fail() -> Answer:
+    def fail() -> StoredResponse:
         raise Conflict
 
     async def scene() -> None:
         with pytest.raises(Conflict):
             await run_once(ME, KEY, fail)
-        assert await run_once(ME, KEY, answer) == (answer(), False)
+        assert await run_once(ME, KEY, answer) == answer()
 
     play(scene)
 
@@ -133,7 +136,7 @@ def test_failed_effect_leaves_the_key_free() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("key", [None, KEY])
 def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | None) -> None:
-    def own() -> Answer:
+    def own() -> StoredResponse:
         APIKey.objects.create(user_id=USER, name="mine", prefix="p", digest="", scopes="", created_at=now())
         return answer()
 
@@ -153,14 +156,14 @@ def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | 
 def test_effect_and_record_are_undone_together() -> None:
     other = Key("d" * 64, "e" * 64)
 
-    def effect() -> Answer:
+    def effect() -> StoredResponse:
         IdempotencyRecord.objects.filter(pk=other.scope_digest).delete()
         return answer(2)
 
     async def scene() -> None:
         await run_once(ME, other, answer)
         await run_once(ME, KEY, answer)
-        assert (await run_once(ME, KEY, effect))[1], "a replay"
+        assert (await run_once(ME, KEY, effect)).is_replay
 
     play(scene)
     assert IdempotencyRecord.objects.filter(pk=other.scope_digest).exists()
@@ -171,8 +174,8 @@ def test_expired_key_is_free_purged_or_not() -> None:
     async def scene() -> None:
         await run_once(ME, KEY, lambda: answer(1))
         await database.write(lambda: IdempotencyRecord.objects.update(expires_at=now() - timedelta(seconds=1)))
-        assert await run_once(ME, KEY, lambda: answer(2)) == (answer(2), False)
-        assert await run_once(ME, KEY, lambda: answer(3)) == (answer(2), True)
+        assert await run_once(ME, KEY, lambda: answer(2)) == answer(2)
+        assert await run_once(ME, KEY, lambda: answer(3)) == replay_of(answer(2))
 
     play(scene)
 
@@ -181,15 +184,15 @@ def test_expired_key_is_free_purged_or_not() -> None:
 def test_of_many_at_once_one_has_its_effect() -> None:
     effects: list[int] = []
 
-    def effect(number: int) -> Answer:
+    def effect(number: int) -> StoredResponse:
         effects.append(number)
         return answer(number)
 
     async def scene() -> None:
         tries = [run_once(ME, KEY, lambda number=number: effect(number)) for number in range(40)]  # type: ignore[misc]
         answers = await asyncio.gather(*tries)
-        assert len({found for found, _ in answers}) == 1
-        assert sum(not replayed for _, replayed in answers) == 1
+        assert len({found.body for found in answers}) == 1
+        assert sum(not found.is_replay for found in answers) == 1
 
     play(scene)
     assert IdempotencyRecord.objects.count() == 1
@@ -222,7 +225,7 @@ def test_repeat_that_waits_too_long_is_told_to_come_again(settings: Settings) ->
         go_on.set()
         await first
         settings.IDEMPOTENCY_WAIT = 10
-        assert (await run_once(ME, KEY, answer))[0].body == b"1"
+        assert (await run_once(ME, KEY, answer)).body == b"1"
 
     play(scene)
 

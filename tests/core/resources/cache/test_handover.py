@@ -13,7 +13,7 @@ from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OLD, NEW = Representation(1, b"o", b"old"), Representation(2, b"o", b"new")
+OLD, NEW = Representation(1, "o", b"old"), Representation(2, "o", b"new")
 SECONDS = 30.0
 
 

@@ -13,7 +13,7 @@ from core.resources.cache.epoch import LEASE_SECONDS, MARGIN_SECONDS, Epoch
 from core.resources.cache.representations import Representation, RepresentationCache
 from tests.redis_server import RedisServer
 
-OWNER = b"somebody"
+OWNER = "somebody"
 
 
 class Refused(Exception):
@@ -308,7 +308,7 @@ class World:
         if operation.kind == "delete":
             self.rows[operation.item] = None
             self._deleted[operation.item] = operation.moment
-            return Representation(row.version + 1, b"", b"")
+            return Representation(row.version + 1, "", b"")
         changed = Row(row.version + (operation.kind != "touch"), operation.moment)
         self.rows[operation.item] = changed
         return Representation(changed.version, OWNER, b"%d" % changed.moment)
