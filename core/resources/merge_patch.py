@@ -8,11 +8,11 @@ from core.http.validation import invalid, validation_problem
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """The target with the patch applied; neither is changed. Members that are null in the patch go."""
+    """Return the target with the patch applied. Neither argument changes. null removes a member."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
-    # A list of what is to be done, not recursion: a patch may be nested deeper than Python's stack.
+    # Not recursive, because a patch may be nested deeper than Python's stack.
     todo = [(merged, patch)]
     while todo:
         into, changes = todo.pop()
@@ -29,9 +29,9 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
-    """The patch, if it is an object that names only fields of the model.
+    """Return the patch if it is an object that names only fields of the model. Raises ValidationFailed.
 
-    Raises ValidationFailed. Without this, an unknown member would pass whose value is null.
+    Validating the result is not enough: a merge drops an unknown member whose value is null.
     """
     if not isinstance(patch, dict):
         raise validation_problem([{"type": "dict_type", "loc": ("body",)}])
@@ -42,7 +42,7 @@ def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def patched[M: BaseModel](model: type[M], current: dict[str, Any], patch: dict[str, Any]) -> M:
-    """What the patch makes of the current fields; one that is null goes back to its default.
+    """Return the current fields with the patch applied and validated. A null field returns to its default.
 
     Raises ValidationFailed.
     """

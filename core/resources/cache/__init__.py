@@ -1,11 +1,5 @@
-"""Representations of resources in Redis, never older than a change that was acknowledged.
+"""The cache of representations in Redis. An entry is never older than an acknowledged change.
 
-An entry is `epoch:version:mark:owner:body`. A reader that finds none leaves its mark, looks into the database, and
-fills in if its mark is still there. A change puts its mark in place of the entry before it commits, and the new
-representation in place of its mark after: so a reader that fetched the old row before the commit cannot put it back,
-not even into a Redis that was emptied meanwhile, and a process that is killed between commit and cache leaves a mark,
-which expires. A change that cannot do both, be it that Redis is lost or that it was made by the ORM, turns the epoch
-before it is acknowledged, and with that makes all entries void. Without Redis nothing is cached.
-
-Reading order: `representations` (what services call), `scripts` (what is atomic in Redis), `epoch`.
+Reading order: `representations` (the cache as the store sees it), `scripts` (the atomic steps in Redis), `epoch` (how
+entries become invalid when a change could not reach Redis). docs/decisions/0004-cache-epoch.md gives the reasons.
 """

@@ -1,18 +1,20 @@
-"""The epoch of the cache: one row of the database, by which whoever cannot reach Redis makes every entry void.
+"""The epoch of the cache: one database row that invalidates every entry, also when Redis is unreachable.
 
-Each entry names the epoch in which it was made, and only entries of the current one are used. A change that could
-not be told to the entry itself (Redis is out of its reach; it was made in the admin or in a shell, by the ORM)
-turns the epoch after its commit instead. Every process looks at the row at least once a LEASE while it uses entries,
-and a change is acknowledged one lease after the turn: by then nobody uses an entry from before.
+Each entry names the epoch in which it was written, and only entries of the current epoch are used. A change that could
+not reach its entry (Redis was down, or the ORM made the change in the admin or a shell) turns the epoch after its
+commit. Every process reads the row at least once per LEASE while it uses entries, and a change is acknowledged one
+lease after the turn. By then no process uses an older entry.
 
-The row also names the Redis, by its run_id. One that was restarted has perhaps come back with entries from before its
-end, and a process that talks to another one than the rest would miss their changes.
+The row also names the Redis server by its run_id. A restarted server may bring back old entries, and a process that
+talks to a different server than the others would miss their changes.
 """
 
 import asyncio
 import secrets
 import time
+from functools import partial
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -22,10 +24,10 @@ from core.database.pool import database
 from core.models import CacheEpoch
 from core.redis.client import RedisClient, redis
 
-# How old the knowledge of the epoch may be. Entries are for load: a process that is asked less than once a lease
-# looks at the epoch in place of the item each time, and is no worse off.
+# The greatest age of a process's knowledge of the epoch. A process with less than one request per lease reads the epoch
+# instead of the item each time, which costs the same.
 LEASE_SECONDS = 0.02
-# Two clocks, and a timer that may go off early.
+# For the difference between two clocks, and for a timer that fires early.
 MARGIN_SECONDS = 0.002
 
 _ROW = 1
@@ -33,13 +35,13 @@ _FIND = CompiledQuery(lambda: CacheEpoch.objects.filter(pk=_ROW).values_list("to
 
 
 def find_epoch() -> tuple[str, str]:
-    """The epoch's token and the run_id of its Redis; empty texts before the first."""
+    """Return the epoch's token and the run_id of its Redis, or empty texts before the first epoch."""
     row = _FIND.fetch_one()
     return (row[0], row[1]) if row else ("", "")
 
 
 def begin_epoch(run_id: str | None = None) -> tuple[str, str]:
-    """Stores a new epoch, of another Redis if told so, and returns it."""
+    """Store a new epoch and return it. A `run_id` binds it to another Redis server."""
     epoch = CacheEpoch(id=_ROW, token=secrets.token_hex(8), redis_run_id=run_id or "")
     names = ["token"] if run_id is None else ["token", "redis_run_id"]
     CacheEpoch.objects.bulk_create([epoch], update_conflicts=True, unique_fields=["id"], update_fields=names)
@@ -47,17 +49,17 @@ def begin_epoch(run_id: str | None = None) -> tuple[str, str]:
 
 
 def settle_epoch(run_id: str) -> tuple[str, str]:
-    """The epoch, after making sure that it began with this Redis. Runs in a transaction."""
+    """Return the epoch, after starting a new one if it belongs to another Redis server. Runs in a transaction."""
     found = find_epoch()
     return found if found[1] == run_id else begin_epoch(run_id)
 
 
 def turn_on_commit() -> None:
-    """For changes by the ORM: has all entries void as soon as this thread's transaction has committed.
+    """Invalidate all entries when this thread's transaction commits, once per transaction. For changes by the ORM.
 
-    At most once for each transaction. Outside of one, and at its end, it takes a lease.
+    The commit then takes one lease longer. Outside of a transaction the call itself does.
     """
-    # Django's list of what is to be done; savepoints that are rolled back take theirs out of it.
+    # A savepoint that rolls back removes its hooks from Django's list.
     waiting = connection.run_on_commit
     if settings.REDIS_URL and not any(hook is _turn_and_wait for _, hook, *_ in waiting):
         transaction.on_commit(_turn_and_wait)
@@ -69,7 +71,7 @@ def _turn_and_wait() -> None:
 
 
 class Epoch:
-    """What a process knows of the epoch, and of whether it may go by the entries that it finds."""
+    """What a process knows about the epoch: whether it may use the entries that it finds."""
 
     def __init__(self, client: RedisClient) -> None:
         self.token = b""
@@ -83,28 +85,28 @@ class Epoch:
 
     @property
     def is_connected(self) -> bool:
-        """Whether every reply since the epoch was found came from the same Redis, and none was lost."""
+        """Return whether every reply since the last look at the epoch came from the same Redis, without a loss."""
         return self._generation == self._client.generation and self._client.state == "up"
 
     async def is_trusted(self, asked: float) -> bool:
-        """Whether entries of the epoch `token` answer a request that came at `asked` (monotonic seconds).
+        """Return whether entries of the epoch `token` may answer a request that arrived at `asked` (monotonic seconds).
 
-        Raises ServiceUnavailable if the database cannot be asked.
+        Raises ServiceUnavailable if the database is unreachable.
         """
         while self._client.state == "up":
             age = asked - self._looked_at
             if self.is_connected and age <= LEASE_SECONDS:
                 if age > LEASE_SECONDS / 2:
-                    _ = self._look()  # ahead of time, and nobody waits
+                    _ = self._look()  # early, so that no request waits for it
                 return self._run_id == self._its_run_id
             if not await asyncio.shield(self._look()):
                 return False
         return False
 
     async def turn(self) -> None:
-        """Makes all entries void; returns when nobody uses them any more.
+        """Invalidate all entries, and return when no process uses them any more. Raises ServiceUnavailable.
 
-        Of many that ask while one turn is being made, one makes the next. Raises ServiceUnavailable.
+        Of many callers during one turn, one makes the next turn for all.
         """
         asked = monotonic()
         async with self._turning:
@@ -115,14 +117,11 @@ class Epoch:
         await self._wait(LEASE_SECONDS + MARGIN_SECONDS)
 
     def _look(self) -> "asyncio.Future[bool]":
-        """The look that is under way, or a new one.
-
-        One that has ended will not do: to wait for it takes no turn of the loop, and what it found may be too old.
-        """
+        """Return the running look at the epoch, or start one. A finished look may be too old."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._renew())
-            # Whoever waits for it has its exception too.
-            self._looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # Everyone who awaits the look receives its exception. If nobody does, it counts as retrieved.
+            self._looking.add_done_callback(retrieve_exception)
         return self._looking
 
     async def _renew(self) -> bool:
@@ -131,12 +130,12 @@ class Epoch:
             token, self._its_run_id = await self._find()
         else:
             run_id = self._client.run_id
-            # It answers, and so what it does not find is not there.
+            # The ping proves that a missing entry is really missing.
             if not run_id or not await self._client.ping():
                 return False
             token, self._its_run_id = await self._settle(run_id)
-            # Who is still at the server before this one has marks there alone; a change that is acknowledged there
-            # has looked at the epoch within a lease. What is read after that lease is not older than the change.
+            # A process that still uses the previous server has its marks only there, but looks at the epoch within a
+            # lease. Rows read after that lease are not older than its changes.
             await self._wait(LEASE_SECONDS + MARGIN_SECONDS)
             self._generation, self._run_id = generation, run_id
         self.token, self._looked_at = token.encode(), began
@@ -146,13 +145,19 @@ class Epoch:
         return await database.read(find_epoch)
 
     async def _settle(self, run_id: str) -> tuple[str, str]:
-        return await database.write(lambda: settle_epoch(run_id))
+        return await database.write(partial(settle_epoch, run_id))
 
     async def _begin(self) -> None:
         await database.write(begin_epoch)
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def retrieve_exception(done: "asyncio.Future[Any]") -> None:
+    """Mark a future's exception as retrieved, so that asyncio does not log it when nobody awaits the future."""
+    if not done.cancelled():
+        done.exception()
 
 
 epoch = Epoch(redis)

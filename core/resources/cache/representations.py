@@ -1,4 +1,11 @@
-"""The cache as services see it: what a resource looks like, found or loaded, and changed."""
+"""The cache as the store sees it: representations found, loaded and changed.
+
+An entry is `epoch:version:mark:owner:body`. A reader that finds no entry leaves its mark, reads the database, and fills
+the entry if its mark is still there. A change puts its mark in place of the entry before it commits, and the new
+representation in place of its mark afterwards. So a reader that read the old row before the commit cannot put it back.
+A process that dies between commit and cache leaves a mark, which expires. A change that cannot reach Redis turns the
+epoch, which invalidates all entries, before it is acknowledged. Without Redis nothing is cached.
+"""
 
 import asyncio
 import re
@@ -13,16 +20,16 @@ from django_prometheus.cache import metrics
 from core.http.principal import Principal
 from core.redis.client import RedisClient
 from core.redis.client import redis as this_redis
-from core.resources.cache.epoch import Epoch
+from core.resources.cache.epoch import Epoch, retrieve_exception
 from core.resources.cache.epoch import epoch as this_epoch
 from core.resources.cache.scripts import FILL, LOOK, MARK, RELEASE, REPLACE
 
-# How long a mark keeps others from filling: longer than nearly any change takes. Should it go before the change has
-# ended, an entry may be older than the change, but not once it is acknowledged.
+# A change's mark keeps readers from filling for this long, which is longer than nearly every change. If the mark
+# expires during a change, an entry may be older than the change until the change is acknowledged.
 MARK_MILLISECONDS = 20_000
-# A reader's mark: one that takes longer does not fill in. And what is left of a change's that is of no more use.
+# A reader's mark: a reader that takes longer does not fill the entry. Marks of finished changes expire as soon.
 SHORT_MARK_MILLISECONDS = 3_000
-# What a reader's mark begins with; those of changes are hexadecimal or words.
+# Readers' marks start with this letter. Marks of changes are hexadecimal or words.
 READER = b"r"
 
 _ENTRY = re.compile(rb"(\w*):\d+:(\w*):")
@@ -32,7 +39,11 @@ type Load = Callable[[], Awaitable[Representation | None]]
 
 
 def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
-    """Has the rate limit's round trip bring the cache entry that a view will want, as `request.cached`."""
+    """Fetch the cache entry that a view will read with the rate limit's round trip to Redis.
+
+    core/middleware/rate_limit.py sends the key with the rate limit and puts the entry into `request.cached`, where the
+    view reads it. `key` names the entry by the principal and the path's parameters, or returns None.
+    """
 
     def mark_view(view: F) -> F:
         view.prefetch = key  # type: ignore[attr-defined]
@@ -50,20 +61,21 @@ class Representation(NamedTuple):
 
 
 class _Reading:
-    """A representation that is being loaded, for all who want it in the meantime."""
+    """A representation that is being loaded, for everyone who wants it meanwhile."""
 
-    found: "asyncio.Future[Representation | None]"
+    found: "asyncio.Task[Representation | None]"
 
     def __init__(self) -> None:
         self.mark = READER + secrets.token_hex(8).encode()
-        self.is_looking = False
+        self.has_read_database = False
 
     def serves(self, mark: bytes) -> bool:
-        """Whether it is as good as one that begins now, for somebody who finds this mark (or none) in the entry.
+        """Return whether this reading is as good as a new one for a reader that found `mark` in the entry.
 
-        It is until it looks into the database, and after that as long as its mark is there: a change takes it away.
+        Before the reading has read the database, it is. Afterwards it is while its own mark is there, because a change
+        removes the mark.
         """
-        return not self.is_looking or self.mark == mark
+        return not self.has_read_database or self.mark == mark
 
 
 class RepresentationCache:
@@ -80,13 +92,13 @@ class RepresentationCache:
         self._readings: dict[tuple[bytes, bytes], _Reading] = {}
 
     def key(self, resource_id: str) -> bytes:
-        """The entry's key."""
+        """Return the key of the entry for an id in canonical form."""
         return self._prefix + resource_id.encode()
 
     async def find(self, key: bytes, entry: bytes | None, load: Load) -> Representation | None:
-        """The representation in the entry that came with the request, or else what `load` reads, which is cached.
+        """Return the representation in the prefetched entry, or load it from the database and cache it.
 
-        Of many that find no entry at the same time, one loads. Raises what `load` raises.
+        Of many readers that miss at the same time, one loads. Raises what `load` raises.
         """
         if not await self._epoch.is_trusted(monotonic()):
             return await load()
@@ -98,7 +110,7 @@ class RepresentationCache:
                 self._count_hit()
                 return _parse(entry)
         self._count_miss()
-        if mark and not mark.startswith(READER):  # a change is under way
+        if mark and not mark.startswith(READER):  # a change is in progress
             return await self._load(key, epoch, load, _Reading())
         reading = self._readings.get((key, epoch))
         if reading is None or not reading.serves(mark):
@@ -106,9 +118,10 @@ class RepresentationCache:
         return await asyncio.shield(reading.found)
 
     async def change(self, key: bytes, commit: Callable[[], Awaitable[Representation]]) -> Representation:
-        """Runs a change between its mark and the new representation, and returns the latter.
+        """Commit a change between its mark and the new representation, and return the representation.
 
-        Raises what `commit` raises; ServiceUnavailable if the change is made, but old entries may still be in use.
+        Raises what `commit` raises, and ServiceUnavailable if the change is committed but other processes may still
+        read old entries.
         """
         if self._redis.state == "disabled":
             return await commit()
@@ -123,32 +136,29 @@ class RepresentationCache:
             await self._run(self._release, key, epoch, 0, mark)
             raise
         payload = _payload(changed) if changed.body else b""
-        is_told = is_marked and await self._run(self._replace, key, epoch, changed.version, mark, payload)
-        # Told to the Redis that the others use too, as of less than a lease ago: it may have handed over meanwhile.
-        if not (is_told and await self._epoch.is_trusted(monotonic())):
+        is_replaced = is_marked and await self._run(self._replace, key, epoch, changed.version, mark, payload)
+        # Other processes must still use the same Redis, because it may have failed over meanwhile.
+        if not (is_replaced and await self._epoch.is_trusted(monotonic())):
             await self._epoch.turn()
         return changed
 
     def _begin_reading(self, key: bytes, epoch: bytes, load: Load) -> _Reading:
-        place = key, epoch
-        reading = self._readings[place] = _Reading()
-
-        async def mark_and_load() -> Representation | None:
-            await self._run(self._look, key, epoch, 0, reading.mark)
-            return await self._load(key, epoch, load, reading)
-
-        def end(done: "asyncio.Future[Any]") -> None:
-            if self._readings.get(place) is reading:
-                del self._readings[place]
-            if not done.cancelled():
-                done.exception()  # whoever waits for it has it too
-
-        reading.found = asyncio.ensure_future(mark_and_load())
-        reading.found.add_done_callback(end)
+        reading = self._readings[key, epoch] = _Reading()
+        reading.found = asyncio.ensure_future(self._read(key, epoch, load, reading))
+        # Everyone who awaits the reading receives its exception. If nobody does, the exception counts as retrieved.
+        reading.found.add_done_callback(retrieve_exception)
         return reading
 
+    async def _read(self, key: bytes, epoch: bytes, load: Load, reading: _Reading) -> Representation | None:
+        try:
+            await self._run(self._look, key, epoch, 0, reading.mark)
+            return await self._load(key, epoch, load, reading)
+        finally:
+            if self._readings.get((key, epoch)) is reading:
+                del self._readings[key, epoch]
+
     async def _load(self, key: bytes, epoch: bytes, load: Load, reading: _Reading) -> Representation | None:
-        reading.is_looking = True
+        reading.has_read_database = True
         found = await load()
         if found is not None:
             await self._run(self._fill, key, epoch, found.version, reading.mark, _payload(found))
@@ -157,7 +167,7 @@ class RepresentationCache:
     async def _run(
         self, script: bytes, key: bytes, epoch: bytes, version: int, mark: bytes, payload: bytes = b""
     ) -> bool:
-        """Whether Redis has run the script."""
+        """Return whether Redis ran the script."""
         lives = settings.CACHE_TTL * 1000, MARK_MILLISECONDS, SHORT_MARK_MILLISECONDS
         return bool(await self._redis.call([("EVALSHA", script, 1, key, epoch, version, mark, payload, *lives)]))
 

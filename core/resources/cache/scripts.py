@@ -1,7 +1,7 @@
-"""What happens to an entry, each in one step of Redis.
+"""The atomic steps that change an entry in Redis, as Lua scripts.
 
-KEYS[1] is the entry. ARGV is the epoch, a version, a mark, a payload (`owner:body`); then lives in ms: a payload's,
-a change's mark's, any other mark's. Readers' marks begin with an r.
+KEYS[1] is the entry. ARGV is the epoch, a version, a mark and a payload (`owner:body`), then three lifetimes in
+milliseconds: of a payload, of a change's mark, of any other mark. Readers' marks start with an r.
 """
 
 _BEGINNING = """
@@ -19,11 +19,11 @@ local function put(number, new_mark, payload, life)
 end
 """
 
-# Before a change: takes the body away, and the mark of another change that is under way.
+# Before a change: remove the body, and the mark of another change in progress.
 MARK = _BEGINNING + "return put(version, ARGV[3], '', ARGV[6])"
 
-# By a reader, before it looks into the database: its mark, unless a change or another reader has one, or somebody has
-# filled in already.
+# Before a reader reads the database: set its mark, unless a change or another reader has set one, or the entry is
+# filled.
 LOOK = (
     _BEGINNING
     + """
@@ -32,8 +32,8 @@ return put(version, ARGV[3], '', ARGV[7])
 """
 )
 
-# By a reader that has looked. It fills in while its mark is still there: then nobody has begun a change since, and
-# Redis has not been emptied. Else it sees to it that no other reader fills in what is older than what it saw.
+# After a reader has read the database: fill the entry if the reader's mark is still there. The mark proves that no
+# change has started and that Redis was not flushed. Otherwise keep other readers from filling in an older version.
 FILL = (
     _BEGINNING
     + """
@@ -46,10 +46,9 @@ return 0
 """
 )
 
-# After a change; without a payload it was a deletion. Only a change whose mark is on top, and whose version nobody has
-# reached, puts its representation in. Any other sees to it that there is a mark for long enough to keep readers of
-# older rows out, and that whoever is on top learns of its version. (A change that changes nothing but the time keeps
-# its version: it ends like one that was overtaken.)
+# After a change; a deletion has no payload. Only the change whose mark is set, with the highest version so far, stores
+# its representation. Any other change leaves a mark that keeps readers of older rows out, and records its version. A
+# change that alters nothing but the timestamp keeps its version, so it ends like a change that was overtaken.
 REPLACE = (
     _BEGINNING
     + """

@@ -1,7 +1,7 @@
-"""Keyset pagination: signed cursors, pages that cost the same however deep, Link headers (RFC 8288).
+"""Keyset pagination: signed cursors and Link headers (RFC 8288). A deep page costs the same as the first.
 
-A cursor holds the sort value and id of the last row seen; the next page is what comes after it in the index. Ties
-are broken by id. It is signed, with the principal, the sort and the filters that it was made for.
+A cursor holds the sort value and the id of the last row; the next page starts after them in the index. The id breaks
+ties. The signature covers the cursor's principal, sort and filters.
 """
 
 from __future__ import annotations
@@ -27,25 +27,23 @@ from core.http.problems import ValidationFailed
 from core.http.request import Request
 
 SIGNATURE_BYTES = 16
-# The parameters of a page that does not begin at the beginning.
+# The parameters of a page after a cursor.
 CURSOR = ("cursor_value", "cursor_id")
-# The parameters of a page that ends before the end.
+# The parameters of a page that ends at an edge.
 EDGE = ("edge_value", "edge_id")
 
 
 class Order(NamedTuple):
-    """A sort: by a field and then by id, both up or both down. `text` is as clients write it: `-created_at`."""
+    """A sort by a field and then by id, in the same direction. `text` is the parameter, such as `-created_at`."""
 
     text: str
 
     @property
     def field(self) -> str:
-        """What is sorted by."""
         return self.text.removeprefix("-")
 
     @property
     def is_descending(self) -> bool:
-        """Whether the highest value comes first."""
         return self.text.startswith("-")
 
     def apply[Q: models.QuerySet[Any, Any]](
@@ -57,9 +55,9 @@ class Order(NamedTuple):
         by_id: bool = False,
         column: Callable[[str], Any] = models.F,
     ) -> Q:
-        """The rows in this order; those after the parameters of CURSOR, and those before the ones of EDGE, if asked.
+        """Sort the rows. `after` starts behind the parameters of CURSOR, `until` stops before the parameters of EDGE.
 
-        `by_id` if all of the rows have the same value in the field; `column` makes an expression of a field's name.
+        `by_id` says that all rows have the same value in the field. `column` makes an expression from a field's name.
         """
         ordered = rows.order_by(*(OrderBy(column(name), descending=self.is_descending) for name in (self.field, "id")))
         for is_asked, names, is_less in ((after, CURSOR, self.is_descending), (until, EDGE, not self.is_descending)):
@@ -85,28 +83,28 @@ def _key(secret: str) -> bytes:
 
 
 def _signature(secret: str, bound_to: bytes, payload: bytes) -> bytes:
-    # BLAKE2b with a key (RFC 7693, section 2.9) is what HMAC makes of other hashes, for a third of the time.
+    # Keyed BLAKE2b (RFC 7693, section 2.9) is a MAC like HMAC, at a third of the time.
     signed = bound_to + b"\0" + payload
     return hashlib.blake2b(signed, key=_key(secret), digest_size=SIGNATURE_BYTES).digest()
 
 
 def binding(principal: Principal, order: Order, filters: bytes) -> bytes:
-    """What a cursor belongs to."""
+    """Return the bytes that tie a cursor to its principal, sort and filters."""
     return b"\0".join((principal.user_key.encode(), order.text.encode(), filters))
 
 
 def make_cursor(bound_to: bytes, value: str, row_id: str) -> str:
-    """The cursor after a row, by the text of its sort value and its id."""
+    """Return the cursor behind a row, from the text of its sort value and its id."""
     payload = orjson.dumps([value, row_id])
-    return _spelled(_signature(settings.JWT_SECRET, bound_to, payload) + payload)
+    return _encode(_signature(settings.JWT_SECRET, bound_to, payload) + payload)
 
 
-def _spelled(raw: bytes) -> str:
+def _encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def read_cursor(cursor: str, bound_to: bytes) -> tuple[str, str]:
-    """The sort value and id in a cursor. Raises ValidationFailed if it is forged or made for something else."""
+    """Return the sort value and the id in a cursor. Raises ValidationFailed if it is forged or of another list."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except ValueError:
@@ -114,8 +112,8 @@ def read_cursor(cursor: str, bound_to: bytes) -> tuple[str, str]:
     signature, payload = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
     secrets = [secret for secret in (settings.JWT_SECRET, settings.JWT_SECRET_PREVIOUS) if secret]
     is_signed = any(hmac.compare_digest(signature, _signature(secret, bound_to, payload)) for secret in secrets)
-    # The last character may have bits that say nothing, and other alphabets the same bytes: one spelling is taken.
-    if not is_signed or _spelled(raw) != cursor:
+    # Several encodings may decode to the same bytes. Only the one that the service writes is accepted.
+    if not is_signed or _encode(raw) != cursor:
         detail = "is not a cursor of this list, with this sort and these filters"
         raise ValidationFailed(errors=[{"parameter": "cursor", "detail": detail, "code": "cursor"}])
     value, row_id = orjson.loads(payload)
@@ -123,12 +121,15 @@ def read_cursor(cursor: str, bound_to: bytes) -> tuple[str, str]:
 
 
 def link_header(request: Request, pairs: Iterable[tuple[str, str]], next_cursor: str | None) -> str:
-    """`Link` with the first and the next page as absolute URLs; `pairs` are the query's parameters but the cursor."""
+    """Return the `Link` header with absolute URLs of the first and the next page.
+
+    `pairs` are the query parameters without the cursor.
+    """
     scheme = "https" if request.is_https else "http"
     base = f"{scheme}://{request.header(b'host')}{request.path}"
     kept = urlencode(list(pairs))
     first = f'<{base}{"?" if kept else ""}{kept}>; rel="first"'
     if next_cursor is None:
         return first
-    # A cursor is spelled in characters that need no encoding.
+    # The characters of a cursor need no percent-encoding.
     return f'{first}, <{base}?{kept}{"&" if kept else ""}cursor={next_cursor}>; rel="next"'

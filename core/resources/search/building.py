@@ -1,4 +1,4 @@
-"""Building indexes, at rest: by a migration, or by `manage.py build_search_index`."""
+"""Builds whole indexes, for a migration and for `manage.py build_search_index`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,22 +8,22 @@ from django.db import connection, transaction
 from core.resources.search import postgresql_index, sqlite_index
 from core.resources.search.tables import SearchedTable
 
-# Others write between two batches; in larger ones a row costs less.
+# Other writers get their turn between two batches. A row costs less in a larger batch.
 BATCH = 4096
 MERGE_PAGES = 1000
 CHECKPOINT_PAGES = 16_384
 NO_FTS5 = "This Python's SQLite has no FTS5, or one without trigrams (before 3.34)"
 NO_PG_TRGM = (
-    "The database does not have the extension pg_trgm, and this user may not create it. "
-    "Have its owner or a superuser run CREATE EXTENSION pg_trgm (package postgresql-contrib), "
+    "The database lacks the extension pg_trgm, and this user may not create it. Ask the database's owner or a "
+    "superuser to run CREATE EXTENSION pg_trgm (package postgresql-contrib), "
     "then run: manage.py build_search_index"
 )
 
 
 def build(table: SearchedTable) -> str:
-    """Builds a table's index if it is not whole. Returns why there can be none, or nothing.
+    """Build a table's index unless it is complete. Return why the database cannot have one, or an empty text.
 
-    Not in a transaction. What breaks off goes on where it was with the next attempt.
+    Must run outside a transaction. After an interruption, the next call continues.
     """
     if connection.vendor == "sqlite":
         return _build_on_sqlite(table)
@@ -59,7 +59,7 @@ def _merge_all(table: SearchedTable) -> None:
 
 @contextmanager
 def _checkpoints() -> Iterator[None]:
-    """Of connections, only the service's writer makes them else; the log would become larger than the database."""
+    """Checkpoint on this connection, which only the service's writer does otherwise, so that the WAL stays small."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_autocheckpoint")
         [before] = cursor.fetchone()
@@ -71,7 +71,7 @@ def _checkpoints() -> Iterator[None]:
 
 
 def drop(table: SearchedTable) -> None:
-    """Removes a table's index."""
+    """Remove a table's index."""
     if connection.vendor == "sqlite":
         sqlite_index.drop(table)
     else:
@@ -79,5 +79,5 @@ def drop(table: SearchedTable) -> None:
 
 
 def is_whole(table: SearchedTable) -> bool:
-    """Whether searches may go by the table's index."""
+    """Return whether searches may use the table's index."""
     return sqlite_index.is_whole(table) if connection.vendor == "sqlite" else postgresql_index.is_whole(table)

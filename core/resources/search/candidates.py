@@ -1,6 +1,6 @@
 """The rows that may contain a text, as a condition for a queryset.
 
-On SQLite the condition names them; on PostgreSQL the planner finds the index by itself.
+On SQLite the condition lists the rows; on PostgreSQL the planner uses the index without help.
 """
 
 import re
@@ -16,19 +16,19 @@ from core.resources.search.grams import beginning_with, matching
 from core.resources.search.tables import SearchedTable
 
 _BY_TERMS = "SELECT rowid FROM {name}_search WHERE {name}_search MATCH %s"
-# A shorter text has no trigrams, but is the beginning of some.
+# A text of one or two characters has no trigram, but some trigrams start with it.
 _BY_BEGINNING = "SELECT DISTINCT doc FROM {name}_search_terms WHERE term >= %s AND term <= %s"
-# Of one moment: what is moved into the index is in one of the three, and what changes later is seen as it is then.
+# One statement, so one snapshot: every row is in one of the three parts.
 _CANDIDATES = (
     "SELECT * FROM ({found} UNION ALL SELECT docid FROM {name}_search_changed "
     "UNION ALL SELECT rowid FROM {table} WHERE rowid > (SELECT indexed FROM {name}_search_state)) LIMIT %s"
 )
-# What pg_trgm makes a trigram of: letters and digits, with the ends of words that are seen.
+# pg_trgm builds trigrams from letters and digits, and from the start and end of words.
 _PG_TRIGRAM = re.compile(r"[^\W_]{3}|[^\W_]{2}[\W_]|[\W_][^\W_]")
 
 
 class IsCandidate(RawSQL):
-    """Whether a row is among the parameter `candidates`; on PostgreSQL, each is."""
+    """Whether a row is among the parameter `candidates`. Always true on PostgreSQL."""
 
     def __init__(self, table: SearchedTable) -> None:
         parameter = Parameter("candidates", models.TextField())
@@ -40,14 +40,14 @@ class IsCandidate(RawSQL):
 
 
 def is_indexed(text: str) -> bool:
-    """Whether an index can tell anything of a text."""
+    """Return whether the index can narrow a search for this text."""
     return bool(text if connection.vendor == "sqlite" else _PG_TRIGRAM.search(text))
 
 
 def find(table: SearchedTable, text: str, owner_id: UUID | None, *, most: int) -> str | None:
-    """SQLite's candidates for a text in the rows of one owner, or of all, as the parameter; None if there are more.
+    """Return SQLite's candidates for a text as a JSON list of rowids, or None if there are more than `most`.
 
-    They are what the index finds, and what it has not indexed yet. Looks no further than it has to.
+    Candidates are the rows that the index finds and the rows that are not indexed yet, of one owner or of all.
     """
     folded = text.casefold()
     found, parameters = (

@@ -1,8 +1,8 @@
-"""Keeps the indexes: on SQLite it puts into them what was written, on both it knows which are good.
+"""Maintains the search indexes: fills SQLite's, and knows on both databases which indexes searches may use.
 
-On SQLite each transaction of the service's writer ends with the indexing of what it wrote. What others write (the
-admin, manage.py, another program) is indexed along with the next, and, if it is much, in transactions of its own when
-the writer has nothing to do, or beyond MOST_WAITING rows: what waits costs a search some microseconds a row.
+On SQLite each transaction of the service's writer ends by indexing its rows. Rows of other writers (the admin,
+manage.py, another program) are indexed with the next transaction. If many rows wait, separate transactions index them
+while the writer is idle, or beyond MOST_WAITING rows: each waiting row costs a search some microseconds.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from core.resources.search import building, sqlite_index
 from core.resources.search.tables import SearchedTable, searched_tables
 from core.resources.search.tidying import tidy_in_time
 
-LOOK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
-# Rows of one transaction: some 10 ms for which other writers wait.
+CHECK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
+# Rows per transaction. Other writers wait about 10 ms for it.
 BATCH = 256
-# At the end of another transaction: twice as many as the writes that share one, so that what waits becomes less.
+# Rows at the end of another transaction: twice the writes that share a commit, so that the backlog shrinks.
 BATCH_AT_COMMIT = 2 * WRITE_BATCH
-# As long a transaction.
+# Pages per transaction, about as long.
 MERGE_PAGES = 200
 MOST_WAITING = 16_384
 
@@ -32,28 +32,28 @@ logger = logging.getLogger("agent_router.search")
 
 
 class Indexer:
-    """A resource of the lifespan, after the database in order."""
+    """A component of the process. It opens after the database."""
 
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
         self._task = BackgroundTask("search-indexer")
         self._tidying = BackgroundTask("search-tidying")
-        # Something could not be indexed there: the next look finds out whether it can, and mends what is damaged.
+        # Tables whose indexing failed. The next check finds the cause and rebuilds a damaged index.
         self._doubtful: set[SearchedTable] = set()
-        # Tables with something new in their index, perhaps to be merged.
+        # Tables whose index has new segments that may need a merge.
         self._grown: set[SearchedTable] = set()
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
-        """Whether searches in a table may go by its index."""
+        """Return whether searches in a table may use its index."""
         return table in self._ready
 
     async def open(self) -> None:
-        """Looks whether the indexes are good, and goes on to look after them. What waits does not hold up the start."""
+        """Check the indexes and start to maintain them. Waiting rows do not delay the startup."""
         for table in searched_tables():
-            await self._look(table, is_start=True)
+            await self._check(table, is_start=True)
             if table not in self._ready:
-                logger.warning("Searches in %s look at every row: it has no index. Run: manage.py doctor", table.name)
+                logger.warning("Searches in %s read every row: the index is missing. Run: manage.py doctor", table.name)
         if connection.vendor == "sqlite":
             database.before_commit.append(self._index_what_was_written)
         else:
@@ -61,7 +61,7 @@ class Indexer:
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stops; what waits is for the next process."""
+        """Stop. The next process indexes the rows that wait."""
         await self._task.stop()
         await self._tidying.stop()
         database.before_commit.clear()
@@ -69,25 +69,25 @@ class Indexer:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_SECONDS[connection.vendor])
+            await asyncio.sleep(CHECK_EVERY_SECONDS[connection.vendor])
             for table in searched_tables():
-                await self._look(table)
+                await self._check(table)
 
-    async def _look(self, table: SearchedTable, *, is_start: bool = False) -> None:
-        """Finds out whether a table's index is good, and moves what waits for it if it is time."""
+    async def _check(self, table: SearchedTable, *, is_start: bool = False) -> None:
+        """Check a table's index, and index waiting rows if it is time."""
         try:
             is_good = await database.read(partial(building.is_whole, table))
             if connection.vendor == "sqlite":
-                is_good = is_good or await database.write(partial(_mend, table))
+                is_good = is_good or await database.write(partial(_repair, table))
                 while is_good and not is_start and (table in self._doubtful or await _is_due(table)):
                     await self._work(table, partial(sqlite_index.fill, batch=BATCH))
                     self._doubtful.discard(table)
                 if is_good and not is_start:
                     await self._merge(table)
         except Exception:
-            # The database is out of reach, and whoever needs it says so: once is enough.
+            # Probably the database is down, which requests report as well. Log the first failure only.
             if not self._is_failing:
-                logger.warning("The search index of %s could not be looked after", table.name, exc_info=True)
+                logger.warning("The search index of %s could not be maintained", table.name, exc_info=True)
             self._is_failing = True
             return
         self._is_failing = False
@@ -97,7 +97,7 @@ class Indexer:
             self._ready.discard(table)
 
     async def _merge(self, table: SearchedTable) -> None:
-        """Merges what commits have left in the index, while the writer has nothing else to do."""
+        """Merge the segments that commits have left, while the writer is idle."""
         while table in self._grown and _is_idle():
             self._grown.discard(table)
             if await self._work(table, partial(sqlite_index.merge, pages=MERGE_PAGES)):
@@ -105,16 +105,16 @@ class Indexer:
 
     @staticmethod
     async def _work[T](table: SearchedTable, work: Callable[[SearchedTable], T]) -> T | None:
-        return await database.write(partial(_or_anew, table, partial(work, table)))
+        return await database.write(partial(_or_rebuild, table, partial(work, table)))
 
     def _index_what_was_written(self) -> None:
-        """In the transaction of the writes, and in a thread of the database's."""
+        """Index new rows, in the transaction of the writes and on the writer's thread."""
         for table in tuple(self._ready):
             try:
                 if sqlite_index.fill(table, batch=BATCH_AT_COMMIT):
                     self._grown.add(table)
             except Exception:
-                # Neither commits nor searches go on with it until a look has found that it takes what waits.
+                # Commits and searches leave the index alone until a check has filled it.
                 self._ready.discard(table)
                 self._doubtful.add(table)
                 raise
@@ -125,36 +125,36 @@ def _is_idle() -> bool:
 
 
 async def _is_due(table: SearchedTable) -> bool:
-    """Whether so much waits that it is worth a transaction."""
+    """Return whether enough rows wait to be worth a transaction."""
     is_idle = _is_idle()
     waiting = await database.read(partial(sqlite_index.backlog, table, at_most=MOST_WAITING + 1))
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
 
 
 def _is_damaged_index(error: DatabaseError) -> bool:
-    """Whether FTS5 has noticed that its sums do not come out right: what is taken out is not what was put in."""
+    """Return whether FTS5 reports corruption, because removed text differs from the text that was added."""
     return is_damage(error) and not isinstance(error, sqlite_index.UnreadableRows)
 
 
-def _or_anew[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
-    """What the work on an index returns; None if the index turns out to be damaged, and begins anew."""
+def _or_rebuild[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
+    """Return the result of work on an index. If the index is corrupt, empty it and return None."""
     try:
         with transaction.atomic():
             return work()
     except DatabaseError as error:
         if not _is_damaged_index(error):
             raise
-        logger.warning("The search index of %s is damaged: it is being filled anew", table.name)
+        logger.warning("The search index of %s is corrupt. It is being rebuilt", table.name)
         sqlite_index.create(table)
         return None
 
 
-def _mend(table: SearchedTable) -> bool:
-    """Makes an index anew that a migration has made and something else has broken. Returns whether there is one."""
+def _repair(table: SearchedTable) -> bool:
+    """Rebuild an index that a migration created and another program broke. Return whether there is an index."""
     if not sqlite_index.is_built(table):
         return False
     if not sqlite_index.is_whole(table):
-        logger.warning("The search index of %s is not of these rows: it is being filled anew", table.name)
+        logger.warning("The search index of %s does not match the rows. It is being rebuilt", table.name)
         sqlite_index.create(table)
     return True
 

@@ -1,4 +1,4 @@
-"""The operation of a migration that makes the index of a searched resource."""
+"""The migration operation that builds the index of a searched resource."""
 
 import logging
 from typing import Any
@@ -12,10 +12,10 @@ logger = logging.getLogger("agent_router.search")
 
 
 class BuildSearchIndex(Operation):
-    """Builds the index of a model's searched fields, for the rows that are there as well.
+    """Build the index of a model's searched fields, including existing rows.
 
-    In a migration of its own, with `atomic = False`: others go on to write meanwhile. Where the database can have no
-    such index, the migration says so and goes on: searches then look at every row, and the doctor tells.
+    Use a separate migration with `atomic = False`, so that other writers continue meanwhile. If the database cannot
+    have such an index, the migration logs a warning and succeeds; searches then read every row, and the doctor says so.
     """
 
     reduces_to_sql = False
@@ -25,7 +25,7 @@ class BuildSearchIndex(Operation):
         self.model_name, self.fields = model_name, fields
 
     def state_forwards(self, app_label: str, state: Any) -> None:
-        """The models stay as they are."""
+        """Leave the models unchanged."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if reason := building.build(self._table(app_label, to_state)):

@@ -1,16 +1,16 @@
-"""The index on PostgreSQL: GIN over the trigrams of pg_trgm, which the server keeps with each row."""
+"""The index on PostgreSQL: GIN over the trigrams of pg_trgm, which the server maintains."""
 
 from django.db import DatabaseError, connection
 
 from core.resources.search.tables import SearchedTable
 
-# In a schema of its own: `restore` puts the service's aside, and makes another of its name.
+# In a separate schema, because `restore` renames the service's schema and creates a new one.
 _EXTENSION = "CREATE SCHEMA IF NOT EXISTS extensions; CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA extensions"
 _SCHEMA_OF_EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
-# The write that makes the list longer than this puts all of it into the index. Four times PostgreSQL's own bound, so
-# that tidying.py, which keeps the list as short as that one, comes first.
+# A write that exceeds this bound moves the whole pending list into the index. Four times PostgreSQL's default, so that
+# tidying.py, which keeps the list below the default, comes first.
 _LIST_KILOBYTES = 16_384
-# Only the index's owner may, and one at a time is enough.
+# Only the index's owner may do this, and one process at a time is enough.
 _TIDY = """
     SELECT CASE
         WHEN pg_has_role(relowner, 'USAGE') AND pg_try_advisory_xact_lock(oid::bigint) THEN gin_clean_pending_list(oid)
@@ -21,7 +21,7 @@ _IS_VALID = "SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid = to_reg
 
 
 def is_whole(table: SearchedTable) -> bool:
-    """Whether the index is there, and complete."""
+    """Return whether the index exists and is valid."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_VALID, (f"{table.name}_search",))
         [is_valid] = cursor.fetchone()
@@ -29,7 +29,7 @@ def is_whole(table: SearchedTable) -> bool:
 
 
 def has_extension() -> bool:
-    """Whether the database has pg_trgm."""
+    """Return whether the database has pg_trgm."""
     return _schema() is not None
 
 
@@ -41,7 +41,7 @@ def _schema() -> str | None:
 
 
 def add_extension() -> bool:
-    """Gives the database pg_trgm. False if this user may not, or the server does not have it."""
+    """Create pg_trgm. Return False if this user may not, or if the server lacks the extension."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(_EXTENSION)
@@ -51,8 +51,8 @@ def add_extension() -> bool:
 
 
 def create(table: SearchedTable) -> None:
-    """Makes the index while others go on to write. Outside of transactions. Raises Django's DatabaseError."""
-    # What an attempt that broke off has left behind is of no use.
+    """Create the index without blocking writers. Must run outside a transaction. Raises Django's DatabaseError."""
+    # An interrupted attempt leaves an invalid index.
     drop(table)
     terms = ", ".join(f'LOWER("{column}") {_schema()}.gin_trgm_ops' for column in table.columns)
     with connection.cursor() as cursor:
@@ -63,10 +63,10 @@ def create(table: SearchedTable) -> None:
 
 
 def tidy(table: SearchedTable) -> int | None:
-    """Moves what was written lately from the list beside the index into it. In a transaction.
+    """Move the pending list into the index, in a transaction. Return the list's length in pages of 8 KiB.
 
-    Returns how many pages of 8 KiB the list had; None if another process is at it, or this role may not. Raises
-    Django's DatabaseError, soon if somebody else holds the index.
+    Returns None if another process is doing this or this role may not. Raises Django's DatabaseError after a second if
+    another session holds the index.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
@@ -76,6 +76,6 @@ def tidy(table: SearchedTable) -> int | None:
 
 
 def drop(table: SearchedTable) -> None:
-    """Removes the index, not the extension: others may use it."""
+    """Remove the index. The extension stays, because other tables may use it."""
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table.name}_search")

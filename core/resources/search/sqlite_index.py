@@ -1,11 +1,11 @@
 """The index on SQLite: FTS5, filled in the transaction that writes the rows.
 
-The service's writer does so at the end of each (indexer.py). What others write, such as the admin, waits for the next:
-rows up to the state's `indexed` (a rowid) are in the index as they were when they were indexed; those that have
-changed or gone since are in the table of changes, with the text that they are indexed by. So the candidates of a
-search are what the index finds, what has changed, and what comes after `indexed`.
+The service's writer fills it at the end of each transaction (indexer.py). Rows that others write, such as the admin,
+wait for the next one. Rows up to `indexed` (a rowid in the state table) are in the index. Rows that changed or were
+deleted since are in the table of changes, with the text by which they are indexed. So the candidates of a search are
+the rows that the index finds, the changed rows, and the rows after `indexed`.
 
-The triggers are plain SQL, without functions of Python's: whatever writes to the file can run them.
+The triggers are plain SQL without Python functions, so any program that writes to the file can run them.
 """
 
 import sqlite3
@@ -19,14 +19,14 @@ from django.db import DatabaseError, connection
 from core.resources.search.grams import indexed_texts
 from core.resources.search.tables import SearchedTable
 
-# Of the texts of a batch, for each of its rows: what FTS5 takes goes by these, and a long row is as fifty others.
+# The bytes of text that a batch may have per row. The cost of FTS5 grows with bytes, not with rows.
 MOST_BYTES = 2_000
 
-# The tokenizer of trigrams came with SQLite 3.34, but Python may have been built without FTS5.
+# SQLite has the trigram tokenizer since 3.34, but Python may be built without FTS5.
 _HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
 
-# No text, no positions, no sizes: only which trigram is in which row. Whoever reads it as a table, as a dump does, is
-# shown the rows themselves: one without any content cannot be read, and no dump of the database be made.
+# The index stores only which trigram is in which row: no text, positions or sizes. It is an external content table,
+# because a contentless table cannot be read, and a dump of the database reads every table.
 _FTS5 = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='{name}', detail=none, "
     "columnsize=0, tokenize='trigram case_sensitive 1')"
@@ -41,7 +41,7 @@ _DELETE_TRIGGER = (
 )
 _CREATE = (
     _FTS5,
-    # The same, read by trigrams.
+    # The same index, read by trigram.
     "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search_terms USING fts5vocab({name}_search, instance)",
     "CREATE TABLE IF NOT EXISTS {name}_search_changed (docid INTEGER PRIMARY KEY, owner_id, {columns})",
     "CREATE TABLE IF NOT EXISTS {name}_search_state (indexed INTEGER NOT NULL, indexed_id TEXT, unicode TEXT)",
@@ -50,13 +50,13 @@ _CREATE = (
     _UPDATE_TRIGGER,
     _DELETE_TRIGGER,
 )
-# The text that is indexed is that of the first change; OR IGNORE would yield to an OR REPLACE of the outer statement.
+# The first change has the indexed text. OR IGNORE does not help: an outer OR REPLACE overrides it.
 _NOTE = (
     "INSERT INTO {name}_search_changed SELECT old.rowid, old.owner_id, {old} "
     "WHERE NOT EXISTS (SELECT 1 FROM {name}_search_changed WHERE docid = old.rowid)"
 )
-# The last indexed row is always one that is there. What is inserted has a rowid after the last of all, and so one
-# that is not indexed, though a row that is gone may have had it.
+# `indexed` must name an existing row. An inserted row gets a rowid after the last row, so it counts as not indexed,
+# even if a deleted row had that rowid.
 _STEP_BACK = (
     "UPDATE {name}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
     "indexed_id = (SELECT id FROM {table} WHERE rowid < old.rowid ORDER BY rowid DESC LIMIT 1) "
@@ -77,16 +77,16 @@ _PARTS = (
     ("TABLE", "{name}_search_state"),
 )
 _COUNT_PARTS = "SELECT count(*) FROM sqlite_schema WHERE name IN (%s)"
-# Whoever puts rows back under other rowids (a dump, a table made anew) leaves another row, or none, at the last one.
+# A program that restores rows under other rowids (a dump, a rebuilt table) leaves another row, or none, at `indexed`.
 _IS_OF_THESE_ROWS = "indexed = 0 OR EXISTS (SELECT 1 FROM {table} WHERE rowid = indexed AND id = indexed_id)"
 _IS_WHOLE = "SELECT unicode = %s AND ({is_of_these_rows}) FROM {name}_search_state"
-# As bytes, for not everything that others have put there is text: one such row must not keep out those behind it.
+# As bytes, because other programs may have written invalid UTF-8, and one such row must not block the rows after it.
 _CHANGED = (
     "SELECT c.docid, c.owner_id, {c_bytes}, r.owner_id, {r_bytes} FROM {name}_search_changed c "
     "LEFT JOIN {table} r ON r.rowid = c.docid AND r.rowid <= (SELECT indexed FROM {name}_search_state) "
     "ORDER BY c.docid LIMIT ?"
 )
-# None if the index is of other rows: a state that says so is not to be written over before somebody has seen it.
+# Finds no row if the index belongs to other rows. That state must stay until the indexer has seen it.
 _NEW = (
     "SELECT r.rowid, r.owner_id, {r_bytes} FROM {table} r "
     "WHERE r.rowid > (SELECT indexed FROM {name}_search_state WHERE {is_of_these_rows}) ORDER BY r.rowid LIMIT ?"
@@ -103,21 +103,21 @@ _BACKLOG = (
 
 
 class UnreadableRows(DatabaseError):
-    """What is to be indexed cannot be read: it is not the index that is at fault."""
+    """The rows cannot be read, so the fault is not in the index."""
 
 
 def is_supported() -> bool:
-    """Whether this SQLite can have such an index at all."""
+    """Return whether this SQLite has FTS5 with trigrams."""
     return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
 
 
 def is_built(table: SearchedTable) -> bool:
-    """Whether a migration has made the index."""
+    """Return whether a migration has created the index."""
     return bool(_ask(_COUNT_PARTS % "%s", f"{table.name}_search_state"))
 
 
 def is_whole(table: SearchedTable) -> bool:
-    """Whether every part is there and the index is of these rows, folded by this Python's Unicode."""
+    """Return whether every part exists and the index belongs to these rows, folded by this Python's Unicode version."""
     names = [name.format(name=table.name) for _, name in _PARTS]
     if _ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
         return False
@@ -125,7 +125,7 @@ def is_whole(table: SearchedTable) -> bool:
 
 
 def create(table: SearchedTable) -> None:
-    """Makes what is missing, and an index without anything in it. In a transaction."""
+    """Create the missing parts and empty the index. Must run in a transaction."""
     for statement in _CREATE:
         _run(_sql(table, statement))
     for statement in _EMPTY:
@@ -133,21 +133,21 @@ def create(table: SearchedTable) -> None:
 
 
 def drop(table: SearchedTable) -> None:
-    """Removes every part of the index."""
+    """Remove every part of the index."""
     for kind, name in _PARTS:
         _run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
 
 
 def backlog(table: SearchedTable, *, at_most: int) -> int:
-    """About how many rows wait to be indexed; of changed ones no more than `at_most` are counted."""
+    """Return about how many rows wait to be indexed. At most `at_most` changed rows are counted."""
     return int(_ask(_sql(table, _BACKLOG), at_most) or 0)
 
 
 def fill(table: SearchedTable, *, batch: int) -> int:
-    """Indexes some of the rows that wait, at most `batch` and less if they are long; returns how many it did.
+    """Index at most `batch` waiting rows, fewer if they are long, and return their number.
 
-    In a writing transaction. Past Django's cursors, since each commit of the service does this: they would cost more
-    than the index. Raises Django's DatabaseError, UnreadableRows among them.
+    Must run in a writing transaction. It uses the driver directly, because every commit calls it and Django's cursors
+    would cost more than the index. Raises Django's DatabaseError, of which UnreadableRows is one.
     """
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
@@ -158,7 +158,7 @@ def fill(table: SearchedTable, *, batch: int) -> int:
             sqlite.execute(_sql(table, _FORGET), (changed[-1][0],))
         if left <= 0:
             return len(changed)
-        # Not before: a rowid that is given again may still be in the index with what had it before.
+        # Only now: a reused rowid may still be in the index with the text of the deleted row.
         new, _ = _first(sqlite, _sql(table, _NEW), batch - len(changed), left)
         if new:
             added = [(rowid, *indexed_texts(owner_id, texts)) for rowid, owner_id, *texts in new]
@@ -168,7 +168,7 @@ def fill(table: SearchedTable, *, batch: int) -> int:
 
 
 def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple[list[Any], int]:
-    """The first rows that a statement finds, until they have so many bytes of text; and how many more there may be.
+    """Return the first rows of a statement, up to `most` bytes of text, and the bytes that are left.
 
     Raises UnreadableRows.
     """
@@ -186,10 +186,10 @@ def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple
 
 
 def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool:
-    """Merges some of the segments that commits have left, writing about so many pages; returns whether it did any.
+    """Merge segments that commits have left, writing about `pages` pages. Return whether there was work to do.
 
-    A search looks into each. FTS5 merges four that are alike; `all_in_one` begins to make one of all, which further
-    calls without it go on with. In a writing transaction.
+    A search reads every segment. FTS5 merges four of similar size; `all_in_one` starts a merge of all, which further
+    calls without it continue. Must run in a writing transaction.
     """
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
@@ -200,7 +200,7 @@ def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool
 
 
 def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:
-    """Takes what a row was indexed by out of the index, and puts what it is now in."""
+    """Remove a row's indexed text from the index and add its current text."""
     width = len(texts) // 2
     old, now = texts[:width], texts[width:]
     sqlite.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
@@ -210,7 +210,7 @@ def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts:
 
 @cache
 def _sql(table: SearchedTable, statement: str) -> str:
-    """A statement with the names of a table's."""
+    """Return a statement with the names of a table filled in."""
     names = [f'"{column}"' for column in table.columns]
     is_other = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*names, "owner_id"))
     fields = {

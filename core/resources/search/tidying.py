@@ -1,8 +1,8 @@
-"""Has PostgreSQL put into its indexes what it has laid beside them, before a request has to.
+"""Moves PostgreSQL's pending lists into the search indexes, before a request has to.
 
-GIN does not take each row at once: that would change a hundred pages. New rows come into a list, and the write that
-finds the list too long moves all of it into the index, which takes some 60 ms, and seconds if the server is busy.
-Searches read the list from end to end, so it should not be long in any case.
+GIN appends new rows to a pending list, because indexing a row at once would change a hundred pages. The write that
+finds the list too long moves all of it, which takes about 60 ms, and seconds on a busy server. Searches read the whole
+list, so it should stay short.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from core.resources.search import postgresql_index
 from core.resources.search.tables import SearchedTable
 
 LOOK_EVERY_SECONDS = 0.5
-# As long as PostgreSQL's own bound lets the list become: 4 MB. Shorter ones would cost more for each row.
+# PostgreSQL's default bound of the list: 4 MB. A smaller bound costs more per row.
 PAGES = 512
-# After how many writes of this process that is, is seen from the list: a long text takes several pages, a short one a
-# fifth of one, and other processes write, too.
+# The number of writes after which the list has this length is learned from the list: a long text takes several pages, a
+# short text a fifth of one, and other processes write, too.
 FIRST_ENOUGH, LEAST_ENOUGH, MOST_ENOUGH = 64, 16, 4096
-# Fewer are put away when they have waited for so long.
+# Fewer writes are moved after this time.
 MOST_SECONDS = 60.0
 
 logger = logging.getLogger("agent_router.search")
 
 
 async def tidy_in_time(tables: Collection[SearchedTable]) -> None:
-    """Tidies the tables' indexes whenever this process has written enough. Does not end."""
+    """Move the pending lists of the tables whenever this process has written enough. Runs until it is cancelled."""
     written, enough, waited, is_failing = database.writes, FIRST_ENOUGH, 0.0, False
     while True:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
@@ -40,16 +40,16 @@ async def tidy_in_time(tables: Collection[SearchedTable]) -> None:
             jobs = [partial(postgresql_index.tidy, table) for table in tables]
             pages = [await database.write(job) for job in jobs]
         except Exception:
-            # Nothing is lost: the lists go on to grow until they are put away, here or by a write. Once is enough.
+            # Nothing is lost: a later round or a write moves the lists. Log the first failure only.
             if not is_failing:
                 logger.warning("The search indexes could not be tidied", exc_info=True)
             is_failing = True
             continue
         is_failing = False
-        # What another process has just put away need not be all that was written here.
+        # Another process may have moved only part of this process's writes.
         found = [count for count in pages if count is not None]
         if len(found) == len(pages):
             written += news + len(pages)
-            # At most twice as many as before: the list may have been put away by others a moment ago.
+            # At most double, because another process may have moved the list a moment ago.
             fitting = min(2 * enough, news * PAGES // max([1, *found]))
             enough = min(MOST_ENOUGH, max(LEAST_ENOUGH, fitting))

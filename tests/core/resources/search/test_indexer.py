@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", {"sqlite": 0.01})
+    monkeypatch.setattr(module, "CHECK_EVERY_SECONDS", {"sqlite": 0.01})
     with transaction.atomic():
         sqlite_index.create(TABLE)
 
@@ -89,7 +89,7 @@ def test_idle_writer_indexes_what_waits_in_batches() -> None:
 
 
 def test_start_does_not_wait_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", {"sqlite": 3600})
+    monkeypatch.setattr(module, "CHECK_EVERY_SECONDS", {"sqlite": 3600})
     make_items(2 * module.BATCH)
 
     async def job() -> None:
@@ -114,7 +114,7 @@ def test_index_of_other_rows_is_filled_anew(caplog: pytest.LogCaptureFixture) ->
     ask("UPDATE item SET rowid = rowid + 1000000")
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         run(lambda: sqlite_index.is_whole(TABLE) and waiting() < module.BATCH)
-    assert "filled anew" in caplog.text
+    assert "being rebuilt" in caplog.text
 
 
 def test_damaged_index_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
@@ -124,7 +124,7 @@ def test_damaged_index_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
     Item.objects.update(name="changed")
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         run(lambda: waiting() < module.BATCH)
-    assert "damaged" in caplog.text
+    assert "corrupt" in caplog.text
     assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(2 * module.BATCH,)]
 
 
@@ -195,7 +195,7 @@ def test_write_does_not_fail_for_a_damaged_index(caplog: pytest.LogCaptureFixtur
 
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         play(scene)
-    assert "filled anew" in caplog.text
+    assert "being rebuilt" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_damaged_rows_spoil_neither_the_index_nor_what_others_write(caplog: pyte
                 assert not indexer.is_ready(TABLE)
                 for _ in range(10):
                     await asyncio.gather(*[database.write(make_user) for _ in range(3)])
-                while "could not be looked after" not in caplog.text:  # noqa: ASYNC110  # nothing tells
+                while "could not be maintained" not in caplog.text:  # noqa: ASYNC110  # nothing tells
                     await asyncio.sleep(0.01)
                 assert len(await database.read(partial(ask, "SELECT 1 FROM item_search WHERE item_search MATCH 'ite'")))
 
@@ -290,4 +290,4 @@ def test_damaged_rows_spoil_neither_the_index_nor_what_others_write(caplog: pyte
         for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
             name.unlink(missing_ok=True)
         file.write_bytes(good)
-    assert "filled anew" not in caplog.text
+    assert "being rebuilt" not in caplog.text
