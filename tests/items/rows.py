@@ -1,4 +1,4 @@
-"""Users and items in the database of the tests' own process."""
+"""Users and items in the database of the test process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ def principal_of(user: User) -> Principal:
 
 
 def make_item(owner: User, *, created: float = 0, updated: float = 0, **fields: Any) -> Item:
-    """An item of so many seconds after dawn."""
+    """Create an item. `created` and `updated` are seconds after DAWN."""
     values = {"name": "an item", "owner": owner, **fields}
     return Item.objects.create(
         created_at=DAWN + timedelta(seconds=created), updated_at=DAWN + timedelta(seconds=updated), **values
@@ -31,7 +31,7 @@ def make_item(owner: User, *, created: float = 0, updated: float = 0, **fields: 
 
 
 def with_database[T](job: Callable[[], Awaitable[T]]) -> T:
-    """Runs what needs the database's threads."""
+    """Run a job that needs the database's threads."""
 
     async def run() -> T:
         await database.open()

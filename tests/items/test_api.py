@@ -1,4 +1,4 @@
-"""Items over HTTP: made, read, replaced, patched, deleted, refused."""
+"""Items over HTTP: create, read, replace, patch, delete, and the errors of each."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.resources.test_merge_patch import CASES
-from tests.items.http import ITEMS, UNKNOWN, create, faults, patch, path_of, post_text, problem
+from tests.items.http import ITEMS, UNKNOWN, check_problem, create, patch, path_of, post_text, validation_errors
 from tests.running_service import RunningService
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -28,18 +28,18 @@ JSON = st.recursive(
 
 
 def with_metadata(text: str) -> str:
-    """A new item with this for its metadata."""
+    """Return the request body of a new item with this metadata."""
     return '{"name": "n", "metadata": ' + text + "}"
 
 
-def test_new_item(me: httpx.Client) -> None:
-    answer = me.post(ITEMS, json={"name": " new\n"})
-    item = answer.json()
-    assert answer.status_code == 201
-    assert answer.headers["location"] == path_of(item)
-    assert answer.headers["etag"] == '"1"'
-    assert answer.headers["cache-control"] == "private, no-cache"
-    assert "Authorization" in answer.headers["vary"]
+def test_post_creates_an_item_with_defaults(me: httpx.Client) -> None:
+    response = me.post(ITEMS, json={"name": " new\n"})
+    item = response.json()
+    assert response.status_code == 201
+    assert response.headers["location"] == path_of(item)
+    assert response.headers["etag"] == '"1"'
+    assert response.headers["cache-control"] == "private, no-cache"
+    assert "Authorization" in response.headers["vary"]
     assert UUID7.fullmatch(item["id"])
     assert INSTANT.fullmatch(item["created_at"])
     assert item == {
@@ -54,16 +54,16 @@ def test_new_item(me: httpx.Client) -> None:
         "updated_at": item["created_at"],
     }
     read = me.get(path_of(item))
-    assert (read.status_code, read.content, read.headers["etag"]) == (200, answer.content, '"1"')
+    assert (read.status_code, read.content, read.headers["etag"]) == (200, response.content, '"1"')
 
 
-def test_accept_may_be_spread_over_lines(me: httpx.Client) -> None:
+def test_several_accept_headers_are_combined(me: httpx.Client) -> None:
     spread = [("Accept", "application/json"), ("Accept", "text/html")]
     assert me.get(ITEMS, headers=spread).status_code == 200
-    problem(me.get(ITEMS, headers=[("Accept", "text/html"), ("Accept", "text/plain")]), 406, "not-acceptable")
+    check_problem(me.get(ITEMS, headers=[("Accept", "text/html"), ("Accept", "text/plain")]), 406, "not-acceptable")
 
 
-def test_head_is_get_without_a_body(me: httpx.Client) -> None:
+def test_head_returns_the_headers_of_get_without_a_body(me: httpx.Client) -> None:
     item = create(me)
     head, get = me.head(path_of(item)), me.get(path_of(item))
     assert (head.status_code, head.content) == (200, b"")
@@ -73,36 +73,36 @@ def test_head_is_get_without_a_body(me: httpx.Client) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(metadata=st.dictionaries(st.text("abc \u00e9\U0001f98a", max_size=4), JSON, max_size=4))
-def test_metadata_comes_back_as_it_was_sent(me: httpx.Client, metadata: dict[str, Any]) -> None:
+def test_metadata_is_returned_exactly_as_sent(me: httpx.Client, metadata: dict[str, Any]) -> None:
     sent = json.dumps({"name": "n", "metadata": metadata})
-    made = post_text(me, sent)
-    assert made.status_code == 201, made.text
-    for answer in (made, me.get(made.headers["location"])):
-        # repr tells 1 from 1.0 and from True, and 0.0 from -0.0; the order of keys counts, too.
-        assert repr(json.loads(answer.content)["metadata"]) == repr(json.loads(sent)["metadata"])
+    created = post_text(me, sent)
+    assert created.status_code == 201, created.text
+    for response in (created, me.get(created.headers["location"])):
+        # repr distinguishes 1, 1.0 and True, and 0.0 from -0.0. It also keeps the order of keys.
+        assert repr(json.loads(response.content)["metadata"]) == repr(json.loads(sent)["metadata"])
 
 
 @pytest.mark.parametrize("number", ["9007199254740993", "-9223372036854775808", "18446744073709551615", "-0"])
 def test_integers_of_64_bits_are_exact(me: httpx.Client, number: str) -> None:
-    made = post_text(me, with_metadata(f'{{"v": [{number}]}}'))
-    assert me.get(made.headers["location"]).json()["metadata"]["v"] == [int(number)]
+    created = post_text(me, with_metadata(f'{{"v": [{number}]}}'))
+    assert me.get(created.headers["location"]).json()["metadata"]["v"] == [int(number)]
 
 
 @pytest.mark.parametrize("number", ["0.1", "1e300", "5e-324", "-0.0", "1.7976931348623157e308", "1e-400", "1E5", "1.0"])
-def test_other_numbers_are_the_same_doubles(me: httpx.Client, number: str) -> None:
-    made = post_text(me, with_metadata(f'{{"v": [{number}]}}'))
-    assert repr(me.get(made.headers["location"]).json()["metadata"]["v"]) == repr([float(number)])
+def test_doubles_are_exact(me: httpx.Client, number: str) -> None:
+    created = post_text(me, with_metadata(f'{{"v": [{number}]}}'))
+    assert repr(me.get(created.headers["location"]).json()["metadata"]["v"]) == repr([float(number)])
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" * 5000])
-def test_integers_beyond_64_bits_are_refused(me: httpx.Client, number: str) -> None:
-    answer = post_text(me, with_metadata(f'{{"a": [0, {{"b/c": {number}}}]}}'))
-    assert faults(answer) == {("#/metadata/a/1/b~1c", "integer_too_large")}
+def test_integers_beyond_64_bits_are_422(me: httpx.Client, number: str) -> None:
+    response = post_text(me, with_metadata(f'{{"a": [0, {{"b/c": {number}}}]}}'))
+    assert validation_errors(response) == {("#/metadata/a/1/b~1c", "integer_too_large")}
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", "[1,]", "01", "'a'", "\\u0041"])
-def test_what_json_does_not_know(me: httpx.Client, value: str) -> None:
-    problem(post_text(me, with_metadata(f'{{"v": {value}}}')), 400, "malformed-json")
+def test_invalid_json_is_400(me: httpx.Client, value: str) -> None:
+    check_problem(post_text(me, with_metadata(f'{{"v": {value}}}')), 400, "malformed-json")
 
 
 @pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "\\udc00x", "\\udc00\\ud800"])
@@ -115,18 +115,18 @@ def test_what_json_does_not_know(me: httpx.Client, value: str) -> None:
         ('{"name": "n", "metadata": {"%s": 1}}', "#/metadata"),
     ],
 )
-def test_nul_and_unpaired_surrogates(me: httpx.Client, text: str, body: str, place: str) -> None:
-    assert {where for where, _ in faults(post_text(me, body % text))} == {place}
+def test_nul_and_unpaired_surrogates_are_422(me: httpx.Client, text: str, body: str, place: str) -> None:
+    assert {where for where, _ in validation_errors(post_text(me, body % text))} == {place}
 
 
-def test_of_duplicate_keys_the_last_wins(me: httpx.Client) -> None:
-    made = post_text(me, '{"name": "a", "metadata": {"k": 1, "k": 2}, "name": "b"}').json()
-    assert (made["name"], made["metadata"]) == ("b", {"k": 2})
+def test_last_of_duplicate_keys_wins(me: httpx.Client) -> None:
+    created = post_text(me, '{"name": "a", "metadata": {"k": 1, "k": 2}, "name": "b"}').json()
+    assert (created["name"], created["metadata"]) == ("b", {"k": 2})
 
 
-def test_every_fault_is_told_with_its_place(me: httpx.Client) -> None:
-    answer = me.post(ITEMS, json={"description": 5, "status": "x", "metadata": [], "version": 9})
-    assert faults(answer) == {
+def test_every_validation_error_has_its_pointer(me: httpx.Client) -> None:
+    response = me.post(ITEMS, json={"description": 5, "status": "x", "metadata": [], "version": 9})
+    assert validation_errors(response) == {
         ("#/name", "missing"),
         ("#/description", "string_type"),
         ("#/status", "literal_error"),
@@ -149,15 +149,17 @@ def test_every_fault_is_told_with_its_place(me: httpx.Client) -> None:
         ('{"name": "a"}', "application/merge-patch+json", 415, "unsupported-media-type"),
     ],
 )
-def test_body_that_is_no_item(me: httpx.Client, body: str, content_type: str, status: int, slug: str) -> None:
-    problem(me.post(ITEMS, content=body, headers={"Content-Type": content_type}), status, slug)
+def test_body_that_is_not_an_item_is_refused(
+    me: httpx.Client, body: str, content_type: str, status: int, slug: str
+) -> None:
+    check_problem(me.post(ITEMS, content=body, headers={"Content-Type": content_type}), status, slug)
 
 
-def test_put_resets_what_is_left_out(me: httpx.Client) -> None:
+def test_put_resets_omitted_fields(me: httpx.Client) -> None:
     old = create(me, description="d", status="draft", metadata={"k": 1})
-    answer = me.put(path_of(old), json={"name": "new"})
-    new = answer.json()
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    response = me.put(path_of(old), json={"name": "new"})
+    new = response.json()
+    assert (response.status_code, response.headers["etag"]) == (200, '"2"')
     changed = {"name": "new", "description": "", "status": "active", "metadata": {}, "version": 2}
     assert new == {**old, **changed, "updated_at": new["updated_at"]}
     assert new["updated_at"] > old["updated_at"]
@@ -165,30 +167,30 @@ def test_put_resets_what_is_left_out(me: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/merge-patch+json", "application/json; charset=utf-8"])
-def test_patch_changes_what_it_names(me: httpx.Client, content_type: str) -> None:
+def test_patch_changes_only_the_named_fields(me: httpx.Client, content_type: str) -> None:
     old = create(me, description="d", status="draft", metadata={"a": 1, "b": {"c": 2}})
     change = {"status": None, "metadata": {"a": None, "b": {"d": 3}}}
-    answer = me.patch(path_of(old), content=json.dumps(change), headers={"Content-Type": content_type})
-    new = answer.json()
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    response = me.patch(path_of(old), content=json.dumps(change), headers={"Content-Type": content_type})
+    new = response.json()
+    assert (response.status_code, response.headers["etag"]) == (200, '"2"')
     changed = {"status": "active", "metadata": {"b": {"c": 2, "d": 3}}, "version": 2}
     assert new == {**old, **changed, "updated_at": new["updated_at"]}
 
 
 @pytest.mark.parametrize(("target", "change", "result"), [case for case in CASES if isinstance(case[0], dict)])
-def test_patch_of_metadata_by_the_examples_of_the_rfc(me: httpx.Client, target: Any, change: Any, result: Any) -> None:
+def test_patch_of_metadata_follows_the_rfc_examples(me: httpx.Client, target: Any, change: Any, result: Any) -> None:
     item = create(me, metadata=target)
-    answer = patch(me, item, {"metadata": change})
+    response = patch(me, item, {"metadata": change})
     if change is None:
-        result = {}  # "metadata": null puts it back to its default
+        result = {}  # null restores the default of metadata
     if isinstance(result, dict):
-        assert answer.json()["metadata"] == result
+        assert response.json()["metadata"] == result
     else:
-        assert faults(answer) == {("#/metadata", "dict_type")}
+        assert validation_errors(response) == {("#/metadata", "dict_type")}
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "error"),
     [
         ({"name": None}, ("#/name", "missing")),
         ({"name": ""}, ("#/name", "string_too_short")),
@@ -199,59 +201,65 @@ def test_patch_of_metadata_by_the_examples_of_the_rfc(me: httpx.Client, target: 
         ({"metadata": {"a" * 9000: 1, "b": "x" * 9000}}, ("#/metadata", "metadata_too_large")),
     ],
 )
-def test_patch_that_is_refused_changes_nothing(me: httpx.Client, change: Any, fault: tuple[str, str]) -> None:
+def test_refused_patch_changes_nothing(me: httpx.Client, change: Any, error: tuple[str, str]) -> None:
     item = create(me)
-    assert faults(patch(me, item, change)) == {fault}
+    assert validation_errors(patch(me, item, change)) == {error}
     assert me.get(path_of(item)).json() == item
 
 
-def test_patch_that_makes_metadata_too_large_or_too_deep_is_refused(me: httpx.Client) -> None:
+def test_patch_cannot_make_metadata_too_large_or_too_deep(me: httpx.Client) -> None:
     deep: Any = {}
     for _ in range(14):
         deep = {"k": deep}
     item = create(me, metadata={"text": "x" * 10_000, "deep": deep})
-    assert faults(patch(me, item, {"metadata": {"more": "x" * 7_000}})) == {("#/metadata", "metadata_too_large")}
+    assert validation_errors(patch(me, item, {"metadata": {"more": "x" * 7_000}})) == {
+        ("#/metadata", "metadata_too_large")
+    }
     deeper: Any = {"end": {}}
     for _ in range(14):
         deeper = {"k": deeper}
-    assert faults(patch(me, item, {"metadata": {"deep": deeper}})) == {("#/metadata", "metadata_too_deep")}
+    assert validation_errors(patch(me, item, {"metadata": {"deep": deeper}})) == {("#/metadata", "metadata_too_deep")}
     abyss = '{"a":' * 900 + "null" + "}" * 900
     content = '{"metadata":' + abyss + "}"
-    answer = me.patch(path_of(item), content=content, headers={"Content-Type": "application/json"})
-    assert faults(answer) == {("#/metadata", "metadata_too_deep")}
+    response = me.patch(path_of(item), content=content, headers={"Content-Type": "application/json"})
+    assert validation_errors(response) == {("#/metadata", "metadata_too_deep")}
 
 
 @pytest.mark.parametrize("change", [{}, {"name": "an item"}, {"metadata": {"b": 1.0, "a": 1}}, {"metadata": {}}])
-def test_change_that_changes_nothing_leaves_the_version(me: httpx.Client, change: Any) -> None:
+def test_change_without_effect_keeps_the_version(me: httpx.Client, change: Any) -> None:
     item = create(me, metadata={"a": 1, "b": 1.0})
-    answer = patch(me, item, change)
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"1"')
-    assert answer.json() == {**item, "updated_at": answer.json()["updated_at"], "metadata": answer.json()["metadata"]}
-    assert answer.json()["metadata"] == item["metadata"]
+    response = patch(me, item, change)
+    assert (response.status_code, response.headers["etag"]) == (200, '"1"')
+    assert response.json() == {
+        **item,
+        "updated_at": response.json()["updated_at"],
+        "metadata": response.json()["metadata"],
+    }
+    assert response.json()["metadata"] == item["metadata"]
     whole = {name: item[name] for name in ("name", "description", "status", "metadata")}
     assert me.put(path_of(item), json=whole).json()["version"] == 1
-    assert patch(me, item, {"metadata": {"a": 1.0}}).json()["version"] == 2, "1.0 is not 1"
+    assert patch(me, item, {"metadata": {"a": 1.0}}).json()["version"] == 2, "1.0 differs from 1"
 
 
-def test_deleted_item_is_gone(me: httpx.Client) -> None:
+def test_deleted_item_is_404(me: httpx.Client) -> None:
     path = path_of(create(me))
-    answer = me.delete(path)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert "content-type" not in answer.headers
+    response = me.delete(path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert "content-type" not in response.headers
     for method in ("GET", "HEAD", "DELETE"):
         assert me.request(method, path).status_code == 404
-    problem(me.delete(path), 404, "not-found")
-    problem(me.put(path, json={"name": "x"}), 404, "not-found")
-    problem(me.patch(path, json={"name": "x"}), 404, "not-found")
+    check_problem(me.delete(path), 404, "not-found")
+    check_problem(me.put(path, json={"name": "x"}), 404, "not-found")
+    check_problem(me.patch(path, json={"name": "x"}), 404, "not-found")
 
 
-def test_others_items_are_not_there(service: RunningService, me: httpx.Client) -> None:
+def test_item_of_another_user_is_404(service: RunningService, me: httpx.Client) -> None:
     path = path_of(create(me, name="mine"))
     with closing(service.user()) as other:
         expected = other.get(UNKNOWN).json()
         for method, body in (("GET", None), ("PUT", {"name": "x"}), ("PATCH", {"name": "x"}), ("DELETE", None)):
-            told = problem(other.request(method, path, json=body), 404, "not-found")
-            assert told == {**expected, "instance": path, "request_id": told["request_id"]}
+            found = check_problem(other.request(method, path, json=body), 404, "not-found")
+            assert found == {**expected, "instance": path, "request_id": found["request_id"]}
         assert other.get(ITEMS).json()["items"] == []
     with closing(service.staff()) as staff:
         assert staff.patch(path, json={"description": "by staff"}).json()["version"] == 2
@@ -260,13 +268,13 @@ def test_others_items_are_not_there(service: RunningService, me: httpx.Client) -
 
 
 @pytest.mark.parametrize("item_id", ["x", "1", "%00", "01980d2e7c1a7f3e9c552b6f0d7e4a10", "..", "%C3%A9", "a" * 500])
-def test_malformed_id_is_not_there(me: httpx.Client, item_id: str) -> None:
+def test_malformed_id_is_404(me: httpx.Client, item_id: str) -> None:
     for method in ("GET", "DELETE"):
-        problem(me.request(method, f"{ITEMS}{item_id}"), 404, "not-found")
-    problem(me.patch(f"{ITEMS}{item_id}", json={"name": "x"}), 404, "not-found")
+        check_problem(me.request(method, f"{ITEMS}{item_id}"), 404, "not-found")
+    check_problem(me.patch(f"{ITEMS}{item_id}", json={"name": "x"}), 404, "not-found")
 
 
-def test_paths_with_and_without_their_slash_are_one(me: httpx.Client) -> None:
+def test_trailing_slash_is_optional(me: httpx.Client) -> None:
     item = me.post("/v1/items", json={"name": "x"}).json()
     for path in (path_of(item), path_of(item) + "/", path_of(item).replace(item["id"], item["id"].upper())):
         assert me.get(path).json() == item
@@ -275,24 +283,24 @@ def test_paths_with_and_without_their_slash_are_one(me: httpx.Client) -> None:
     assert me.delete(path_of(item) + "/").status_code == 204
 
 
-def test_wrong_method_tells_the_right_ones(me: httpx.Client) -> None:
-    answer = me.delete(ITEMS)
-    problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+def test_wrong_method_is_405_with_allow(me: httpx.Client) -> None:
+    response = me.delete(ITEMS)
+    check_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert me.options(UNKNOWN).headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
 
 
-def test_nobody_gets_in_without_credentials(anonymous: httpx.Client) -> None:
+def test_request_without_credentials_is_401(anonymous: httpx.Client) -> None:
     for method, path in (("GET", ITEMS), ("POST", ITEMS), ("GET", UNKNOWN), ("PUT", UNKNOWN), ("DELETE", UNKNOWN)):
-        answer = anonymous.request(method, path, json={"name": "x"} if method in ("POST", "PUT") else None)
-        problem(answer, 401, "unauthorized")
-        assert answer.headers["www-authenticate"].startswith("Bearer")
+        response = anonymous.request(method, path, json={"name": "x"} if method in ("POST", "PUT") else None)
+        check_problem(response, 401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_scopes_of_a_key(service: RunningService, me: httpx.Client) -> None:
+def test_api_key_is_limited_to_its_scopes(service: RunningService, me: httpx.Client) -> None:
     path = path_of(create(me))
     for scope, allowed, refused in (("items:read", ("GET", 200), "DELETE"), ("items:write", ("DELETE", 204), "GET")):
-        made = me.post("/v1/auth/api-keys", json={"name": "k", "scopes": [scope]}).json()
-        with service.client(headers={"Authorization": f"Bearer {made['key']}"}) as client:
-            problem(client.request(refused, path), 403, "insufficient-scope")
+        created = me.post("/v1/auth/api-keys", json={"name": "k", "scopes": [scope]}).json()
+        with service.client(headers={"Authorization": f"Bearer {created['key']}"}) as client:
+            check_problem(client.request(refused, path), 403, "insufficient-scope")
             assert client.request(allowed[0], path).status_code == allowed[1]

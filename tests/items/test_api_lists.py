@@ -1,4 +1,4 @@
-"""Lists over HTTP: parameters, links, cursors, who sees what."""
+"""Lists over HTTP: parameters, links, cursors and visibility."""
 
 import re
 from contextlib import closing
@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.items.http import ITEMS, create, faults, path_of
+from tests.items.http import ITEMS, create, path_of, validation_errors
 from tests.running_service import RunningService
 
 
 def page(client: httpx.Client, **params: Any) -> dict[str, Any]:
-    answer = client.get(ITEMS, params=params)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = client.get(ITEMS, params=params)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
@@ -22,8 +22,8 @@ def names(found: dict[str, Any]) -> list[str]:
     return [item["name"] for item in found["items"]]
 
 
-def links(answer: httpx.Response) -> dict[str, str]:
-    return {rel: url for url, rel in re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])}
+def links(response: httpx.Response) -> dict[str, str]:
+    return {rel: url for url, rel in re.findall(r'<([^>]+)>; rel="(\w+)"', response.headers["link"])}
 
 
 @pytest.fixture
@@ -31,64 +31,68 @@ def five(me: httpx.Client) -> list[dict[str, Any]]:
     return [create(me, name=f"item {number}") for number in range(5)]
 
 
-def test_newest_twenty_first(me: httpx.Client) -> None:
-    made = [create(me, name=f"{number}") for number in range(21)]
-    answer = me.get(ITEMS)
-    assert answer.headers["cache-control"] == "private, no-cache"
-    assert answer.json()["items"] == made[:0:-1], "whole items, as each is"
-    rest = page(me, cursor=answer.json()["next_cursor"])
-    assert rest == {"items": made[:1], "next_cursor": None}
+def test_first_page_has_the_newest_twenty(me: httpx.Client) -> None:
+    created = [create(me, name=f"{number}") for number in range(21)]
+    response = me.get(ITEMS)
+    assert response.headers["cache-control"] == "private, no-cache"
+    assert response.json()["items"] == created[:0:-1], "a list contains complete items"
+    rest = page(me, cursor=response.json()["next_cursor"])
+    assert rest == {"items": created[:1], "next_cursor": None}
 
 
-def test_empty_list(me: httpx.Client, service: RunningService) -> None:
-    answer = me.get(ITEMS)
-    assert answer.json() == {"items": [], "next_cursor": None}
-    assert links(answer) == {"first": f"{service.url}{ITEMS}"}
+def test_empty_list_has_no_next_page(me: httpx.Client, service: RunningService) -> None:
+    response = me.get(ITEMS)
+    assert response.json() == {"items": [], "next_cursor": None}
+    assert links(response) == {"first": f"{service.url}{ITEMS}"}
 
 
-def test_links_lead_through_the_list(me: httpx.Client, five: list[dict[str, Any]]) -> None:
-    answer = me.get(ITEMS, params={"sort": "name", "limit": 2, "q": "ITEM"})
-    first, seen = links(answer)["first"], names(answer.json())
-    while (url := links(answer).get("next")) is not None:
-        assert answer.json()["next_cursor"] in url
-        answer = me.get(url)
-        assert links(answer)["first"] == first
-        seen += names(answer.json())
+def test_next_links_lead_through_the_list(me: httpx.Client, five: list[dict[str, Any]]) -> None:
+    response = me.get(ITEMS, params={"sort": "name", "limit": 2, "q": "ITEM"})
+    first, seen = links(response)["first"], names(response.json())
+    while (url := links(response).get("next")) is not None:
+        assert response.json()["next_cursor"] in url
+        response = me.get(url)
+        assert links(response)["first"] == first
+        seen += names(response.json())
     assert seen == [item["name"] for item in five]
-    assert answer.json()["next_cursor"] is None
+    assert response.json()["next_cursor"] is None
     assert names(me.get(first).json()) == ["item 0", "item 1"]
 
 
-def test_limit_may_change_on_the_way(me: httpx.Client, five: list[dict[str, Any]]) -> None:
+def test_limit_may_change_between_pages(me: httpx.Client, five: list[dict[str, Any]]) -> None:
     cursor = page(me, sort="name", limit=1)["next_cursor"]
     assert names(page(me, sort="name", limit=3, cursor=cursor)) == ["item 1", "item 2", "item 3"]
 
 
 @pytest.mark.usefixtures("five")
-def test_cursor_is_taken_by_its_own_list_only(service: RunningService, me: httpx.Client) -> None:
+def test_cursor_is_valid_only_for_its_own_list(service: RunningService, me: httpx.Client) -> None:
     cursor = page(me, sort="name", limit=2, status=["draft", "active"])["next_cursor"]
     ours = {"sort": "name", "limit": 2, "cursor": cursor}
-    assert page(me, **ours, status=["active", "draft", "active"])["items"], "the same statuses in another order"
+    assert page(me, **ours, status=["active", "draft", "active"])["items"], "the order of statuses does not matter"
     refused = {("cursor", "cursor")}
     for other in ({"status": "active"}, {}, {"status": ["draft", "active"], "q": "item"}):
-        assert faults(me.get(ITEMS, params={**ours, **other})) == refused
-    assert faults(me.get(ITEMS, params={**ours, "status": ["draft", "active"], "sort": "-name"})) == refused
+        assert validation_errors(me.get(ITEMS, params={**ours, **other})) == refused
+    assert validation_errors(me.get(ITEMS, params={**ours, "status": ["draft", "active"], "sort": "-name"})) == refused
     with closing(service.user()) as other_user, closing(service.staff()) as staff:
         for client in (other_user, staff):
-            assert faults(client.get(ITEMS, params={**ours, "status": ["draft", "active"]})) == refused
+            assert validation_errors(client.get(ITEMS, params={**ours, "status": ["draft", "active"]})) == refused
     for forged in ("", "x", cursor[:-1], cursor + "A", cursor[::-1], "\u00e9", cursor + "\0"):
-        [(where, _)] = faults(me.get(ITEMS, params={**ours, "status": ["draft", "active"], "cursor": forged}))
+        [(where, _)] = validation_errors(
+            me.get(ITEMS, params={**ours, "status": ["draft", "active"], "cursor": forged})
+        )
         assert where == "cursor"
 
 
-def test_cursor_of_a_key_is_its_users(service: RunningService, me: httpx.Client, five: list[dict[str, Any]]) -> None:
-    made = me.post("/v1/auth/api-keys", json={"name": "k", "scopes": ["items:read"]}).json()
-    with service.client(headers={"Authorization": f"Bearer {made['key']}"}) as by_key:
+def test_cursor_is_shared_by_a_user_and_their_api_keys(
+    service: RunningService, me: httpx.Client, five: list[dict[str, Any]]
+) -> None:
+    created = me.post("/v1/auth/api-keys", json={"name": "k", "scopes": ["items:read"]}).json()
+    with service.client(headers={"Authorization": f"Bearer {created['key']}"}) as by_key:
         cursor = page(by_key, sort="name", limit=4)["next_cursor"]
     assert names(page(me, sort="name", limit=4, cursor=cursor)) == [five[4]["name"]]
 
 
-def test_filters(me: httpx.Client) -> None:
+def test_filters_and_total(me: httpx.Client) -> None:
     create(me, name="Alpha", status="draft")
     create(me, name="Beta", description="an x-RAY of Straße")
     create(me, name="100% ray_x", status="archived")
@@ -112,7 +116,7 @@ def test_filters(me: httpx.Client) -> None:
     assert "total" not in page(me, total="false")
 
 
-def test_times_are_exclusive_and_may_have_any_offset(me: httpx.Client) -> None:
+def test_time_filters_are_exclusive_and_accept_any_offset(me: httpx.Client) -> None:
     items = [create(me, name=f"{number}") for number in range(3)]
     me.patch(path_of(items[0]), json={"description": "changed"})
     at = items[1]["created_at"]
@@ -127,7 +131,7 @@ def test_times_are_exclusive_and_may_have_any_offset(me: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "fault"),
+    ("query", "error"),
     [
         ("limit=0", ("limit", "greater_than_equal")),
         ("limit=101", ("limit", "less_than_equal")),
@@ -147,11 +151,11 @@ def test_times_are_exclusive_and_may_have_any_offset(me: httpx.Client) -> None:
         ("name__startswith=a", ("name__startswith", "unknown")),
     ],
 )
-def test_parameter_that_is_refused(me: httpx.Client, query: str, fault: tuple[str, str]) -> None:
-    assert faults(me.get(f"{ITEMS}?{query}")) == {fault}
+def test_invalid_parameter_is_422(me: httpx.Client, query: str, error: tuple[str, str]) -> None:
+    assert validation_errors(me.get(f"{ITEMS}?{query}")) == {error}
 
 
-def test_staff_see_everybodys(service: RunningService, me: httpx.Client) -> None:
+def test_staff_list_the_items_of_all_users(service: RunningService, me: httpx.Client) -> None:
     with closing(service.user()) as other, closing(service.staff()) as staff:
         mine, theirs = create(me, name="staff see this"), create(other, name="staff see this")
         assert [item["id"] for item in page(me)["items"]] == [mine["id"]]

@@ -1,4 +1,4 @@
-"""Lists against a model of them, and what the database does for each."""
+"""Lists compared with a model in Python, and the query plans of their statements."""
 
 import itertools
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def fetch(principal: Principal, **query: Any) -> dict[str, Any]:
 
 
 def walk(principal: Principal, **query: Any) -> Iterator[list[str]]:
-    """The pages' ids, one page after the other."""
+    """Yield the ids of one page after another."""
     cursor = None
     while True:
         page = fetch(principal, cursor=cursor, **query)
@@ -67,7 +67,7 @@ def walk(principal: Principal, **query: Any) -> Iterator[list[str]]:
 
 
 def expected(user: User, query: dict[str, Any]) -> list[str]:
-    """What a list should hold, in Python."""
+    """Return the ids that a list should contain."""
     field, is_descending = query["sort"].removeprefix("-"), query["sort"].startswith("-")
     q = (query["q"] or "").casefold()
     found = [
@@ -88,7 +88,7 @@ def expected(user: User, query: dict[str, Any]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_every_list_is_what_its_parameters_say() -> None:
+def test_list_matches_the_model_for_any_parameters() -> None:
     me, other, boss = make_user(), make_user(), make_user(is_staff=True)
 
     @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -110,33 +110,33 @@ def test_every_list_is_what_its_parameters_say() -> None:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("sort", SORTS)
-def test_walk_sees_what_lasts_once_whatever_comes_goes_and_changes(sort: str) -> None:
+def test_walk_returns_remaining_items_once_while_others_change(sort: str) -> None:
     me = make_user()
     field = sort.removeprefix("-")
 
     @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         items=st.lists(ITEM, min_size=4, max_size=14),
-        doomed=st.sets(st.integers(0, 13)),
-        comers=st.lists(ITEM, max_size=8),
+        deleted=st.sets(st.integers(0, 13)),
+        added=st.lists(ITEM, max_size=8),
     )
-    def check(items: list[dict[str, Any]], doomed: set[int], comers: list[dict[str, Any]]) -> None:
+    def check(items: list[dict[str, Any]], deleted: set[int], added: list[dict[str, Any]]) -> None:
         Item.objects.all().delete()
-        made = [make_item(me, **_without_mine(item)) for item in items]
-        goers = [item for number, item in enumerate(made) if number in doomed]
-        lasting = {str(item.id) for number, item in enumerate(made) if number not in doomed}
+        created = [make_item(me, **_without_mine(item)) for item in items]
+        to_delete = [item for number, item in enumerate(created) if number in deleted]
+        remaining = {str(item.id) for number, item in enumerate(created) if number not in deleted}
         seen: list[str] = []
         for page in walk(principal_of(me), sort=sort, limit=2):
             seen += page
-            if comers:
-                make_item(me, **_without_mine(comers.pop()))
-            if goers:
-                # Perhaps the very row that the cursor points at.
-                goers.pop().delete()
+            if added:
+                make_item(me, **_without_mine(added.pop()))
+            if to_delete:
+                # This may be the row that the cursor points at.
+                to_delete.pop().delete()
             if field != "updated_at":
-                Item.objects.filter(id__in=lasting).update(description="touched")
+                Item.objects.filter(id__in=remaining).update(description="touched")
         assert len(seen) == len(set(seen))
-        assert lasting <= set(seen)
+        assert remaining <= set(seen)
 
     check()
 
@@ -146,7 +146,7 @@ def _without_mine(item: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_name_that_few_have_and_many_have_are_listed_alike() -> None:
+def test_rare_and_common_names_are_listed_completely() -> None:
     me = make_user()
     for number in range(SORTABLE_ROWS + 30):
         make_item(me, name="common", created=number % 7, updated=number)
@@ -162,7 +162,7 @@ def test_name_that_few_have_and_many_have_are_listed_alike() -> None:
 
 
 def explain(shape: Shape, values: dict[str, Any]) -> list[str]:
-    """What the database says of a page's statement."""
+    """Return the query plan of a page's statement."""
     found: list[str] = []
     is_sqlite = connection.vendor == "sqlite"
 
@@ -177,7 +177,7 @@ def explain(shape: Shape, values: dict[str, Any]) -> list[str]:
 
 
 def shapes() -> Iterator[Shape]:
-    """Every sort with every three filters or less, of users and of staff, with and without a cursor."""
+    """Yield each sort with each combination of up to three filters, for users and staff, with and without a cursor."""
     counted = [(name, 1) for name in FILTERS] + [("status", 2), ("status", 3)]
     for size in range(4):
         for filters in itertools.combinations(counted, size):
@@ -188,29 +188,29 @@ def shapes() -> Iterator[Shape]:
 
 
 @pytest.mark.django_db
-def test_each_list_walks_an_index_and_neither_sorts_nor_scans_the_table() -> None:
+def test_every_list_uses_an_index_without_sort_or_scan() -> None:
     me = make_user()
     values: dict[str, Any] = {"owner_id": me.id, "cursor_id": me.id, "q": "%x%", "name": "x"}
     values |= {name: DAWN for name in FILTERS if name.endswith(("_after", "_before"))}
     values |= {f"status_{number}": "draft" for number in range(3)}
     if connection.vendor != "sqlite":
         with connection.cursor() as cursor:
-            # So that it shows whether there is an index to walk along, however small the table.
+            # Without these plans, PostgreSQL shows whether an index exists, however small the table.
             cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_incremental_sort = off")
     seen = 0
     for shape in shapes():
         values["cursor_value"] = "x" if shape.order.field == "name" else DAWN
         plan = explain(shape, values)
-        told = f"{shape}: {plan}"
+        message = f"{shape}: {plan}"
         seen += 1
         if connection.vendor == "sqlite":
             index = f"item_{'' if shape.is_staff else 'owner_'}"
-            assert len(plan) == 1, told
-            assert f"item USING INDEX {index}" in plan[0], told
-            assert shape.is_staff or "SEARCH" in plan[0], told
+            assert len(plan) == 1, message
+            assert f"item USING INDEX {index}" in plan[0], message
+            assert shape.is_staff or "SEARCH" in plan[0], message
         else:
-            assert not any("Sort" in line or "Seq Scan" in line for line in plan), told
+            assert not any("Sort" in line or "Seq Scan" in line for line in plan), message
     assert seen > 2000
 
 
@@ -227,7 +227,7 @@ def test_each_list_walks_an_index_and_neither_sorts_nor_scans_the_table() -> Non
         ("-updated_at", ("name", "status"), "item_owner_updated (owner_id=? AND (updated_at,id)<(?,?)"),
     ],
 )
-def test_next_page_begins_where_the_last_ended_and_ends_where_the_filter_does(
+def test_index_range_starts_at_the_cursor_and_ends_at_the_filter(
     sort: str, filters: tuple[str, ...], plan: str
 ) -> None:
     me = make_user()

@@ -1,4 +1,4 @@
-"""Items by the ORM: each change counts, whoever makes it."""
+"""Items changed through the ORM: each change increments the version."""
 
 from datetime import timedelta
 
@@ -22,17 +22,17 @@ def test_new_item_is_at_version_1() -> None:
     assert str(item) == "new"
 
 
-def test_save_counts_the_version_up() -> None:
+def test_save_increments_the_version() -> None:
     item = make_item(make_user())
     item.name = "changed"
     item.save()
-    assert item.version == 2, "and knows it"
+    assert item.version == 2, "the instance has the new version"
     stored = Item.objects.get()
     assert (stored.name, stored.version, stored.created_at) == ("changed", 2, DAWN)
     assert stored.updated_at > DAWN
 
 
-def test_save_of_some_fields_counts_too() -> None:
+def test_save_with_update_fields_increments_the_version() -> None:
     item = make_item(make_user())
     item.name, item.description = "changed", "not saved"
     item.save(update_fields=["name"])
@@ -41,7 +41,7 @@ def test_save_of_some_fields_counts_too() -> None:
     assert stored.updated_at > DAWN
 
 
-def test_save_of_what_was_read_long_ago_does_not_count_back() -> None:
+def test_save_of_a_stale_instance_never_lowers_the_version() -> None:
     item = make_item(make_user())
     stale = Item.objects.get()
     for _ in range(3):
@@ -50,14 +50,14 @@ def test_save_of_what_was_read_long_ago_does_not_count_back() -> None:
     assert Item.objects.get().version == 5
 
 
-def test_time_of_a_change_is_later_whatever_the_clock_says() -> None:
+def test_updated_at_increases_if_the_clock_is_behind() -> None:
     tomorrow = now() + timedelta(days=1)
     item = make_item(make_user(), updated=(tomorrow - DAWN).total_seconds())
     item.save()
     assert Item.objects.get().updated_at > tomorrow
 
 
-def test_update_of_many_counts_in_each() -> None:
+def test_queryset_updates_increment_each_version() -> None:
     owner = make_user()
     items = [make_item(owner, name=f"{number}") for number in range(3)]
     assert Item.objects.filter(name__in="01").update(status="draft") == 2
@@ -73,7 +73,7 @@ def test_update_of_many_counts_in_each() -> None:
     assert list(Item.objects.order_by("pk").values_list("version", flat=True)) == [3, 3, 8]
 
 
-def test_delete() -> None:
+def test_deletes_by_instance_queryset_and_owner() -> None:
     owner = make_user()
     item = make_item(owner)
     make_item(owner)
@@ -84,7 +84,7 @@ def test_delete() -> None:
     assert not Item.objects.exists()
 
 
-def test_rules_of_the_model() -> None:
+def test_model_refuses_invalid_fields() -> None:
     item = make_item(make_user())
     for field, value in (("name", ""), ("name", "x" * 201), ("status", "gone")):
         broken = Item.objects.get(pk=item.pk)
@@ -99,7 +99,7 @@ def test_item_needs_an_owner() -> None:
         Item.objects.create(name="nobody's")
 
 
-def test_rows_are_text_as_the_database_has_it() -> None:
+def test_as_rows_returns_text_as_the_database_stores_it() -> None:
     owner = make_user()
     item = make_item(owner, name="é", metadata={"b": [1, 1.0, "é"], "a": None})
     [row] = ItemQuerySet(Item).as_rows()

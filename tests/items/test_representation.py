@@ -1,4 +1,4 @@
-"""Rows as JSON, the same from a database as before it is stored."""
+"""JSON made from a stored row and from an unsaved one is the same."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ def row(**fields: Any) -> Any:
     ],
     ids=["plain", "ids of SQLite", "times of PostgreSQL and SQLite", "not stored yet"],
 )
-def test_every_database_gives_the_same(other: dict[str, Any]) -> None:
+def test_json_does_not_depend_on_the_database(other: dict[str, Any]) -> None:
     found = orjson.loads(REPRESENTER.to_json(row(**other)))
     assert found == {
         "id": ID,
@@ -51,7 +51,7 @@ def test_every_database_gives_the_same(other: dict[str, Any]) -> None:
 
 
 @given(text=st.text(), metadata=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
-def test_text_and_metadata_come_through(text: str, metadata: dict[str, float]) -> None:
+def test_text_and_metadata_are_kept_exactly(text: str, metadata: dict[str, float]) -> None:
     found = orjson.loads(
         REPRESENTER.to_json(row(name=text, description=text, metadata=orjson.dumps(metadata).decode()))
     )
@@ -59,13 +59,13 @@ def test_text_and_metadata_come_through(text: str, metadata: dict[str, float]) -
     assert repr(found["metadata"]) == repr(metadata)
 
 
-def test_representation_tells_version_and_owner() -> None:
+def test_representation_has_version_and_owner() -> None:
     found = REPRESENTER.represent(row(owner_id=OWNER.replace("-", "")))
     assert (found.version, found.owner, found.body) == (3, OWNER, REPRESENTER.to_json(row()))
 
 
 @pytest.mark.django_db
-def test_stored_item_is_what_the_schema_says() -> None:
+def test_json_of_a_stored_item_matches_the_schema() -> None:
     item = make_item(make_user(), created=1.5, metadata={"a": [1, 2.5]})
     [stored] = ItemQuerySet(Item).as_rows()
     stored = Item.row_type()._make(stored)

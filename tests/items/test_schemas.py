@@ -1,4 +1,4 @@
-"""What of an item a client may send."""
+"""Validation of the fields that a client may send."""
 
 from typing import Any
 
@@ -24,10 +24,10 @@ def nested(levels: int, leaf: Any = None) -> dict[str, Any]:
     return value
 
 
-def faults(**fields: Any) -> set[tuple[str, str]]:
+def validation_errors(**fields: Any) -> set[tuple[str, str]]:
     with pytest.raises(ValidationError) as refusal:
         ItemIn.model_validate({"name": "x", **fields})
-    return {(str(fault["loc"][0]), fault["type"]) for fault in refusal.value.errors()}
+    return {(str(error["loc"][0]), error["type"]) for error in refusal.value.errors()}
 
 
 def test_defaults() -> None:
@@ -48,7 +48,7 @@ def test_name_is_trimmed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "fault"),
+    ("fields", "error"),
     [
         ({"name": ""}, ("name", "string_too_short")),
         ({"name": " \t\n\u3000"}, ("name", "string_too_short")),
@@ -63,41 +63,41 @@ def test_name_is_trimmed(name: str) -> None:
         ({"owner_id": "x"}, ("owner_id", "extra_forbidden")),
     ],
 )
-def test_what_is_refused(fields: dict[str, Any], fault: tuple[str, str]) -> None:
-    assert faults(**fields) == {fault}
+def test_invalid_field_is_refused(fields: dict[str, Any], error: tuple[str, str]) -> None:
+    assert validation_errors(**fields) == {error}
 
 
-def test_length_counts_characters() -> None:
+def test_maximum_length_is_counted_in_characters() -> None:
     assert ItemIn(name="🦊" * 200, description="é" * 5000).name == "🦊" * 200
 
 
 @pytest.mark.parametrize("leaf", [{}, [], {"a": 1}, ["x"]])
-def test_metadata_of_16_levels_and_of_17(leaf: Any) -> None:
+def test_metadata_may_have_16_levels_and_not_17(leaf: Any) -> None:
     assert ItemIn(name="x", metadata=nested(METADATA_MAX_LEVELS, leaf)).metadata
-    assert faults(metadata=nested(METADATA_MAX_LEVELS + 1, leaf)) == {("metadata", "metadata_too_deep")}
+    assert validation_errors(metadata=nested(METADATA_MAX_LEVELS + 1, leaf)) == {("metadata", "metadata_too_deep")}
 
 
 @pytest.mark.parametrize("levels", [200, 254, 255, 256, 900])
-def test_metadata_that_is_far_too_deep(levels: int) -> None:
-    assert faults(metadata=nested(levels)) == {("metadata", "metadata_too_deep")}
+def test_very_deep_metadata_is_refused(levels: int) -> None:
+    assert validation_errors(metadata=nested(levels)) == {("metadata", "metadata_too_deep")}
 
 
 @pytest.mark.parametrize("character", ["x", "é", "🦊"])
-def test_metadata_of_16_kib_and_a_byte_more(character: str) -> None:
+def test_metadata_may_have_16_kib_and_no_byte_more(character: str) -> None:
     room = METADATA_MAX_BYTES - len('{"k":""}')
     size = len(character.encode())
     fits = character * (room // size) + "x" * (room % size)
     assert ItemIn(name="x", metadata={"k": fits}).metadata
-    assert faults(metadata={"k": fits + "x"}) == {("metadata", "metadata_too_large")}
+    assert validation_errors(metadata={"k": fits + "x"}) == {("metadata", "metadata_too_large")}
 
 
 @given(metadata=st.dictionaries(st.text(max_size=3), JSON, max_size=4))
-def test_metadata_stays_what_it_is(metadata: dict[str, Any]) -> None:
+def test_metadata_is_not_changed_by_validation(metadata: dict[str, Any]) -> None:
     found = ItemIn(name="x", metadata=metadata).metadata
     assert repr(found) == repr(metadata)
 
 
-def test_query_has_one_form_for_the_same_statuses() -> None:
+def test_queries_with_the_same_statuses_are_equal() -> None:
     one = ItemQuery.model_validate({"status": ["draft", "active", "draft"]})
     assert one == ItemQuery.model_validate({"status": ["active", "draft"]})
     assert one.status == ("active", "draft")

@@ -1,4 +1,4 @@
-"""How much a search looks at: little, be what it looks for everywhere or nearly nowhere."""
+"""The number of rows that a search reads stays small, however rare or common its text is."""
 
 import itertools
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from tests.core.resources.search.index import TABLE
 from tests.items.rows import DAWN, make_item, make_user, principal_of, with_database
 
 SORTS = [sign + field for field in ("created_at", "updated_at", "name") for sign in ("", "-")]
-sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's plans")
-postgresql_only = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="PostgreSQL's plans")
+sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="query plans of SQLite")
+postgresql_only = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="query plans of PostgreSQL")
 ROWS = 3000
 
 
-class Looks:
-    """Counts the texts that a search folds, on the connections of the database's threads."""
+class FoldCounter:
+    """Counts how many texts a search folds, on the connections of the database's threads."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -39,22 +39,22 @@ class Looks:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    counted = Looks()
+def folds(monkeypatch: pytest.MonkeyPatch) -> FoldCounter:
+    counter = FoldCounter()
 
     def fetch(self: Any, *arguments: Any, **options: Any) -> Any:
         connection.ensure_connection()
-        connection.connection.create_function("casefold", 1, counted.casefold, deterministic=True)
+        connection.connection.create_function("casefold", 1, counter.casefold, deterministic=True)
         return real(self, *arguments, **options)
 
     real = searching.ListSearch.fetch
     monkeypatch.setattr(searching.ListSearch, "fetch", fetch)
-    return counted
+    return counter
 
 
 @pytest.fixture
-def crowd(transactional_db: None) -> Iterator[tuple[User, User]]:
-    """Somebody with very many items and somebody with few of them in between, all indexed."""
+def two_users(transactional_db: None) -> Iterator[tuple[User, User]]:
+    """Return a user with many items and a user with few of them in between, all indexed."""
     many, few = make_user(), make_user()
     Item.objects.bulk_create(
         Item(
@@ -81,50 +81,52 @@ def search(principal: Principal, **query: Any) -> dict[str, Any]:
 
 @sqlite_only
 @pytest.mark.parametrize("sort", SORTS)
-def test_search_looks_at_little_whatever_it_looks_for(sort: str, crowd: tuple[User, User], looks: Looks) -> None:
+def test_search_folds_few_texts_for_rare_and_common_words(
+    sort: str, two_users: tuple[User, User], folds: FoldCounter
+) -> None:
     staff = make_user(is_staff=True)
     window = 2 * searching.STEPS[0][0] + 100
     for user, text, count, most in (
-        (crowd[0], "OFTEN", 20, 100),
-        (crowd[0], "rarely", 3, window),
-        (crowd[0], "ly", 3, window),
-        (crowd[0], "y", 3, window),
-        (crowd[0], "nowhere", 0, window),
-        (crowd[0], "often rarely", 0, window),
-        (crowd[0], "code 17", 20, window + 500),
-        (crowd[1], "often", 10, 100),
-        (crowd[1], "rarely", 0, 100),
+        (two_users[0], "OFTEN", 20, 100),
+        (two_users[0], "rarely", 3, window),
+        (two_users[0], "ly", 3, window),
+        (two_users[0], "y", 3, window),
+        (two_users[0], "nowhere", 0, window),
+        (two_users[0], "often rarely", 0, window),
+        (two_users[0], "code 17", 20, window + 500),
+        (two_users[1], "often", 10, 100),
+        (two_users[1], "rarely", 0, 100),
         (staff, "rarely", 3, window),
         (staff, "often", 20, 100),
     ):
-        looks.count = 0
+        folds.count = 0
         items = search(principal_of(user), q=text, sort=sort)["items"]
         assert len(items) == count, text
-        assert looks.count <= most, f"{text}: {looks.count}"
+        assert folds.count <= most, f"{text}: {folds.count}"
 
 
 @sqlite_only
-def test_deep_page_and_total_of_a_search(crowd: tuple[User, User], looks: Looks) -> None:
-    principal, cursor = principal_of(crowd[0]), None
+def test_deep_pages_and_totals_fold_few_texts(two_users: tuple[User, User], folds: FoldCounter) -> None:
+    principal, cursor = principal_of(two_users[0]), None
     for _ in range(6):
-        looks.count = 0
+        folds.count = 0
         page = search(principal, q="often", sort="name", limit=100, cursor=cursor)
         cursor = page["next_cursor"]
-        assert looks.count <= 400
-    looks.count = 0
+        assert folds.count <= 400
+    folds.count = 0
     assert search(principal, q="rarely", total=True, limit=1)["total"] == 3
-    assert looks.count <= 2 * searching.STEPS[0][0] + 100
+    assert folds.count <= 2 * searching.STEPS[0][0] + 100
 
 
-def test_search_without_an_index_answers_all_the_same(crowd: tuple[User, User]) -> None:
+def test_search_without_an_index_finds_the_same_items(two_users: tuple[User, User]) -> None:
     for text, total in (("rarely", 3), ("OFTEN", ROWS - 13), ("ly", 3), ("%", 0)):
-        answers = []
+        pages = []
         for is_ready in (True, False):
             indexer._ready.clear()
             indexer._ready.update({TABLE} if is_ready else set())
-            answers.append(search(principal_of(crowd[0]), q=text, sort="name", total=True))
-        assert answers[0] == answers[1]
-        assert answers[0]["total"] == total
+            pages.append(search(principal_of(two_users[0]), q=text, sort="name", total=True))
+        assert pages[0] == pages[1]
+        assert pages[0]["total"] == total
 
 
 def values(shape: Shape, user: User) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def shapes(*plans: Plan) -> Iterator[Shape]:
 
 @sqlite_only
 @pytest.mark.django_db
-def test_candidates_are_looked_up_one_by_one() -> None:
+def test_candidates_are_read_by_rowid() -> None:
     user = make_user()
     for shape in shapes(Plan.CANDIDATES):
         for statement in (item_list._statements.page(shape), item_list._statements.count(shape)):
@@ -169,7 +171,7 @@ def test_candidates_are_looked_up_one_by_one() -> None:
 
 @sqlite_only
 @pytest.mark.django_db
-def test_walk_of_a_search_ends_at_its_edge() -> None:
+def test_index_walk_of_a_search_has_an_end() -> None:
     user = make_user()
     for shape in shapes(Plan.WINDOW):
         [line] = explain(item_list._statements.page(shape), values(shape, user))
@@ -184,7 +186,7 @@ def test_walk_of_a_search_ends_at_its_edge() -> None:
 
 @postgresql_only
 @pytest.mark.django_db
-def test_candidates_come_from_the_index() -> None:
+def test_postgresql_takes_candidates_from_the_search_index() -> None:
     user = make_user()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
@@ -198,7 +200,7 @@ def test_candidates_come_from_the_index() -> None:
 
 
 def rows_looked_at(plan: dict[str, Any]) -> int:
-    """How many rows of the table a plan came by when it ran."""
+    """Return how many rows of the table a plan read when it ran."""
     count: int = sum(rows_looked_at(below) for below in plan.get("Plans", ()))
     if plan.get("Relation Name"):
         count += plan["Actual Loops"] * plan["Actual Rows"]
@@ -207,60 +209,60 @@ def rows_looked_at(plan: dict[str, Any]) -> int:
 
 
 @postgresql_only
-def test_postgresql_comes_by_no_more_rows_than_a_search_names(crowd: tuple[User, User]) -> None:
+def test_postgresql_reads_no_more_rows_than_a_search_allows(two_users: tuple[User, User]) -> None:
     shape = Shape(Order("name"), (("q", 1),), is_staff=False, after_cursor=False, limit=20)
-    # Of so few items the planner would rather read all of an owner's than ask the index.
+    # With so few items, the planner prefers to read all items of an owner.
     of_everyone = shape._replace(is_staff=True)
-    told: list[Any] = []
+    plans: list[Any] = []
 
     def explaining(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, params, many, context)
         [[[tree]]] = context["cursor"].fetchall()
-        told.append(tree["Plan"])
+        plans.append(tree["Plan"])
         return result
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ANALYZE item; SET LOCAL enable_seqscan = off")
         for statement, text, most in (
-            # Some of the other user's are in between.
+            # Some items of the other user are in between.
             (item_list._statements.among_first(shape, 250), "nowhere", 255),
             (item_list._statements.among_first(shape, 250), "often", 30),
             (item_list._statements.found(of_everyone, 5000), "rarely", 10),
             (item_list._statements.found(of_everyone, 100), "often", 102),
         ):
             with connection.execute_wrapper(explaining):
-                statement.execute({"owner_id": crowd[0].id, "q": f"%{text}%"})
-            plan = told.pop()
+                statement.execute({"owner_id": two_users[0].id, "q": f"%{text}%"})
+            plan = plans.pop()
             assert rows_looked_at(plan) <= most, f"{text}: {plan}"
 
 
 @postgresql_only
-def test_postgresql_is_asked_twice_for_what_few_have_and_otherwise_once(crowd: tuple[User, User]) -> None:
-    asked: list[str] = []
+def test_postgresql_needs_a_second_query_only_for_rare_words(two_users: tuple[User, User]) -> None:
+    statements: list[str] = []
 
-    def noting(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        asked.append(sql)
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append(sql)
         return execute(sql, params, many, context)
 
-    for user, text, found, times in (
-        (crowd[0], "often", 21, 1),
-        (crowd[0], "rarely", 3, 2),
-        (crowd[0], "nowhere", 0, 2),
-        (crowd[1], "often", 10, 1),
-        (crowd[1], "rarely", 0, 1),
+    for user, text, found, queries in (
+        (two_users[0], "often", 21, 1),
+        (two_users[0], "rarely", 3, 2),
+        (two_users[0], "nowhere", 0, 2),
+        (two_users[1], "often", 10, 1),
+        (two_users[1], "rarely", 0, 1),
     ):
         shape = Shape(Order("-created_at"), (("q", 1),), user.is_staff, after_cursor=False, limit=20)
         given = {"owner_id": user.id, "q": f"%{text}%"}
-        asked.clear()
-        with connection.execute_wrapper(noting):
+        statements.clear()
+        with connection.execute_wrapper(record):
             rows, _ = item_list._search.fetch(shape, given, text=text, is_counted=False)
-        assert (len(rows), len(asked)) == (found, times), text
+        assert (len(rows), len(statements)) == (found, queries), text
 
 
 @sqlite_only
 @pytest.mark.django_db
-def test_totals_are_counted_along_an_index() -> None:
-    """However large the items are that they count."""
+def test_totals_are_counted_in_a_covering_index() -> None:
+    """A covering index keeps the cost of a total independent of the size of the items."""
     make_item(user := make_user())
     for filters in ((), (("status", 1),), (("name", 1),), (("created_after", 1),)):
         for is_staff in (False, True):
