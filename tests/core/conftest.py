@@ -1,4 +1,4 @@
-"""Hypothesis for a machine that has other things to do as well: no example is too slow for it."""
+"""Hypothesis settings for a busy machine: no deadline for an example."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""Requests as the handler makes them, for what looks at no more than their headers and query."""
+"""Requests as the handler creates them, for code that reads only headers, query and body."""
 
 from core.http.request import Request
 
@@ -6,7 +6,7 @@ from core.http.request import Request
 def make_request(
     *headers: tuple[str, str], method: str = "GET", path: str = "/v1/items/", query: str = "", body: bytes = b""
 ) -> Request:
-    """A request with these header lines, names in lower case."""
+    """Create a request with these header lines. Names are in lower case."""
     lines = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""A fixture: a SQLite database of the test's own, in its own folder, as the configured one."""
+"""A fixture that replaces the configured database with a SQLite file of the test."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from django.db import connection, connections
 
 @pytest.fixture
 def database(tmp_path: Path, transactional_db: None) -> Iterator[Path]:
-    """The file of a migrated SQLite database in WAL mode, which the commands take for the configured one."""
+    """Return the file of a migrated SQLite database in WAL mode, which commands use as the configured database."""
     if connection.vendor != "sqlite":
-        pytest.skip("this test is about SQLite")
+        pytest.skip("this test needs SQLite")
     name = connection.settings_dict["NAME"]
     file = tmp_path / "live" / "app.db"
     file.parent.mkdir(mode=0o700)

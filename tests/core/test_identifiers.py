@@ -1,4 +1,4 @@
-"""UUIDs, made, read from paths and from databases."""
+"""UUIDs: how they are generated and parsed."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from core.http.problems import NotFound
 from core.values import canonical_uuid, is_id, uuid7
 
 
-def test_new_ids_are_of_version_7_and_in_order() -> None:
+def test_new_ids_have_version_7_and_ascend() -> None:
     ids = [uuid7() for _ in range(1000)]
     assert all((one.version, one.variant) == (7, uuid.RFC_4122) for one in ids)
     assert ids == sorted(set(ids))
@@ -19,7 +19,7 @@ def test_new_ids_are_of_version_7_and_in_order() -> None:
 
 
 @given(value=st.uuids())
-def test_ids_in_paths(value: uuid.UUID) -> None:
+def test_id_in_a_path_is_parsed(value: uuid.UUID) -> None:
     assert parse_id(str(value)) == parse_id(str(value).upper()) == value
     assert canonical_uuid(value.hex) == canonical_uuid(str(value)) == str(value)
 
@@ -38,7 +38,7 @@ def test_ids_in_paths(value: uuid.UUID) -> None:
         lambda text: "",
     ],
 )
-def test_other_forms_are_no_ids(change: "object") -> None:
+def test_other_forms_of_uuid_are_not_ids(change: "object") -> None:
     assert callable(change)
     text = change("01980d2e-7c1a-7f3e-9c55-2b6f0d7e4a10")
     assert not is_id(text)

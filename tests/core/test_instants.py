@@ -1,4 +1,4 @@
-"""Instants are written in one way, wherever they come from."""
+"""Instants have one text form, whichever database they come from."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -12,18 +12,18 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 
 
 def as_sqlite_casts(moment: datetime) -> str:
-    """Django keeps the text of a naive datetime in UTC."""
+    """Return the text of a naive UTC datetime, as Django stores it."""
     return str(moment.replace(tzinfo=None))
 
 
 def as_postgresql_casts(moment: datetime) -> str:
-    """With the session's time zone, UTC, and no more digits than it takes."""
+    """Return the text with an offset and without trailing zeros, as PostgreSQL casts it in a UTC session."""
     text = str(moment.replace(tzinfo=None))
     return (text.rstrip("0") if "." in text else text) + "+00"
 
 
 @given(MOMENTS)
-def test_databases_text_and_python_say_the_same(moment: datetime) -> None:
+def test_both_databases_give_the_same_text(moment: datetime) -> None:
     expected = moment.strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26) + "Z"
     assert rfc3339(moment) == expected
     assert rfc3339(as_sqlite_casts(moment)) == expected
@@ -31,27 +31,27 @@ def test_databases_text_and_python_say_the_same(moment: datetime) -> None:
 
 
 @given(st.integers(0, 999_999))
-def test_every_fraction_of_a_second_is_written_whole(microsecond: int) -> None:
+def test_fraction_always_has_six_digits(microsecond: int) -> None:
     moment = datetime(2026, 1, 31, 12, 0, 0, microsecond, UTC)
     for text in (as_sqlite_casts(moment), as_postgresql_casts(moment)):
         assert rfc3339(text) == f"2026-01-31T12:00:00.{microsecond:06}Z"
 
 
 @pytest.mark.parametrize("digits", range(7))
-def test_postgresql_cuts_a_fraction_at_any_digit(digits: int) -> None:
+def test_postgresql_fraction_of_any_length_is_parsed(digits: int) -> None:
     moment = datetime(2026, 1, 31, 12, 0, 0, int("123456"[:digits].ljust(6, "0")), UTC)
     assert rfc3339(as_postgresql_casts(moment)) == rfc3339(moment)
 
 
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)), st.integers(-23 * 60, 23 * 60))  # noqa: DTZ001
-def test_other_offsets_become_utc(naive: datetime, minutes: int) -> None:
+def test_other_offsets_are_converted_to_utc(naive: datetime, minutes: int) -> None:
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     text = rfc3339(moment)
     assert text.endswith("Z")
     assert datetime.fromisoformat(text) == moment
 
 
-def test_later_than_is_later_and_not_before_the_present() -> None:
+def test_later_than_is_later_and_not_in_the_past() -> None:
     before = now()
     assert later_than(datetime(2000, 1, 1, tzinfo=UTC)) >= before
     future = before + timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Texts of JSON that say the same."""
+"""Comparison of JSON texts."""
 
 from typing import Any
 
@@ -33,5 +33,5 @@ def test_order_of_keys_does_not_matter(value: dict[str, Any]) -> None:
         ('{"a":9007199254740993}', '{"a":9007199254740992}'),
     ],
 )
-def test_what_differs(one: str, other: str) -> None:
+def test_different_values_are_not_equal(one: str, other: str) -> None:
     assert not same_json(one, other)

@@ -1,4 +1,4 @@
-"""What a worker does not pay for unless it is switched on."""
+"""Optional packages are not imported at startup."""
 
 import subprocess
 import sys
@@ -10,8 +10,7 @@ from tests.running_service import PROJECT, RunningService
 
 
 @pytest.mark.parametrize("name", ["opentelemetry"])
-def test_a_worker_does_not_load(tmp_path: Path, name: str) -> None:
-    """Without an endpoint for traces, a worker imports nothing of OpenTelemetry."""
+def test_worker_without_tracing_does_not_import(tmp_path: Path, name: str) -> None:
     script = (
         "import sys, agent_router.asgi\n"
         f"print([one for one in sys.modules if one == {name!r} or one.startswith({name + '.'!r})])"

@@ -1,14 +1,14 @@
-"""A history of one item, as its clients saw it, and whether one register could have brought it about.
+"""The history of one item as its clients observed it, and a check of its consistency.
 
-The item is a register of versions: a read shows one, a change on condition of version n makes n + 1. Such a history
-is linearizable exactly if
+The item is a register of versions: a read returns one, and a change under If-Match of version n creates n + 1. The
+history is linearizable exactly if
 
-- each version was made by one change, which had begun before anybody saw the version, and holds what that change sent;
-- whoever begins after somebody else has seen a version, or made it, does not see an older one.
+- one change created each version, began before any client observed the version, and sent what the version contains;
+- no operation that begins after another has observed or created a version observes an older one.
 
-(Wing and Gong's search is not needed: versions tell the order of the changes, and only times can be at odds with it.)
-It is regular if the second holds for changes that were acknowledged, and not for what others have seen: while a change
-is under way, one may see it and the next one not.
+Versions give the order of the changes, so Wing and Gong's search is not needed. Only times can contradict the order.
+The history is regular if the second rule holds for acknowledged changes only: during a change, one read may return
+the new version and the next read the old one.
 """
 
 from collections import defaultdict
@@ -18,18 +18,18 @@ from math import inf
 from typing import NamedTuple
 
 
-class Seen(NamedTuple):
-    """A version that an answer showed, be it a read's or a refused change's. Times are those of one clock."""
+class Observation(NamedTuple):
+    """A version in the response to a read or a refused change. All times come from one clock."""
 
     began: float
     ended: float
     version: int
     name: str | None
-    """What the version held, if the answer told."""
+    """The name in this version, if the response contained it."""
 
 
 class Change(NamedTuple):
-    """A change that makes `version` of its predecessor; `ended` is infinite if nobody knows what became of it."""
+    """A change that creates `version`. `ended` is infinite if its outcome is unknown."""
 
     began: float
     ended: float
@@ -39,51 +39,51 @@ class Change(NamedTuple):
 
 @dataclass
 class History:
-    """Of one item, which was made as version 1 before the history begins. Lists may be added to by any thread."""
+    """The history of one item, which begins with version 1. Any thread may append to the lists."""
 
     first_name: str
-    seen: list[Seen] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def faults(self, *, is_regular_enough: bool = False) -> list[str]:
-        """Why it is not linearizable, or not even regular if that is enough."""
-        acknowledged: list[Seen | Change] = [change for change in self.changes if change.ended < inf]
-        known = [*acknowledged, *self.seen]
-        return [*self._faults_of_changes(), *_faults_of_order(known, acknowledged if is_regular_enough else known)]
+    def violations(self, *, allow_regular: bool = False) -> list[str]:
+        """Return the violations of linearizability, or only those of regularity if `allow_regular`."""
+        acknowledged: list[Observation | Change] = [change for change in self.changes if change.ended < inf]
+        known = [*acknowledged, *self.observations]
+        return [*self._violations_by_changes(), *_violations_of_order(known, acknowledged if allow_regular else known)]
 
-    def _faults_of_changes(self) -> list[str]:
+    def _violations_by_changes(self) -> list[str]:
         found = []
-        makers: dict[int, list[Change]] = defaultdict(list)
+        creators: dict[int, list[Change]] = defaultdict(list)
         for change in self.changes:
-            makers[change.version].append(change)
-        for version, changes in makers.items():
+            creators[change.version].append(change)
+        for version, changes in creators.items():
             if sum(change.ended < inf for change in changes) > 1:
-                found.append(f"version {version} was made by several: {changes}")
-        for seen in self.seen:
-            may_be = [change for change in makers[seen.version] if seen.name in (None, change.name)]
-            if seen.version == 1:
-                if seen.name not in (None, self.first_name):
-                    found.append(f"version 1 is not what was made: {seen}")
-            elif not may_be:
-                found.append(f"nobody made {seen}")
-            elif min(change.began for change in may_be) > seen.ended:
-                found.append(f"it was seen before it was made: {seen}")
+                found.append(f"version {version} was created by several changes: {changes}")
+        for one in self.observations:
+            candidates = [change for change in creators[one.version] if one.name in (None, change.name)]
+            if one.version == 1:
+                if one.name not in (None, self.first_name):
+                    found.append(f"version 1 has another name: {one}")
+            elif not candidates:
+                found.append(f"no change created {one}")
+            elif min(change.began for change in candidates) > one.ended:
+                found.append(f"it was observed before it was created: {one}")
         return found
 
 
-def _faults_of_order(events: Sequence[Seen | Change], known: Sequence[Seen | Change]) -> list[str]:
-    """Events that show an older version than something known that had ended before they began."""
-    ends = sorted(known, key=lambda one: one.ended)
+def _violations_of_order(events: Sequence[Observation | Change], known: Sequence[Observation | Change]) -> list[str]:
+    """Return the events that observe an older version than a known event that ended before they began."""
+    ends = sorted(known, key=lambda event: event.ended)
     found: list[str] = []
-    newest: Seen | Change | None = None
+    newest: Observation | Change | None = None
     place = 0
-    for one in sorted(events, key=lambda one: one.began):
-        while place < len(ends) and ends[place].ended < one.began:
+    for event in sorted(events, key=lambda event: event.began):
+        while place < len(ends) and ends[place].ended < event.began:
             if newest is None or ends[place].version > newest.version:
                 newest = ends[place]
             place += 1
-        # A change has seen the version before its own, and made its own.
-        version = one.version - isinstance(one, Change)
+        # A change has observed the version before the one that it creates.
+        version = event.version - isinstance(event, Change)
         if newest is not None and version < newest.version:
-            found.append(f"{one} began after {newest} had ended")
+            found.append(f"{event} began after {newest} had ended")
     return found

@@ -1,4 +1,4 @@
-"""A client that reads and changes a few items, and records what it sees and when."""
+"""A client that reads and changes a few items, and records what it observed and when."""
 
 import json
 import random
@@ -9,15 +9,15 @@ from http.client import HTTPConnection, HTTPException
 from math import inf
 from typing import NamedTuple
 
-from tests.faults.history import Change, History, Seen
+from tests.faults.history import Change, History, Observation
 
 CHANGES_OF_TEN = 3
-# So that each worker is asked.
+# so that each worker gets requests
 REQUESTS_PER_CONNECTION = 20
 
 
-class Answer(NamedTuple):
-    """With the times between which the request was under way."""
+class Result(NamedTuple):
+    """A response with the times at which its request began and ended."""
 
     began: float
     ended: float
@@ -27,13 +27,13 @@ class Answer(NamedTuple):
 
 
 class HistoryClient(threading.Thread):
-    """Goes on until `is_over`. `wrong` is what no client should ever see, `reads` how many answers it got."""
+    """Runs until `is_over` is set. `unexpected` lists contract violations, `reads` counts successful reads."""
 
     def __init__(
         self, port: int, authorization: str, number: int, histories: dict[str, History], is_over: threading.Event
     ) -> None:
         super().__init__(daemon=True)
-        self.wrong: list[str] = []
+        self.unexpected: list[str] = []
         self.reads = 0
         self._port, self._headers, self._number = port, {"Authorization": authorization}, number
         self._histories, self._is_over = histories, is_over
@@ -47,38 +47,39 @@ class HistoryClient(threading.Thread):
             turn += 1
             item_id = self._chance.choice(list(known))
             if self._chance.randrange(10) < CHANGES_OF_TEN:
-                answer = self._change(item_id, known[item_id], f"{self._number}-{turn}")
+                result = self._change(item_id, known[item_id], f"{self._number}-{turn}")
             else:
-                answer = self._read(item_id)
-            known[item_id] = answer.version if answer else known[item_id]
+                result = self._read(item_id)
+            known[item_id] = result.version if result else known[item_id]
             if turn % REQUESTS_PER_CONNECTION == 0:
                 self._disconnect()
         self._disconnect()
 
-    def _read(self, item_id: str) -> Answer | None:
-        answer = self._ask("GET", f"/v1/items/{item_id}", {}, None)
-        if answer is not None:
+    def _read(self, item_id: str) -> Result | None:
+        result = self._send("GET", f"/v1/items/{item_id}", {}, None)
+        if result is not None:
             self.reads += 1
-            self._histories[item_id].seen.append(Seen(answer.began, answer.ended, answer.version, answer.name))
-        return answer
+            observation = Observation(result.began, result.ended, result.version, result.name)
+            self._histories[item_id].observations.append(observation)
+        return result
 
-    def _change(self, item_id: str, version: int, name: str) -> Answer | None:
+    def _change(self, item_id: str, version: int, name: str) -> Result | None:
         history, began = self._histories[item_id], time.monotonic()
-        answer = self._ask("PATCH", f"/v1/items/{item_id}", {"If-Match": f'"{version}"'}, name)
-        if answer is None:
+        result = self._send("PATCH", f"/v1/items/{item_id}", {"If-Match": f'"{version}"'}, name)
+        if result is None:
             history.changes.append(Change(began, inf, version + 1, name))
-        elif answer.status == 412:
-            if answer.version == version:
-                self.wrong.append(f"refused though it is version {version}: {answer}")
-            history.seen.append(Seen(answer.began, answer.ended, answer.version, None))
+        elif result.status == 412:
+            if result.version == version:
+                self.unexpected.append(f"If-Match of the current version {version} failed: {result}")
+            history.observations.append(Observation(result.began, result.ended, result.version, None))
         else:
-            if (answer.version, answer.name) != (version + 1, name):
-                self.wrong.append(f"asked for {name} after version {version}: {answer}")
-            history.changes.append(Change(answer.began, answer.ended, answer.version, name))
-        return answer
+            if (result.version, result.name) != (version + 1, name):
+                self.unexpected.append(f"changed version {version} to {name}, but: {result}")
+            history.changes.append(Change(result.began, result.ended, result.version, name))
+        return result
 
-    def _ask(self, method: str, path: str, headers: dict[str, str], name: str | None) -> Answer | None:
-        """None if nobody knows what became of it."""
+    def _send(self, method: str, path: str, headers: dict[str, str], name: str | None) -> Result | None:
+        """Send a request. Return None if its outcome is unknown."""
         began = time.monotonic()
         body = None if name is None else json.dumps({"name": name})
         try:
@@ -93,9 +94,9 @@ class HistoryClient(threading.Thread):
             return None
         ended = time.monotonic()
         if response.status in (200, 412):
-            return Answer(began, ended, response.status, int(response.headers["ETag"].strip('"')), content.get("name"))
+            return Result(began, ended, response.status, int(response.headers["ETag"].strip('"')), content.get("name"))
         if response.status != 503:
-            self.wrong.append(f"{method} {path}: {response.status} {content}")
+            self.unexpected.append(f"{method} {path}: {response.status} {content}")
         return None
 
     def _disconnect(self) -> None:

@@ -1,4 +1,4 @@
-"""The service with two workers, its database and its Redis, any of which can be killed."""
+"""The service with two workers, its database and its Redis. Tests can kill each of them."""
 
 import os
 import random
@@ -27,14 +27,14 @@ print(item.version)
 
 
 def children(parent: int) -> Iterator[int]:
-    """Processes that a process has started."""
+    """Yield the child processes of a process."""
     with suppress(OSError):
         for task in Path(f"/proc/{parent}/task").iterdir():
             yield from map(int, (task / "children").read_text().split())
 
 
 def workers(service: RunningService) -> list[int]:
-    """The processes that answer: the one, or those that the parent of several has started."""
+    """Return the processes that serve requests: the only process, or the children of the supervisor."""
     assert service.process is not None
     if service.workers == 1:
         return [service.process.pid]
@@ -42,7 +42,7 @@ def workers(service: RunningService) -> list[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """Nothing if the process has ended."""
+    """Return the command line, or nothing if the process has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
@@ -77,52 +77,51 @@ class Stack:
         self._parts.close()
 
     def kill_worker(self) -> None:
-        """One of them, with SIGKILL. Its parent starts another."""
+        """Kill one worker with SIGKILL. Its parent starts another."""
         if found := workers(self.service):
             with suppress(ProcessLookupError):
                 os.kill(random.choice(found), signal.SIGKILL)
 
     def kill_service(self) -> None:
-        """All of its processes with SIGKILL, and starts it again."""
+        """Kill all processes of the service with SIGKILL, and start the service again."""
         self.service.kill()
         self.service.start()
 
     def restart(self) -> None:
-        """SIGTERM, and starts it again when it has ended."""
+        """Stop the service with SIGTERM, and start it again."""
         self.service.stop()
         self.service.start()
 
     def kill_redis(self) -> None:
-        """With SIGKILL, and starts it again, empty."""
+        """Kill Redis with SIGKILL, and start it again, empty."""
         self.redis.kill()
         time.sleep(random.random() / 4)
         self.redis.start()
 
     def flush_redis(self) -> None:
-        """FLUSHALL."""
         with self.redis.client() as client:
             client.flushall()
 
     def hang_redis(self) -> None:
-        """Stops it for a moment: connections stay open, nobody answers."""
+        """Stop Redis for up to half a second, with its connections open."""
         self.redis.pause()
         time.sleep(random.random() / 2)
         self.redis.resume()
 
     def kill_database(self) -> None:
-        """PostgreSQL with SIGKILL, and starts it again. SQLite is in the service's own processes."""
+        """Kill PostgreSQL with SIGKILL, and start it again. SQLite dies with the service."""
         assert self.postgres is not None
         self.postgres.kill()
         self.postgres.start()
 
     def change_by_orm(self, item_id: str, name: str) -> int:
-        """A change of an item as the admin and a shell make them; returns its version."""
-        told = self.service.manage("shell", "--verbosity=0", "-c", CHANGE_BY_ORM.format(item_id, name))
-        return int(told.stdout.split()[-1])
+        """Change an item as the admin and a shell do, and return its version."""
+        shell = self.service.manage("shell", "--verbosity=0", "-c", CHANGE_BY_ORM.format(item_id, name))
+        return int(shell.stdout.split()[-1])
 
 
-def at_once(jobs: list[Callable[[], None]]) -> None:
-    """Runs all of them, each in a thread, from one barrier on."""
+def run_concurrently(jobs: list[Callable[[], None]]) -> None:
+    """Run all jobs in threads that start at the same moment."""
     barrier = threading.Barrier(len(jobs))
 
     def run(job: Callable[[], None]) -> None:

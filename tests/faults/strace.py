@@ -1,4 +1,4 @@
-"""strace on a running process: to see the order of its system calls, to have some of them fail, or be its last."""
+"""Trace a running process with strace: order its system calls, make them fail, or kill the process at one."""
 
 import os
 import shutil
@@ -14,17 +14,17 @@ import pytest
 
 @contextmanager
 def traced(pid: int, *options: str, output: Path) -> Iterator[None]:
-    """Every thread of the process is traced within the block. Lines go to `output`, descriptors with their paths."""
+    """Trace every thread of the process until the block ends. `output` gets the calls, with paths for descriptors."""
     program = shutil.which("strace")
     if program is None:
-        pytest.skip("strace is not on this machine: apt install strace")
+        pytest.skip("strace is not installed: apt-get install strace")
     command = [program, "-f", "-y", "-s", "64", "-o", str(output), *options, "-p", str(pid)]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert tracer.stderr is not None
     try:
-        told = tracer.stderr.readline()
-        if "attached" not in told:
-            pytest.skip(f"strace cannot trace here: {told.strip()}")
+        line = tracer.stderr.readline()
+        if "attached" not in line:
+            pytest.skip(f"strace cannot trace here: {line.strip()}")
         _await_all_threads(pid, tracer.pid)
         yield
     finally:
@@ -33,11 +33,11 @@ def traced(pid: int, *options: str, output: Path) -> Iterator[None]:
 
 
 def _await_all_threads(pid: int, tracer: int) -> None:
-    """It attaches to one thread after the other."""
+    """Wait until strace is attached to every thread, which it does one after another."""
     deadline = time.monotonic() + 30
     while True:
         states = [task / "status" for task in Path(f"/proc/{pid}/task").iterdir()]
         if all(f"TracerPid:\t{tracer}\n" in state.read_text() for state in states):
             return
-        assert time.monotonic() < deadline, "strace does not attach"
+        assert time.monotonic() < deadline, "strace does not attach to all threads"
         os.sched_yield()

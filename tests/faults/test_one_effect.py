@@ -1,4 +1,4 @@
-"""One key, one item: 64 clients at once over two workers, Redis emptied meanwhile, workers killed in the middle."""
+"""One key creates one item: with 64 concurrent clients on two workers, Redis flushes and killed workers."""
 
 import json
 import threading
@@ -9,27 +9,27 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.stack import Stack, at_once
-from tests.faults.stubborn_client import StubbornClient
+from tests.faults.retrying_client import RetryingClient
+from tests.faults.stack import Stack, run_concurrently
 from tests.waiting import await_true
 
 CLIENTS = 64
 BODY = json.dumps({"name": "an item"})
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
     is_replay: bool
 
 
-def post(stack: Stack, authorization: str, key: str) -> Answer:
-    """Over a connection of its own: any worker may get it."""
+def post(stack: Stack, authorization: str, key: str) -> Response:
+    """Send the request over its own connection, so that any worker may accept it."""
     with closing(HTTPConnection("127.0.0.1", stack.service.port, timeout=60)) as connection:
         headers = {"Authorization": authorization, "Content-Type": "application/json", "Idempotency-Key": key}
         connection.request("POST", "/v1/items/", BODY, headers)
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.read(), answer.headers["Idempotent-Replayed"] == "true")
+        response = connection.getresponse()
+        return Response(response.status, response.read(), response.headers["Idempotent-Replayed"] == "true")
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def authorization(stack: Stack) -> str:
 
 
 @pytest.mark.slow
-def test_64_clients_with_one_key_make_one_item(stack: Stack, authorization: str) -> None:
-    answers: list[Answer] = []
+def test_64_clients_with_one_key_create_one_item(stack: Stack, authorization: str) -> None:
+    responses: list[Response] = []
     is_over = threading.Event()
 
     def flush() -> None:
@@ -49,16 +49,16 @@ def test_64_clients_with_one_key_make_one_item(stack: Stack, authorization: str)
 
     flusher = threading.Thread(target=flush)
     flusher.start()
-    at_once([lambda: answers.append(post(stack, authorization, "once"))] * CLIENTS)
+    run_concurrently([lambda: responses.append(post(stack, authorization, "once"))] * CLIENTS)
     is_over.set()
     flusher.join()
-    assert [answer.status for answer in answers] == [201] * CLIENTS
-    assert len({answer.body for answer in answers}) == 1
-    assert sum(not answer.is_replay for answer in answers) == 1
+    assert [response.status for response in responses] == [201] * CLIENTS
+    assert len({response.body for response in responses}) == 1
+    assert sum(not response.is_replay for response in responses) == 1
     assert stack.service.query("SELECT COUNT(*) FROM item") == [(1,)]
 
 
-# What the claim of a key and the commit have between them here: time enough to be killed in.
+# Delays the commit after the claim of a key, so that the test can kill the service in between.
 SLOW_CLAIM = """
     CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
     CREATE TRIGGER dawdle AFTER INSERT ON idempotency_record FOR EACH ROW EXECUTE FUNCTION dawdle();
@@ -69,7 +69,7 @@ SLOW_CLAIM = """
 @pytest.mark.parametrize("start_stack", ["postgres"], indirect=True)
 @pytest.mark.parametrize("is_database_killed", [False, True])
 def test_kill_between_claim_and_commit(stack: Stack, authorization: str, is_database_killed: bool) -> None:
-    """On PostgreSQL; test_commit.py has it for SQLite."""
+    """This test needs PostgreSQL. test_commit.py covers SQLite."""
     service = stack.service
     with psycopg.connect(service.environment["DB_DSN"], autocommit=True) as connection:
         connection.execute(SLOW_CLAIM)
@@ -78,16 +78,16 @@ def test_kill_between_claim_and_commit(stack: Stack, authorization: str, is_data
             found = connection.execute("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
             return found.fetchone() is not None
 
-        client = StubbornClient(service.port, authorization, 0, changes=0)
+        client = RetryingClient(service.port, authorization, 0, changes=0)
         client.start()
-        await_true(is_claimed, "the claim is not reached")
+        await_true(is_claimed, "no key is claimed")
     if is_database_killed:
         stack.kill_database()
     else:
         stack.kill_service()
-    await_true(lambda: client.acknowledged > 0, "the client gets no answer")
+    await_true(lambda: client.acknowledged_changes > 0, "the service does not recover")
     client.finish()
-    assert client.wrong == []
-    assert is_database_killed or client.repeats > 0, "the kill came too late"
+    assert client.unexpected == []
+    assert is_database_killed or client.retries > 0, "the kill interrupted no request"
     names = [name for [name] in service.query("SELECT name FROM item")]
-    assert sorted(names) == sorted(f"{key}@1" for key in client.kept)
+    assert sorted(names) == sorted(f"{key}@1" for key in client.acknowledged_items)

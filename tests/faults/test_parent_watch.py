@@ -1,4 +1,4 @@
-"""The parent of the workers is killed: they answer what they have read and end, and the service can start again."""
+"""Workers whose parent is killed finish their requests and end, so that the service can start again."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.waiting import await_true
 
 
 @pytest.mark.slow
-def test_workers_end_with_their_parent(start: Callable[..., RunningService]) -> None:
+def test_workers_end_when_their_parent_is_killed(start: Callable[..., RunningService]) -> None:
     service = start(workers=2)
     with closing(service.user()) as me:
         path = me.post("/v1/items/", json={"name": "kept"}).headers["Location"]

@@ -1,4 +1,4 @@
-"""Whatever fails and whatever is sent: each log line is JSON, and no secret is in a line, a metric or an answer."""
+"""Under any failure and any input, each log line is JSON, and no secret appears in logs, metrics or responses."""
 
 import json
 import secrets
@@ -18,20 +18,20 @@ ODD = ["%0d%0a%22%7b", "%00%1b[31m", "%e2%80%a8%ff", "x" * 3000, "%5c%22,%22leve
 
 
 class Noise:
-    """Requests with secrets in every place that one could log; `answers` is all that came back."""
+    """Requests with secrets in every place that might be logged. `responses` has everything that the service sent."""
 
     def __init__(self, service: RunningService) -> None:
         self.service = service
         self.secrets: list[str] = []
-        self.answers = b""
+        self.responses = b""
 
     def secret(self) -> str:
-        """A new one."""
+        """Generate a secret."""
         self.secrets.append(f"Canary{secrets.token_hex(12)}")
         return self.secrets[-1]
 
-    def make(self, me: httpx.Client) -> None:
-        """A round of it."""
+    def send(self, me: httpx.Client) -> None:
+        """Send one round of requests."""
         email: str = me.email  # type: ignore[attr-defined]
         bodies = [
             ("/v1/auth/login", {"email": email, "password": self.secret()}),
@@ -53,14 +53,14 @@ class Noise:
     def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> None:
         with closing(HTTPConnection("127.0.0.1", self.service.port, timeout=60)) as connection:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            assert answer.status != 500
-            self.answers += answer.read() + str(answer.headers).encode()
+            response = connection.getresponse()
+            assert response.status != 500
+            self.responses += response.read() + str(response.headers).encode()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start_stack", ["postgres"], indirect=True)
-def test_no_secret_gets_out_through_failures(start_stack: object, tmp_path: Path) -> None:
+def test_no_secret_leaks_through_failures(start_stack: object, tmp_path: Path) -> None:
     stack = Stack(tmp_path, is_postgres=True, workers=1)
     stack.redis = RedisServer(password=f"Canary{secrets.token_hex(12)}")
     with stack, closing(stack.service.user(timeout=60)) as me:
@@ -69,18 +69,18 @@ def test_no_secret_gets_out_through_failures(start_stack: object, tmp_path: Path
         noise = Noise(service)
         noise.secrets += [stack.redis.password, postgres.password, service.environment["JWT_SECRET"], PASSWORD]
         noise.secrets += [me.tokens["refresh_token"], me.tokens["access_token"].rpartition(".")[2]]  # type: ignore[attr-defined]
-        noise.make(me)
+        noise.send(me)
         stack.redis.kill()
         postgres.kill()
-        noise.make(me)
+        noise.send(me)
         postgres.start()
         stack.redis.start()
-        await_true(lambda: me.get("/health/ready").json()["status"] == "ready", "it does not recover")
+        await_true(lambda: me.get("/health/ready").json()["status"] == "ready", "the service does not recover")
         with service.client() as client:
-            noise.answers += client.get("/metrics").content
-        told = service.manage("doctor", check=False)
+            noise.responses += client.get("/metrics").content
+        doctor = service.manage("doctor", check=False)
         service.stop()
-        written = service.log + told.stdout + told.stderr + noise.answers.decode("latin-1")
+        written = service.log + doctor.stdout + doctor.stderr + noise.responses.decode("latin-1")
         assert [secret for secret in noise.secrets if secret in written] == []
         lines = [json.loads(line) for line in service.log.splitlines()]
         assert all({"timestamp", "level", "message"} <= line.keys() for line in lines)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import closing
 from functools import partial
 from uuid import uuid4
@@ -25,6 +25,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 def post(client: httpx.Client, key: str, body: str = BODY, **headers: str) -> httpx.Response:
     return post_text(client, body, **{"Idempotency-Key": key, **headers})
+
+
+def await_length(found: Sized, length: int) -> None:
+    await_true(lambda: len(found) >= length, "too few requests succeed")
 
 
 def total(client: httpx.Client) -> int:
@@ -130,7 +134,7 @@ def test_kills_during_keyed_requests_lose_and_duplicate_no_item(start: Callable[
         for thread in threads:
             thread.start()
         reached = len(acknowledged) + 30
-        await_true(lambda reached=reached: len(acknowledged) >= reached, "too few requests succeed")
+        await_length(acknowledged, reached)
         service.kill()
         for thread in threads:
             thread.join()

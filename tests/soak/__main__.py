@@ -1,8 +1,8 @@
-"""`make soak`: mixed load for minutes or hours, and faults at random.
+"""Run mixed load with random faults for minutes or hours: `make soak`.
 
-In the first half processes are killed and restarted as well; in the second they live on, so that leaks show. It ends
-with 1 if anything acknowledged is lost, the error budget is spent, or memory, threads, descriptors or connections
-have grown.
+In the first half, processes are killed and restarted too. In the second half they stay alive, so that leaks show. The
+exit code is 1 if an acknowledged change is lost, the error budget is exceeded, or memory, threads, descriptors or
+connections have grown.
 """
 
 import argparse
@@ -16,30 +16,30 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.faults.kept import check_everything_is_there, start_stubborn_clients
+from tests.faults.acknowledged import check_acknowledged_changes, start_retrying_clients
+from tests.faults.retrying_client import RetryingClient
 from tests.faults.stack import Stack
-from tests.faults.stubborn_client import StubbornClient
 from tests.soak import clients
 from tests.soak.clients import OrdinaryClient
 from tests.soak.measurements import Measurements, connections, descriptors
 from tests.waiting import comes_true
 
-# Of all requests of ordinary clients. While nobody listens (the whole service is started again) they are none.
+# Shares of all requests of ordinary clients. Requests refused during a restart are not counted.
 BUDGET = {"503": 0.01, "broken": 0.01}
-FINE = {"200", "201", "204", "304", "409", "412", "refused"}
+EXPECTED = {"200", "201", "204", "304", "409", "412", "refused"}
 PROGRESS_SECONDS, PAUSE_SECONDS = 10, 3.0
 SETTINGS = {"BODY_TIMEOUT_SECONDS": "2", "PASSWORD_HASHING_QUEUE": "16", "CACHE_TTL": "5"}
 
 
 class Soak:
-    """One run."""
+    """One run of the soak."""
 
     def __init__(self, stack: Stack, seconds: float, chance: random.Random) -> None:
         self.stack, self.seconds, self.chance = stack, seconds, chance
         self.measurements = Measurements(stack)
         self.faults: Counter[str] = Counter()
         self.ordinary = self._ordinary_clients()
-        self.stubborn: list[StubbornClient] = start_stubborn_clients(stack, 3)
+        self.retrying: list[RetryingClient] = start_retrying_clients(stack, 3)
         self._shown_at = 0.0
 
     def _ordinary_clients(self) -> list[OrdinaryClient]:
@@ -47,30 +47,30 @@ class Soak:
         with closing(self.stack.service.user()) as me:
             token = str(me.headers["Authorization"]).removeprefix("Bearer ")
             paths = [me.post("/v1/items/", json={"name": "read"}).headers["Location"] for _ in range(50)]
-        work = [clients.reading(token, paths)] * 3 + [clients.coming_and_going]
+        work = [clients.reader(token, paths)] * 3 + [clients.use_new_account]
         return [OrdinaryClient(port, one) for one in work]
 
     def run(self) -> list[str]:
-        """What is wrong in the end."""
+        """Run the soak and return the problems found."""
         for reader in self.ordinary:
             reader.start()
         began = time.monotonic()
-        self._disturb(began + self.seconds / 2, [*self._gentle(), *self._deadly()])
-        print("No more kills: from here on processes live on")
-        for warm_up in self._gentle():  # the most that each takes is taken once, such as the memory of all hashes
+        self._inject_faults(began + self.seconds / 2, [*self._faults_without_kills(), *self._kills()])
+        print("No more kills: processes stay alive from here on")
+        for warm_up in self._faults_without_kills():
             warm_up()
         settled = time.monotonic()
-        self._disturb(began + self.seconds, self._gentle())
+        self._inject_faults(began + self.seconds, self._faults_without_kills())
         growth = self.measurements.growth(settled)
-        for client in self._everybody():
+        for client in self._all_clients():
             client.finish()
-        return [*growth, *self._faults_of_rest(), *self._faults_of_answers(), *self._faults_of_data()]
+        return [*growth, *self._remaining_connections(), *self._unexpected_statuses(), *self._lost_changes()]
 
-    def _gentle(self) -> list[Callable[[], None]]:
+    def _faults_without_kills(self) -> list[Callable[[], None]]:
         port = self.stack.service.port
 
-        def flood_of_log_ins() -> None:
-            clients.flood_of_log_ins(port)
+        def flood_of_logins() -> None:
+            clients.flood_of_logins(port)
 
         def slow_clients() -> None:
             clients.slow_clients(port)
@@ -78,14 +78,14 @@ class Soak:
         def disconnects() -> None:
             clients.disconnects(port)
 
-        gentle = [self.stack.hang_redis, self.stack.kill_redis, self.stack.flush_redis]
-        return [*gentle, flood_of_log_ins, slow_clients, disconnects]
+        redis_faults = [self.stack.hang_redis, self.stack.kill_redis, self.stack.flush_redis]
+        return [*redis_faults, flood_of_logins, slow_clients, disconnects]
 
-    def _deadly(self) -> list[Callable[[], None]]:
+    def _kills(self) -> list[Callable[[], None]]:
         is_postgres = self.stack.postgres is not None
         return [self.stack.kill_worker] * 3 + [self.stack.restart] + [self.stack.kill_database] * is_postgres
 
-    def _disturb(self, until: float, faults: list[Callable[[], None]]) -> None:
+    def _inject_faults(self, until: float, faults: list[Callable[[], None]]) -> None:
         while time.monotonic() < until:
             fault = self.chance.choice(faults)
             self.faults[fault.__name__] += 1
@@ -102,21 +102,21 @@ class Soak:
         now = time.monotonic()
         if now - self._shown_at > PROGRESS_SECONDS:
             self._shown_at = now
-            answers = dict(sorted(self.answers().items()))
-            print(f"{until - now:5.0f} s left in this half; {self.measurements.now()}; {answers}", flush=True)
+            statuses = dict(sorted(self.statuses().items()))
+            print(f"{until - now:5.0f} s left in this half; {self.measurements.now()}; {statuses}", flush=True)
 
-    def answers(self) -> Counter[str]:
-        """Of all ordinary and stubborn clients."""
-        return sum((client.answers for client in self._everybody()), Counter())
+    def statuses(self) -> Counter[str]:
+        """Return the statuses of all clients."""
+        return sum((client.statuses for client in self._all_clients()), Counter())
 
-    def _everybody(self) -> list[OrdinaryClient | StubbornClient]:
-        return [*self.ordinary, *self.stubborn]
+    def _all_clients(self) -> list[OrdinaryClient | RetryingClient]:
+        return [*self.ordinary, *self.retrying]
 
-    def _faults_of_rest(self) -> list[str]:
-        """When everybody has left, so have their connections."""
+    def _remaining_connections(self) -> list[str]:
+        """Return descriptors and connections that remain after all clients have disconnected."""
         found: list[str] = []
 
-        def is_at_rest() -> bool:
+        def is_idle() -> bool:
             found[:] = [
                 *(
                     f"process {pid} has {count} descriptors"
@@ -127,50 +127,57 @@ class Soak:
             ]
             return not found
 
-        if not comes_true(is_at_rest, 20):
+        if not comes_true(is_idle, 20):
             return found
         print(f"  at rest: descriptors {descriptors(self.stack)}, connections {connections(self.stack)}")
         return []
 
-    def _faults_of_answers(self) -> list[str]:
-        answers = self.answers()
-        total = answers.total() - answers["refused"]
-        print(f"  {total} answers: {dict(sorted(answers.items()))}; faults: {dict(self.faults)}")
-        print(f"  the longest took {max(client.longest_seconds for client in self.ordinary):.1f} s")
-        found = [f"{count} times {status}" for status, count in answers.items() if status not in FINE | BUDGET.keys()]
+    def _unexpected_statuses(self) -> list[str]:
+        statuses = self.statuses()
+        total = statuses.total() - statuses["refused"]
+        print(f"  {total} responses: {dict(sorted(statuses.items()))}; faults: {dict(self.faults)}")
+        print(f"  the longest request took {max(client.longest_seconds for client in self.ordinary):.1f} s")
+        found = [
+            f"{count} times {status}" for status, count in statuses.items() if status not in EXPECTED | BUDGET.keys()
+        ]
         for status, share in BUDGET.items():
-            print(f"  {status}: {answers[status] / total:.3%} of {share:.0%} allowed")
-            if answers[status] > share * total:
-                found.append(f"{answers[status]} of {total} answers are {status}")
+            print(f"  {status}: {statuses[status] / total:.3%} (allowed: {share:.0%})")
+            if statuses[status] > share * total:
+                found.append(f"{statuses[status]} of {total} responses are {status}")
         return found
 
-    def _faults_of_data(self) -> list[str]:
+    def _lost_changes(self) -> list[str]:
         try:
-            check_everything_is_there(self.stack, self.stubborn)
+            check_acknowledged_changes(self.stack, self.retrying)
         except AssertionError as error:
             return [f"data: {error}"]
-        print(f"  {sum(client.acknowledged for client in self.stubborn)} changes were acknowledged, and all are there")
+        count = sum(client.acknowledged_changes for client in self.retrying)
+        print(f"  {count} changes were acknowledged, and all are stored")
         return []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3, help="how long (3)")
+    parser.add_argument("--minutes", type=float, default=3, help="duration in minutes (default: 3)")
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the order of the faults")
-    given = parser.parse_args()
-    print(f"{given.minutes:g} minutes on {given.database}, seed {given.seed}", flush=True)
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(10**6), help="seed of the order of the faults (default: random)"
+    )
+    options = parser.parse_args()
+    print(f"{options.minutes:g} minutes on {options.database}, seed {options.seed}", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as folder,
-        Stack(Path(folder), is_postgres=given.database == "postgres", settings=SETTINGS) as stack,
+        Stack(Path(folder), is_postgres=options.database == "postgres", settings=SETTINGS) as stack,
     ):
-        wrong = Soak(stack, given.minutes * 60, random.Random(given.seed)).run()
+        problems = Soak(stack, options.minutes * 60, random.Random(options.seed)).run()
         log = stack.service.log_lines()
     errors = Counter(line["message"] for line in log if line["level"] in ("ERROR", "CRITICAL"))
-    wrong += [f"logged {count} times: {message}" for message, count in errors.items() if message == "Unexpected error"]
-    if wrong:
-        sys.exit("\n".join(["Not good:", *wrong]))
-    print("All is well")
+    problems += [
+        f"logged {count} times: {message}" for message, count in errors.items() if message == "Unexpected error"
+    ]
+    if problems:
+        sys.exit("\n".join(["FAILED:", *problems]))
+    print("PASSED")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who uses the service during a soak: ordinary readers, people who come and go, and those who mean it no good."""
+"""Clients of a soak: readers, users whose accounts come and go, and attackers."""
 
 import json
 import random
@@ -18,11 +18,11 @@ JSON = {"Content-Type": "application/json"}
 
 
 class OrdinaryClient(threading.Thread):
-    """Does its work over and over until `finish`; `answers` is how often each status came, or none."""
+    """Repeats its work until `finish`. `statuses` counts the responses by status, and the broken connections."""
 
     def __init__(self, port: int, work: Callable[["OrdinaryClient"], None]) -> None:
         super().__init__(daemon=True)
-        self.answers: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
         self.longest_seconds = 0.0
         self._port, self._work = port, work
         self._is_over = threading.Event()
@@ -34,71 +34,71 @@ class OrdinaryClient(threading.Thread):
         self.disconnect()
 
     def finish(self) -> None:
-        """Ends it after what it is at."""
+        """End the thread after its current work."""
         self._is_over.set()
         self.join()
 
-    def ask(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, Any]:
-        """The status and what came with it; 0 if the connection broke."""
+    def send(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, Any]:
+        """Return the status and the content. The status is 0 if the connection broke."""
         began = time.monotonic()
         headers = JSON | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             self._connection = self._connection or HTTPConnection("127.0.0.1", self._port, timeout=30)
             self._connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = self._connection.getresponse()
-            content = answer.read()
+            response = self._connection.getresponse()
+            content = response.read()
         except (OSError, HTTPException) as error:
-            # Nobody listens: the service is being started again.
-            self.answers["refused" if isinstance(error, ConnectionRefusedError) else "broken"] += 1
+            # The connection is refused while the service restarts.
+            self.statuses["refused" if isinstance(error, ConnectionRefusedError) else "broken"] += 1
             self.disconnect()
             time.sleep(0.05)
             return 0, None
         self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
-        is_clear = answer.status != 503 or answer.headers["Retry-After"]
-        self.answers[str(answer.status) if is_clear else "503 without Retry-After"] += 1
-        if answer.status == 503:
+        is_clear = response.status != 503 or response.headers["Retry-After"]
+        self.statuses[str(response.status) if is_clear else "503 without Retry-After"] += 1
+        if response.status == 503:
             time.sleep(0.05)
-        is_json = "json" in (answer.headers["Content-Type"] or "")
-        return answer.status, json.loads(content) if is_json else content
+        is_json = "json" in (response.headers["Content-Type"] or "")
+        return response.status, json.loads(content) if is_json else content
 
     def disconnect(self) -> None:
-        """Has the next request go over a new connection, to any of the workers."""
+        """Close the connection, so that any worker may accept the next request."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
-def reading(token: str, paths: list[str]) -> Callable[[OrdinaryClient], None]:
-    """Items, lists, and now and then a change and what operators look at."""
+def reader(token: str, paths: list[str]) -> Callable[[OrdinaryClient], None]:
+    """Return work that reads items and lists, and sometimes changes an item or reads a page for operators."""
 
     def work(client: OrdinaryClient) -> None:
         for _ in range(20):
-            client.ask("GET", random.choice(paths), token)
-        client.ask("GET", "/v1/items/?limit=20&sort=-updated_at", token)
-        client.ask("PATCH", random.choice(paths), token, {"metadata": {"seen": time.time()}})
-        client.ask("GET", random.choice(["/health/live", "/metrics", "/openapi.json"]))
+            client.send("GET", random.choice(paths), token)
+        client.send("GET", "/v1/items/?limit=20&sort=-updated_at", token)
+        client.send("PATCH", random.choice(paths), token, {"metadata": {"seen": time.time()}})
+        client.send("GET", random.choice(["/health/live", "/metrics", "/openapi.json"]))
         client.disconnect()
 
     return work
 
 
-def coming_and_going(client: OrdinaryClient) -> None:
-    """An account, a session, a refresh, a log-out; the account goes as well."""
+def use_new_account(client: OrdinaryClient) -> None:
+    """Register, log in, refresh and delete the account."""
     account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
-    if client.ask("POST", "/v1/auth/register", body=account)[0] != 201:
+    if client.send("POST", "/v1/auth/register", body=account)[0] != 201:
         return
-    status, tokens = client.ask("POST", "/v1/auth/login", body=account)
+    status, tokens = client.send("POST", "/v1/auth/login", body=account)
     if status == 200:
         given = {"refresh_token": tokens["refresh_token"]}
-        status, tokens = client.ask("POST", "/v1/auth/refresh", body=given)
+        status, tokens = client.send("POST", "/v1/auth/refresh", body=given)
     if status == 200:
-        client.ask("GET", "/v1/auth/me", tokens["access_token"])
-        client.ask("DELETE", "/v1/auth/me", tokens["access_token"])
+        client.send("GET", "/v1/auth/me", tokens["access_token"])
+        client.send("DELETE", "/v1/auth/me", tokens["access_token"])
     client.disconnect()
 
 
 def send_all(port: int, data: bytes, count: int, *, seconds: float, reads: bool) -> None:
-    """Sends something over so many connections, waits for answers or for so long, and leaves."""
+    """Send data over many connections, read responses or wait for some seconds, and disconnect."""
     with ExitStack() as stack:
         connections = []
         for _ in range(count):
@@ -112,21 +112,21 @@ def send_all(port: int, data: bytes, count: int, *, seconds: float, reads: bool)
         time.sleep(seconds)
 
 
-def flood_of_log_ins(port: int) -> None:
-    """More at once than may wait."""
+def flood_of_logins(port: int) -> None:
+    """Send more concurrent logins than the queue holds."""
     body = json.dumps({"email": f"{secrets.token_hex(8)}@example.org", "password": "wrong"}).encode()
     head = b"POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     send_all(port, head + b"Content-Length: %d\r\n\r\n" % len(body) + body, 100, seconds=0, reads=True)
 
 
 def slow_clients(port: int) -> None:
-    """Heads and bodies that do not end."""
+    """Send request heads and bodies that never end."""
     head = b"POST /v1/items/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
     send_all(port, head, 50, seconds=0, reads=False)
     send_all(port, head + b"\r\n{", 50, seconds=3, reads=False)
 
 
 def disconnects(port: int) -> None:
-    """Clients that leave before they are answered."""
+    """Disconnect before the service responds."""
     for _ in range(5):
         send_all(port, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3, 20, seconds=0, reads=False)

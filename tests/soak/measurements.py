@@ -1,4 +1,4 @@
-"""What the service's processes take over time, and whether it becomes more."""
+"""Memory, threads, descriptors and connections of the service over time."""
 
 import os
 import statistics
@@ -10,14 +10,14 @@ from typing import NamedTuple
 from tests.faults.processes import memory_mib, open_files, threads
 from tests.faults.stack import Stack, workers
 
-# What memory may grow by and be no leak: caches that fill, an allocator that keeps what it has.
+# Growth that is not a leak: caches fill, and the allocator keeps free memory.
 SLACK_MIB, SLACK_SHARE = 10.0, 0.1
-# asyncio's own pool, for what it cannot wait for otherwise, gets its threads one by one.
+# asyncio's default executor starts its threads one by one.
 SLACK_THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 class Sample(NamedTuple):
-    """Of one process."""
+    """A measurement of one process."""
 
     at: float
     memory_mib: float
@@ -26,32 +26,32 @@ class Sample(NamedTuple):
 
 @dataclass
 class Measurements:
-    """Of every process by its id."""
+    """The samples of every process, by process id."""
 
     stack: Stack
     samples: dict[int, list[Sample]] = field(default_factory=dict)
 
     def take(self) -> None:
-        """One sample of each worker."""
+        """Take one sample of each worker."""
         for pid in workers(self.stack.service):
             with suppress(OSError, ValueError):
                 sample = Sample(time.monotonic(), memory_mib(pid), threads(pid))
                 self.samples.setdefault(pid, []).append(sample)
 
     def now(self) -> str:
-        """The last samples, for people."""
+        """Return the last samples as text."""
         living = workers(self.stack.service)
         last = [self.samples[pid][-1] for pid in living if self.samples.get(pid)]
         return " ".join(f"{one.memory_mib:.0f} MiB/{one.threads} threads" for one in last)
 
     def growth(self, since: float) -> list[str]:
-        """What has grown in processes that lived all the time, from the second fifth of it to the last."""
+        """Return what has grown in living processes between the second and the last fifth of the samples."""
         found = []
         for pid in workers(self.stack.service):
             samples = [one for one in self.samples.get(pid, ()) if one.at >= since]
             fifth = len(samples) // 5
             if fifth < 2:
-                found.append(f"process {pid} was not looked at for long enough")
+                found.append(f"process {pid} has too few samples")
                 continue
             early, late = samples[fifth : 2 * fifth], samples[-fifth:]
             before, after = (statistics.median(one.memory_mib for one in part) for part in (early, late))
@@ -64,12 +64,12 @@ class Measurements:
 
 
 def descriptors(stack: Stack) -> dict[int, int]:
-    """How many each worker has open."""
+    """Return the number of open descriptors of each worker."""
     return {pid: open_files(pid) for pid in workers(stack.service)}
 
 
 def connections(stack: Stack) -> dict[str, int]:
-    """What Redis and PostgreSQL know of the service."""
+    """Return the number of connections that Redis and PostgreSQL count."""
     with stack.redis.client() as redis:
         found = {"redis": len(redis.client_list())}
     if stack.postgres is not None:

@@ -1,4 +1,4 @@
-"""Idempotency keys: how they are written, and one effect for each, in threads that race."""
+"""Idempotency keys: their syntax, and exactly one effect for each, also with concurrent requests."""
 
 import asyncio
 import threading
@@ -32,12 +32,12 @@ def key(*values: str, **request: str | bytes) -> Key | None:
     return read_key(make_request(*headers, method="POST", **request), ME)  # type: ignore[arg-type]
 
 
-def test_request_without_a_key_has_none() -> None:
+def test_request_without_a_key_has_no_key() -> None:
     assert key() is None
 
 
 @pytest.mark.parametrize("value", ["!", "~" * 255, '"quoted"', 'a"b', '"a\\"b\\\\c"', "8e03978e-40d5", "a,b;c=d"])
-def test_key_of_visible_ascii(value: str) -> None:
+def test_key_of_visible_ascii_is_valid(value: str) -> None:
     assert key(value) is not None
 
 
@@ -45,25 +45,25 @@ def test_key_of_visible_ascii(value: str) -> None:
     "value",
     ["", " ", "x" * 256, "two words", '"two words"', "caf\u00e9", '"', '""', '"a', '"a"b', '"a\\b"', "\x7f", "\t"],
 )
-def test_malformed_key(value: str) -> None:
+def test_malformed_key_is_refused(value: str) -> None:
     with pytest.raises(InvalidHeader):
         key(value)
 
 
-def test_key_that_is_given_twice() -> None:
+def test_repeated_header_is_refused() -> None:
     with pytest.raises(InvalidHeader):
         key("a", "a")
 
 
 @given(text=st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=100))
-def test_quoted_and_bare_are_one_key(text: str) -> None:
+def test_quoted_and_bare_keys_are_equal(text: str) -> None:
     quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if not text.startswith('"'):
         assert key(quoted) == key(text) == key(f"  {text}\t")
     assert key(quoted) is not None
 
 
-def test_scope_of_a_key() -> None:
+def test_key_is_scoped_by_user_method_and_path() -> None:
     found = key("k", path="/v1/items/")
     assert found == key("k", path="/v1/items")
     assert found
@@ -77,7 +77,7 @@ def test_scope_of_a_key() -> None:
 @pytest.mark.parametrize(
     "change", [{"body": b"{ }"}, {"content_type": "application/json; charset=utf-8"}, {"query": "a=1"}]
 )
-def test_what_a_repeat_must_have_in_common(change: dict[str, str | bytes]) -> None:
+def test_repeat_must_have_the_same_body_type_and_query(change: dict[str, str | bytes]) -> None:
     first, other = key("k", body=b"{}"), key("k", **{"body": b"{}", **change})
     assert first
     assert other
@@ -94,7 +94,7 @@ def replay_of(response: StoredResponse) -> StoredResponse:
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
-    """With the database's threads."""
+    """Run a scene with the database's threads."""
 
     async def run() -> None:
         await database.open()
@@ -107,7 +107,7 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_repeat_replays_the_stored_answer() -> None:
+def test_repeat_replays_the_stored_response() -> None:
     async def scene() -> None:
         assert await run_once(ME, KEY, lambda: answer(1)) == answer(1)
         assert await run_once(ME, KEY, lambda: answer(2)) == replay_of(answer(1))
@@ -121,7 +121,7 @@ def test_repeat_replays_the_stored_answer() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_failed_effect_leaves_the_key_free() -> None:
+def test_failed_effect_does_not_use_the_key() -> None:
     def fail() -> StoredResponse:
         raise Conflict
 
@@ -135,7 +135,7 @@ def test_failed_effect_leaves_the_key_free() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("key", [None, KEY])
-def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | None) -> None:
+def test_effect_for_a_deleted_account_is_unauthorized(key: Key | None) -> None:
     def own() -> StoredResponse:
         APIKey.objects.create(user_id=USER, name="mine", prefix="p", digest="", scopes="", created_at=now())
         return answer()
@@ -143,7 +143,7 @@ def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | 
     async def scene() -> None:
         with pytest.raises(Unauthorized):
             await run_once(ME, key, own)
-        # With the account there it is a fault of the code.
+        # If the account exists, the error is a bug and stays visible.
         await database.write(lambda: User.objects.create(id=USER, email="me@example.org"))
         await run_once(ME, None, own)
         with pytest.raises(IntegrityError):
@@ -153,7 +153,7 @@ def test_effect_for_an_account_that_was_just_deleted_is_unauthorized(key: Key | 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_effect_and_record_are_undone_together() -> None:
+def test_effect_and_record_are_rolled_back_together() -> None:
     other = Key("d" * 64, "e" * 64)
 
     def effect() -> StoredResponse:
@@ -170,7 +170,7 @@ def test_effect_and_record_are_undone_together() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_expired_key_is_free_purged_or_not() -> None:
+def test_expired_key_can_be_used_before_it_is_purged() -> None:
     async def scene() -> None:
         await run_once(ME, KEY, lambda: answer(1))
         await database.write(lambda: IdempotencyRecord.objects.update(expires_at=now() - timedelta(seconds=1)))
@@ -181,7 +181,7 @@ def test_expired_key_is_free_purged_or_not() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_one_has_its_effect() -> None:
+def test_concurrent_calls_have_one_effect() -> None:
     effects: list[int] = []
 
     def effect(number: int) -> StoredResponse:
@@ -189,8 +189,8 @@ def test_of_many_at_once_one_has_its_effect() -> None:
         return answer(number)
 
     async def scene() -> None:
-        tries = [run_once(ME, KEY, lambda number=number: effect(number)) for number in range(40)]  # type: ignore[misc]
-        answers = await asyncio.gather(*tries)
+        calls = [run_once(ME, KEY, lambda number=number: effect(number)) for number in range(40)]  # type: ignore[misc]
+        answers = await asyncio.gather(*calls)
         assert len({found.body for found in answers}) == 1
         assert sum(not found.is_replay for found in answers) == 1
 
@@ -199,8 +199,8 @@ def test_of_many_at_once_one_has_its_effect() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_repeat_that_waits_too_long_is_told_to_come_again(settings: Settings) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_repeat_that_waits_too_long_gets_retry_after(settings: Settings) -> None:
+    started, may_finish = threading.Event(), threading.Event()
 
     def hold() -> None:
         moment = now()
@@ -212,17 +212,17 @@ def test_repeat_that_waits_too_long_is_told_to_come_again(settings: Settings) ->
             created_at=moment,
             expires_at=moment + timedelta(seconds=60),
         )
-        begun.set()
-        assert go_on.wait(30)
+        started.set()
+        assert may_finish.wait(30)
 
     async def scene() -> None:
         first = asyncio.ensure_future(database.write(hold))
-        await asyncio.to_thread(begun.wait)
+        await asyncio.to_thread(started.wait)
         settings.IDEMPOTENCY_WAIT = 0.05
         with pytest.raises(IdempotencyInProgress) as refusal:
             await run_once(ME, KEY, answer)
         assert refusal.value.headers == {"Retry-After": "1"}
-        go_on.set()
+        may_finish.set()
         await first
         settings.IDEMPOTENCY_WAIT = 10
         assert (await run_once(ME, KEY, answer)).body == b"1"
@@ -231,7 +231,7 @@ def test_repeat_that_waits_too_long_is_told_to_come_again(settings: Settings) ->
 
 
 @pytest.mark.django_db
-def test_purge_deletes_what_has_expired_batch_by_batch() -> None:
+def test_purge_deletes_expired_records_in_batches() -> None:
     moment = now()
     IdempotencyRecord.objects.bulk_create(
         IdempotencyRecord(

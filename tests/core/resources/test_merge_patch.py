@@ -1,4 +1,4 @@
-"""JSON Merge Patch against RFC 7396."""
+"""JSON Merge Patch compared with RFC 7396."""
 
 import copy
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from core.http.problems import ValidationFailed
 from core.resources.merge_patch import check_patch, merge_patch, patched
 
-# Appendix A.
+# RFC 7396, appendix A.
 CASES = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
     ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
@@ -37,14 +37,14 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), CASES)
-def test_examples_of_the_rfc(target: Any, patch: Any, result: Any) -> None:
+def test_rfc_examples(target: Any, patch: Any, result: Any) -> None:
     before = copy.deepcopy((target, patch))
     assert merge_patch(target, patch) == result
-    assert (target, patch) == before, "neither is changed"
+    assert (target, patch) == before, "neither argument is changed"
 
 
-def by_the_rfc(target: Any, patch: Any) -> Any:
-    """Section 2, word for word."""
+def reference_merge_patch(target: Any, patch: Any) -> Any:
+    """Implement RFC 7396, section 2, literally."""
     if isinstance(patch, dict):
         if not isinstance(target, dict):
             target = {}
@@ -53,15 +53,15 @@ def by_the_rfc(target: Any, patch: Any) -> Any:
                 if name in target:
                     del target[name]
             else:
-                target[name] = by_the_rfc(target.get(name), value)
+                target[name] = reference_merge_patch(target.get(name), value)
         return target
     return patch
 
 
 @given(target=VALUES, patch=VALUES)
-def test_it_does_what_the_rfc_says(target: Any, patch: Any) -> None:
+def test_merge_patch_matches_the_reference(target: Any, patch: Any) -> None:
     before = copy.deepcopy((target, patch))
-    assert merge_patch(target, patch) == by_the_rfc(copy.deepcopy(target), patch)
+    assert merge_patch(target, patch) == reference_merge_patch(copy.deepcopy(target), patch)
     assert (target, patch) == before
 
 
@@ -70,7 +70,7 @@ def test_empty_patch_changes_nothing(target: dict[str, Any]) -> None:
     assert merge_patch(target, {}) == target
 
 
-def test_depth_is_no_matter_of_the_stack() -> None:
+def test_deep_patch_does_not_exhaust_the_stack() -> None:
     patch: Any = {"end": None}
     for _ in range(50_000):
         patch = {"a": patch}
@@ -78,7 +78,7 @@ def test_depth_is_no_matter_of_the_stack() -> None:
     while merged:
         merged, depth = merged["a"], depth + 1
     assert depth == 50_000
-    while patch:  # unwound by hand: the interpreter frees nested objects by recursion
+    while patch:  # by hand, because the interpreter frees nested objects recursively
         patch = patch.pop("a", None)
 
 
@@ -90,20 +90,20 @@ class Thing(BaseModel):
 
 
 @pytest.mark.parametrize("patch", ["text", ["name"], None, 5])
-def test_patch_that_is_no_object_is_refused(patch: Any) -> None:
+def test_patch_that_is_not_an_object_is_refused(patch: Any) -> None:
     with pytest.raises(ValidationFailed) as refusal:
         check_patch(patch, Thing)
     assert refusal.value.errors == [{"pointer": "#", "detail": "must be an object", "code": "dict_type"}]
 
 
-def test_unknown_members_are_refused_even_if_they_are_null() -> None:
+def test_unknown_members_are_refused_even_if_null() -> None:
     with pytest.raises(ValidationFailed) as refusal:
         check_patch({"name": "a", "id": None, "a/b": 1}, Thing)
     assert [error["pointer"] for error in refusal.value.errors] == ["#/id", "#/a~1b"]
     assert refusal.value.detail == "2 fields are not valid"
 
 
-def test_null_puts_a_field_back_to_its_default() -> None:
+def test_null_resets_a_field_to_its_default() -> None:
     current = {"name": "a", "colour": "blue"}
     assert patched(Thing, current, {"colour": None}) == Thing(name="a", colour="red")
     assert patched(Thing, current, {}) == Thing(name="a", colour="blue")

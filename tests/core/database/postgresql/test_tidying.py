@@ -13,7 +13,7 @@ from core.database.pool import database
 from core.resources.search import postgresql_index, tidying
 from core.resources.search.indexer import Indexer
 from items.models import Item
-from tests.core.resources.search.index import TABLE, ask
+from tests.core.resources.search.index import TABLE, execute
 from tests.items.rows import DAWN, make_user
 
 SECONDS = 60.0
@@ -95,7 +95,7 @@ def test_who_does_not_own_the_index_leaves_it_to_the_server(other: psycopg.Conne
     Item.objects.create(name="one", owner=make_user(), updated_at=DAWN)
     other.execute("CREATE ROLE stranger")
     with transaction.atomic():
-        ask("SET LOCAL ROLE stranger")
+        execute("SET LOCAL ROLE stranger")
         assert postgresql_index.tidy(TABLE) is None
     assert beside(other) > 0
 

@@ -1,4 +1,4 @@
-"""A world for tests that take one step at a time."""
+"""Fixtures for tests that run a `World` step by step."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,14 +15,13 @@ type Play = Callable[[Callable[[World], Awaitable[None]]], None]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    """One Redis for all tests of a module."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture
 def play(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Play:
-    """Runs a scene in a world of its own with two processes and the item "a"."""
+    """Run a scene in its own world with two processes and the item "a"."""
 
     async def run(scene: Callable[[World], Awaitable[None]]) -> None:
         client = RedisClient()
@@ -34,7 +33,7 @@ def play(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Play:
         world.add_process()
         world.add_process()
         world.create("a")
-        await world.look_at_epoch()
+        await world.look_at_epochs()
         try:
             await scene(world)
         finally:

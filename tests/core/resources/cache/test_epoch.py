@@ -1,4 +1,4 @@
-"""The epoch on a real database and a real Redis."""
+"""The epoch in a real database, with a real Redis."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ def with_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(server: RedisServer, job: Job) -> None:
-    """With the database's threads and a connected client."""
+    """Run a job with the database's threads and a connected client."""
 
     async def main() -> None:
         client = RedisClient()
@@ -44,7 +44,7 @@ def run(server: RedisServer, job: Job) -> None:
 
 
 @pytest.mark.django_db
-def test_each_epoch_is_another() -> None:
+def test_every_epoch_has_a_new_token() -> None:
     assert find_epoch() == ("", "")
     first, second = begin_epoch(), begin_epoch()
     assert find_epoch() == second != first
@@ -53,19 +53,19 @@ def test_each_epoch_is_another() -> None:
 
 
 @pytest.mark.django_db
-def test_epoch_is_settled_once_for_each_redis() -> None:
+def test_epoch_changes_once_for_each_redis() -> None:
     first = settle_epoch("one")
     assert settle_epoch("one") == first == find_epoch()
     begin_epoch()
     token, run_id = find_epoch()
-    assert run_id == "one", "a turn leaves the server as it is"
+    assert run_id == "one", "a new epoch keeps its Redis server"
     assert settle_epoch("two")[0] not in ("", token)
     assert find_epoch()[1] == "two"
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("with_redis")
-def test_changes_of_one_transaction_turn_it_once(
+def test_changes_of_one_transaction_turn_the_epoch_once(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks() as callbacks:
@@ -78,7 +78,7 @@ def test_changes_of_one_transaction_turn_it_once(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("with_redis")
-def test_it_is_turned_by_a_commit_and_not_by_a_rollback() -> None:
+def test_commit_turns_the_epoch_and_rollback_does_not() -> None:
     before = find_epoch()
     with transaction.atomic():
         turn_on_commit()
@@ -90,12 +90,12 @@ def test_it_is_turned_by_a_commit_and_not_by_a_rollback() -> None:
         transaction.set_rollback(True)
     assert find_epoch() == after
     turn_on_commit()
-    assert find_epoch() != after, "outside of a transaction at once"
+    assert find_epoch() != after, "outside a transaction, the epoch changes immediately"
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("with_redis")
-def test_change_after_a_savepoint_that_was_rolled_back_still_turns_it() -> None:
+def test_change_after_a_savepoint_rollback_turns_the_epoch() -> None:
     before = find_epoch()
     with transaction.atomic():
         with suppress(Refused), transaction.atomic():
@@ -106,89 +106,89 @@ def test_change_after_a_savepoint_that_was_rolled_back_still_turns_it() -> None:
 
 
 @pytest.mark.django_db
-def test_without_redis_nothing_is_turned(settings: Settings) -> None:
+def test_epoch_is_not_turned_without_redis(settings: Settings) -> None:
     assert settings.REDIS_URL == ""
     turn_on_commit()
     assert not CacheEpoch.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_process_trusts_a_redis_that_it_has_asked_who_it_is(server: RedisServer) -> None:
-    async def job(known: Epoch, client: RedisClient) -> None:
-        assert not known.is_connected
-        assert await known.is_trusted(monotonic())
+def test_process_trusts_only_a_redis_whose_run_id_it_knows(server: RedisServer) -> None:
+    async def job(process_epoch: Epoch, client: RedisClient) -> None:
+        assert not process_epoch.is_connected
+        assert await process_epoch.is_trusted(monotonic())
         with server.client() as redis:
             run_id = redis.info("server")["run_id"]
-        assert await database.read(find_epoch) == (known.token.decode(), run_id)
+        assert await database.read(find_epoch) == (process_epoch.token.decode(), run_id)
         await client.close()
-        assert not await known.is_trusted(monotonic())
+        assert not await process_epoch.is_trusted(monotonic())
 
     run(server, job)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_look_is_renewed_in_the_background_before_its_lease_ends(
+def test_epoch_is_looked_up_in_the_background_before_its_lease_ends(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(epoch, "monotonic", lambda: now[0])
 
-    async def job(known: Epoch, client: RedisClient) -> None:
-        assert await known.is_trusted(now[0])
+    async def job(process_epoch: Epoch, client: RedisClient) -> None:
+        assert await process_epoch.is_trusted(now[0])
         await database.write(begin_epoch)
-        token = known.token
+        token = process_epoch.token
         now[0] += epoch.LEASE_SECONDS * 0.6
-        assert await known.is_trusted(now[0])
-        assert known.token == token, "nobody waits for it"
-        assert known._looking
-        await known._looking
-        assert known.token != token
+        assert await process_epoch.is_trusted(now[0])
+        assert process_epoch.token == token, "the request does not wait for the look"
+        assert process_epoch._looking
+        await process_epoch._looking
+        assert process_epoch.token != token
 
     run(server, job)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_changes_that_come_together_share_a_turn(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_changes_share_a_turn(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[int] = []
 
-    async def job(known: Epoch, client: RedisClient) -> None:
-        original = known._begin
+    async def job(process_epoch: Epoch, client: RedisClient) -> None:
+        original = process_epoch._begin
 
         async def begin() -> None:
             turns.append(1)
             await original()
 
-        monkeypatch.setattr(known, "_begin", begin)
-        await asyncio.gather(*(known.turn() for _ in range(50)))
-        assert len(turns) == 2, "the first, and one for all who came while that was made"
-        await known.turn()
+        monkeypatch.setattr(process_epoch, "_begin", begin)
+        await asyncio.gather(*(process_epoch.turn() for _ in range(50)))
+        assert len(turns) == 2, "one turn for the first call, and one for all calls during it"
+        await process_epoch.turn()
         assert len(turns) == 3
 
     run(server, job)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_database_that_cannot_be_asked_is_told(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_database_raises_service_unavailable(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse() -> tuple[str, str]:
         raise ServiceUnavailable
 
-    async def job(known: Epoch, client: RedisClient) -> None:
-        assert await known.is_trusted(monotonic())
-        monkeypatch.setattr(known, "_find", refuse)
+    async def job(process_epoch: Epoch, client: RedisClient) -> None:
+        assert await process_epoch.is_trusted(monotonic())
+        monkeypatch.setattr(process_epoch, "_find", refuse)
         later = monotonic() + 1
         with pytest.raises(ServiceUnavailable):
-            await known.is_trusted(later)
-        monkeypatch.setattr(known, "_begin", refuse)
+            await process_epoch.is_trusted(later)
+        monkeypatch.setattr(process_epoch, "_begin", refuse)
         with pytest.raises(ServiceUnavailable):
-            await known.turn()
+            await process_epoch.turn()
 
     run(server, job)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_redis_that_does_not_say_who_it_is_is_not_trusted(server: RedisServer) -> None:
-    async def job(known: Epoch, client: RedisClient) -> None:
+def test_redis_without_a_run_id_is_not_trusted(server: RedisServer) -> None:
+    async def job(process_epoch: Epoch, client: RedisClient) -> None:
         client.run_id = ""
-        assert not await known.is_trusted(monotonic())
+        assert not await process_epoch.is_trusted(monotonic())
 
     run(server, job)

@@ -1,4 +1,4 @@
-"""How a process looks at the epoch while its event loop is busy."""
+"""A process looks at the epoch while its event loop is busy."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from tests.redis_server import RedisServer
 
 
 class InstantEpoch(Epoch):
-    """Its database answers at once."""
+    """An epoch whose database responds immediately."""
 
     async def _find(self) -> tuple[str, str]:
         return "token", self._run_id
@@ -21,24 +21,24 @@ class InstantEpoch(Epoch):
 
 
 @pytest.mark.timeout(30)
-def test_a_look_that_has_ended_and_is_too_old_is_not_waited_for_again() -> None:
-    """It would be waited for without end: waiting for what has ended gives the loop no turn to notice."""
+def test_finished_look_that_is_too_old_is_not_awaited_again() -> None:
+    """Awaiting a finished look never yields to the event loop, so it would loop forever."""
 
-    async def ask_in_the_turn_in_which_the_look_ends() -> bool:
+    async def call_in_the_iteration_in_which_the_look_ends() -> bool:
         client = RedisClient()
         await client.open(server.url, 5)
         epoch = InstantEpoch(client)
-        asked: list[asyncio.Task[bool]] = []
+        calls: list[asyncio.Task[bool]] = []
         try:
             assert await epoch.is_trusted(time.monotonic())
             looking = epoch._look()
-            later = epoch._looked_at + 2 * LEASE_SECONDS
-            looking.add_done_callback(lambda _: asked.append(asyncio.ensure_future(epoch.is_trusted(later))))
+            after_lease = epoch._looked_at + 2 * LEASE_SECONDS
+            looking.add_done_callback(lambda _: calls.append(asyncio.ensure_future(epoch.is_trusted(after_lease))))
             await looking
             await asyncio.sleep(0)
-            return await asked[0]
+            return await calls[0]
         finally:
             await client.close()
 
     with RedisServer() as server:
-        assert asyncio.run(ask_in_the_turn_in_which_the_look_ends())
+        assert asyncio.run(call_in_the_iteration_in_which_the_look_ends())

@@ -1,4 +1,4 @@
-"""One process uses another Redis than the other, which has not heard of it yet (a failover, a new address)."""
+"""Two processes use different Redis servers, and one of them does not know it yet (failover, new address)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ SECONDS = 30.0
 
 
 @pytest.fixture
-def two_servers() -> Iterator[tuple[RedisServer, RedisServer]]:
+def two_redis() -> Iterator[tuple[RedisServer, RedisServer]]:
     with RedisServer() as one, RedisServer() as two:
         yield one, two
 
 
 class Process:
-    """One process's cache, over rows that all share."""
+    """The cache of one process. All processes share the rows."""
 
     def __init__(self, rows: list[Representation]) -> None:
         self.rows, self.client = rows, RedisClient()
@@ -44,40 +44,43 @@ class Process:
         return found.body
 
 
-@pytest.mark.parametrize("is_long", [False, True], ids=["the change ends first", "the reader ends first"])
-def test_change_told_to_the_redis_of_before_is_seen_by_who_has_moved_on(
-    two_servers: tuple[RedisServer, RedisServer], is_long: bool
+@pytest.mark.parametrize("reader_ends_first", [False, True], ids=["the change ends first", "the reader ends first"])
+def test_change_made_on_the_old_redis_is_visible_on_the_new_one(
+    two_redis: tuple[RedisServer, RedisServer], reader_ends_first: bool
 ) -> None:
     rows = [OLD]
 
-    async def scene(stays: Process, moved: Process) -> None:
+    async def scene(old_process: Process, new_process: Process) -> None:
         readers = []
 
         async def commit() -> Representation:
-            """The other process begins to use its Redis meanwhile, and may look at the row as it was."""
-            readers.append(asyncio.ensure_future(moved.find()))
-            looking = asyncio.ensure_future(moved.has_looked.wait())
-            await asyncio.wait([readers[0] if is_long else looking], timeout=None if is_long else 0.01)
-            looking.cancel()
+            """Let the other process switch to its Redis during the change, where it may read the old row."""
+            readers.append(asyncio.ensure_future(new_process.find()))
+            first_look = asyncio.ensure_future(new_process.has_looked.wait())
+            if reader_ends_first:
+                await asyncio.wait(readers)
+            else:
+                await asyncio.wait([first_look], timeout=0.01)
+            first_look.cancel()
             rows.append(NEW)
             return NEW
 
-        assert await stays.find() == b"old"
-        await stays.cache.change(stays.key, commit)
-        assert [await stays.find(), await moved.find()] == [b"new", b"new"]
+        assert await old_process.find() == b"old"
+        await old_process.cache.change(old_process.key, commit)
+        assert [await old_process.find(), await new_process.find()] == [b"new", b"new"]
         await asyncio.gather(*readers)
-        assert [await stays.find(), await moved.find()] == [b"new", b"new"]
+        assert [await old_process.find(), await new_process.find()] == [b"new", b"new"]
 
     async def main() -> None:
         await database.open()
-        stays, moved = Process(rows), Process(rows)
+        old_process, new_process = Process(rows), Process(rows)
         try:
-            for process, server in zip((stays, moved), two_servers, strict=True):
+            for process, server in zip((old_process, new_process), two_redis, strict=True):
                 await process.client.open(server.url, 5)
             async with asyncio.timeout(SECONDS):
-                await scene(stays, moved)
+                await scene(old_process, new_process)
         finally:
-            for process in (stays, moved):
+            for process in (old_process, new_process):
                 await process.client.close()
             await database.close()
 

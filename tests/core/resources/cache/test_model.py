@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: nobody reads what is older than a change that was acknowledged before."""
+"""A state machine: in any order of operations and faults, no read returns less than was acknowledged before it."""
 
 import asyncio
 from typing import Any
@@ -16,11 +16,11 @@ from tests.redis_server import RedisServer
 PROCESSES = st.integers(0, 1)
 ITEMS = st.sampled_from(["a", "a", "a", "b"])
 KINDS = st.sampled_from(["read"] * 4 + ["change"] * 3 + ["touch", "delete", "fail", "orm"])
-# Less and more than a lease, than a fill may take, than the lives of marks and entries.
+# Shorter and longer than a lease, the time allowed for a fill, and the lives of marks and entries.
 SECONDS = st.sampled_from([0.005] * 4 + [0.015, 0.015, 0.03, 0.03, 0.5, 1.1, 2.9, 25.0, 70.0])
-NOTHING = [""] * 16
+NO_FAULT = [""] * 16
 FAULTS = st.sampled_from(
-    [*NOTHING, "command", "reply", "cut off", "cut off", "database", "kill", "snapshot", "restart", "empty"]
+    [*NO_FAULT, "command", "reply", "cut off", "cut off", "database", "kill", "snapshot", "restart", "empty"]
 )
 
 
@@ -31,7 +31,7 @@ def server() -> Any:
 
 
 class Machine(RuleBasedStateMachine):
-    """Two processes, two items; hypothesis decides."""
+    """Two processes and two items, driven by hypothesis."""
 
     server: RedisServer
 
@@ -65,14 +65,14 @@ class Machine(RuleBasedStateMachine):
             self.patch.undo()
 
     async def finish(self) -> None:
-        """Faults end, what was begun is finished, and everybody reads once more."""
+        """End all faults, finish all operations, and read every item from every process."""
         for process in self.world.processes:
             process.is_database_down, process.redis.loses = False, None
-            if process.redis.is_cut_off:
+            if process.redis.is_disconnected:
                 self.world.reconnect(process)
         for _ in range(3):
             while gated := [one for one in self.world.operations if one.gate]:
-                await self.world.let_through(gated[0])
+                await self.world.open_gate(gated[0])
             await self.world.advance(1)
         for process in self.world.processes:
             for item in ("a", "b"):
@@ -80,29 +80,29 @@ class Machine(RuleBasedStateMachine):
 
     @rule(process=PROCESSES, item=ITEMS, kind=KINDS, steps=st.integers(0, 2))
     def begin(self, process: int, item: str, kind: str, steps: int) -> None:
-        """An operation, and perhaps its first steps."""
+        """Begin an operation, and possibly run its first steps."""
         operation = self.run(self.world.start(kind, self.world.processes[process], item))
         for _ in range(steps):
             if operation.gate:
-                self.run(self.world.let_through(operation))
+                self.run(self.world.open_gate(operation))
 
     @precondition(lambda self: any(one.gate for one in self.world.operations))
     @rule(place=st.integers(0, 5))
-    def go_on(self, place: int) -> None:
+    def continue_operation(self, place: int) -> None:
         gated = [one for one in self.world.operations if one.gate]
-        self.run(self.world.let_through(gated[place % len(gated)]))
+        self.run(self.world.open_gate(gated[place % len(gated)]))
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
         self.run(self.world.advance(seconds))
 
     @rule(process=PROCESSES, fault=FAULTS)
-    def disturb(self, process: int, fault: str) -> None:
+    def inject_fault(self, process: int, fault: str) -> None:
         world, chosen = self.world, self.world.processes[process]
         if fault in ("command", "reply"):
             chosen.redis.loses = fault
         elif fault == "cut off":
-            (world.reconnect if chosen.redis.is_cut_off else world.cut_off)(chosen)
+            (world.reconnect if chosen.redis.is_disconnected else world.disconnect)(chosen)
         elif fault == "database":
             chosen.is_database_down = not chosen.is_database_down
         elif fault == "kill":

@@ -1,4 +1,4 @@
-"""The cache in the real service, with two workers: what somebody was told is what everybody sees."""
+"""The cache in the running service, with two workers: every acknowledged change is visible to every worker."""
 
 import json
 import random
@@ -42,8 +42,8 @@ def item(me: httpx.Client) -> dict[str, object]:
     return item
 
 
-class Answer(NamedTuple):
-    """An answer that came over a connection of its own."""
+class Response(NamedTuple):
+    """A response that arrived on its own connection."""
 
     status: int
     content: bytes
@@ -51,60 +51,60 @@ class Answer(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The item's name, or the status if there is none."""
+        """Return the item's name, or the status if there is no item."""
         return str(json.loads(self.content)["name"]) if self.status == 200 else str(self.status)
 
 
-def ask(client: httpx.Client, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
-    """Over a connection of its own, so that any worker may answer. (A client of httpx takes long to make.)"""
+def fetch(client: httpx.Client, path: str, method: str = "GET", body: bytes | None = None) -> Response:
+    """Send a request on its own connection, so that any worker may respond. Creating an httpx client is slower."""
     connection = HTTPConnection("127.0.0.1", client.base_url.port or 80, timeout=30)
     with closing(connection):
         headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
         connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.read(), answer.headers["ETag"])
+        response = connection.getresponse()
+        return Response(response.status, response.read(), response.headers["ETag"])
 
 
-def everywhere(client: httpx.Client, path: str, times: int = 24) -> list[Answer]:
-    """Answers over as many connections, so that each worker has given some of them."""
+def fetch_from_all_workers(client: httpx.Client, path: str, times: int = 24) -> list[Response]:
+    """Return the responses on many connections, so that every worker sends some of them."""
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda _: ask(client, path), range(times)))
+        return list(pool.map(lambda _: fetch(client, path), range(times)))
 
 
-def names(answers: list[Answer]) -> set[str]:
-    return {answer.name for answer in answers}
+def names(responses: list[Response]) -> set[str]:
+    return {response.name for response in responses}
 
 
-def lookups(service: RunningService) -> dict[str, float]:
+def lookup_counts(service: RunningService) -> dict[str, float]:
     with service.client() as client:
         lines = client.get("/metrics").text.splitlines()
     found = dict(line.split() for line in lines if line.startswith("django_cache_get_"))
     return {kind: float(found[f'django_cache_get_{kind}_total{{backend="item"}}']) for kind in ("hits", "misses")}
 
 
-def test_what_was_read_once_is_answered_from_redis(
+def test_second_read_is_served_from_redis(
     service: RunningService, server: RedisServer, me: httpx.Client, item: dict[str, object]
 ) -> None:
     path = f"/v1/items/{item['id']}"
-    before = lookups(service)
+    before = lookup_counts(service)
     first = me.get(path)
-    assert lookups(service)["misses"] > before["misses"]
+    assert lookup_counts(service)["misses"] > before["misses"]
 
-    def are_mostly_hits() -> bool:
-        """Not at any time: a request goes on without a Redis that keeps it waiting."""
-        before = lookups(service)
-        assert names(everywhere(me, path, 20)) == {"old"}
-        return lookups(service)["hits"] - before["hits"] >= 15
+    def mostly_hits() -> bool:
+        """Some lookups may miss: a request does not wait for a slow Redis."""
+        before = lookup_counts(service)
+        assert names(fetch_from_all_workers(me, path, 20)) == {"old"}
+        return lookup_counts(service)["hits"] - before["hits"] >= 15
 
-    await_true(are_mostly_hits)
+    await_true(mostly_hits)
     with server.client() as redis:
         key = f"item:{item['id']}"
         assert 0 < redis.ttl(key) <= 60
         entry = redis.get(key)
     assert isinstance(entry, bytes)
     assert entry.endswith(first.content)
-    for answer in everywhere(me, path):
-        assert (answer.content, answer.tag) == (first.content, first.headers["etag"])
+    for response in fetch_from_all_workers(me, path):
+        assert (response.content, response.tag) == (first.content, first.headers["etag"])
     assert me.get(path, headers={"If-None-Match": '"1"'}).status_code == 304
     with closing(service.user()) as stranger:
         assert stranger.get(path).status_code == 404
@@ -122,32 +122,30 @@ BY_ORM = {
 }
 
 
-@pytest.mark.parametrize("how", BY_ORM)
-def test_change_in_a_shell_is_seen_by_every_worker(
-    service: RunningService, me: httpx.Client, item: dict[str, object], how: str
+@pytest.mark.parametrize("operation", BY_ORM)
+def test_orm_change_in_a_shell_is_visible_to_every_worker(
+    service: RunningService, me: httpx.Client, item: dict[str, object], operation: str
 ) -> None:
-    change, name, tag = BY_ORM[how]
+    change, name, tag = BY_ORM[operation]
     path = f"/v1/items/{item['id']}"
-    everywhere(me, path)
+    fetch_from_all_workers(me, path)
     service.manage("shell", "--no-imports", "-c", SHELL.format(**item) + change)
-    answers = everywhere(me, path)
-    assert names(answers) == {name}
-    assert {answer.tag for answer in answers} == {tag}
+    responses = fetch_from_all_workers(me, path)
+    assert names(responses) == {name}
+    assert {response.tag for response in responses} == {tag}
 
 
-def test_items_of_a_deleted_account_are_gone_for_staff_too(
+def test_items_of_a_deleted_account_are_404_for_staff(
     service: RunningService, me: httpx.Client, item: dict[str, object]
 ) -> None:
     path = f"/v1/items/{item['id']}"
     with closing(service.staff()) as staff:
-        assert names(everywhere(staff, path)) == {"old"}
+        assert names(fetch_from_all_workers(staff, path)) == {"old"}
         assert me.delete("/v1/auth/me").status_code == 204
-        assert names(everywhere(staff, path)) == {"404"}
+        assert names(fetch_from_all_workers(staff, path)) == {"404"}
 
 
-def test_readers_never_go_back_while_an_item_is_changed_over_and_over(
-    me: httpx.Client, item: dict[str, object]
-) -> None:
+def test_readers_never_see_an_older_version_during_changes(me: httpx.Client, item: dict[str, object]) -> None:
     path = f"/v1/items/{item['id']}"
     acknowledged, seen = 1, []
     done = threading.Event()
@@ -156,7 +154,7 @@ def test_readers_never_go_back_while_an_item_is_changed_over_and_over(
         reads = 0
         while not done.is_set():
             floor = acknowledged
-            version = json.loads(ask(me, path).content)["version"]
+            version = json.loads(fetch(me, path).content)["version"]
             if version < floor:
                 seen.append((version, floor))
             reads += 1
@@ -173,40 +171,38 @@ def test_readers_never_go_back_while_an_item_is_changed_over_and_over(
 
 
 @pytest.mark.parametrize("pause_seconds", [0.08, 0.5])
-def test_change_while_redis_hangs_is_seen_by_workers_that_did_not_notice(
+def test_change_during_a_redis_hang_is_visible_to_every_worker(
     server: RedisServer, me: httpx.Client, item: dict[str, object], pause_seconds: float
 ) -> None:
     path = f"/v1/items/{item['id']}"
     for number in range(5):
-        everywhere(me, path)
+        fetch_from_all_workers(me, path)
         server.pause()
         try:
             assert me.patch(path, json={"name": f"new {number}"}).status_code == 200
-            time.sleep(pause_seconds)  # a fault of this length
+            time.sleep(pause_seconds)  # the length of the outage
         finally:
             server.resume()
-        assert names(everywhere(me, path)) == {f"new {number}"}
+        assert names(fetch_from_all_workers(me, path)) == {f"new {number}"}
 
 
-def test_change_while_redis_is_away_is_seen_when_it_is_back(
+def test_change_during_a_redis_outage_is_visible_after_the_restart(
     server: RedisServer, me: httpx.Client, item: dict[str, object]
 ) -> None:
     path = f"/v1/items/{item['id']}"
-    everywhere(me, path)
+    fetch_from_all_workers(me, path)
     with server.client() as redis:
-        redis.save()  # it will come back with the old entry
+        redis.save()  # so that Redis restarts with the old entry
     server.kill()
     assert me.patch(path, json={"name": "new"}).status_code == 200
     server.start()
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        assert names(everywhere(me, path, 8)) == {"new"}
+        assert names(fetch_from_all_workers(me, path, 8)) == {"new"}
 
 
 @pytest.mark.slow
-def test_nothing_old_remains_when_workers_are_killed_amid_changes(
-    start: Callable[..., RunningService], server: RedisServer
-) -> None:
+def test_killed_workers_leave_no_stale_entries(start: Callable[..., RunningService], server: RedisServer) -> None:
     service = start(workers=2, REDIS_URL=server.url, CACHE_TTL="3600")
     client = service.user()
     paths = [f"/v1/items/{client.post('/v1/items/', json={'name': '0'}).json()['id']}" for _ in range(6)]
@@ -216,8 +212,8 @@ def test_nothing_old_remains_when_workers_are_killed_amid_changes(
         chance = random.Random(seed)
         while not stop.is_set():
             try:
-                ask(client, path, "PATCH", b'{"name": "%f"}' % chance.random())
-                ask(client, path)
+                fetch(client, path, "PATCH", b'{"name": "%f"}' % chance.random())
+                fetch(client, path)
             except (OSError, HTTPException):
                 time.sleep(0.01)
 
@@ -233,5 +229,5 @@ def test_nothing_old_remains_when_workers_are_killed_amid_changes(
         service.start()
         stored = {str(row[0]).replace("-", ""): row[1] for row in service.query("SELECT id, name FROM item")}
         for path in paths:
-            assert names(everywhere(client, path, 4)) == {stored[path.rpartition("/")[2].replace("-", "")]}
+            assert names(fetch_from_all_workers(client, path, 4)) == {stored[path.rpartition("/")[2].replace("-", "")]}
     client.close()

@@ -1,6 +1,6 @@
-"""Several processes around one real Redis and a database that is a dict, each step of which is taken on command.
+"""A model of several processes, one real Redis and a database that is a dict. Tests run it step by step.
 
-Time is the world's own: nothing expires and no lease ends unless `advance` is called.
+The world has its own clock: nothing expires and no lease ends until a test calls `advance`.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ OWNER = "somebody"
 
 
 class Refused(Exception):
-    """What a change that fails raises, and a database that is down."""
+    """Raised by a change that fails and by a database that is down."""
 
 
 class Gate:
-    """Where an operation waits until it is let through."""
+    """A point where an operation waits until the test opens it."""
 
     def __init__(self, name: str) -> None:
         self.name, self.opened = name, asyncio.Event()
@@ -29,7 +29,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Row:
-    """`moment` counts the commits of the whole world."""
+    """A row. `moment` is the number of its commit, counted over the whole world."""
 
     version: int
     moment: int
@@ -37,38 +37,38 @@ class Row:
 
 @dataclass
 class Operation:
-    """A read or a change that is under way. It stands at a gate, waits for another or for a lease, or has ended."""
+    """A read or a change in progress. It waits at a gate, for another reader or for a lease, or it has ended."""
 
     kind: str
     item: str
     process: "Process"
     floor: int = 0
-    """The last change that was acknowledged when a read began."""
+    """The last commit that was acknowledged when the read began."""
     moment: int = 0
-    """The commit of a change."""
+    """The commit of the change."""
     gate: Gate | None = None
     task: "asyncio.Task[None]" = field(init=False)
 
     async def stop_at(self, name: str) -> None:
-        """Goes on when the gate is opened."""
+        """Wait until the test opens the gate."""
         self.gate = Gate(name)
         await self.gate.opened.wait()
         self.gate = None
 
 
 class FaultyRedis:
-    """A real client, whose replies can be lost, and which can be cut off."""
+    """A real client that can lose replies and be disconnected."""
 
     def __init__(self, world: "World", client: RedisClient) -> None:
         self.world, self.client = world, client
         self.generation = 1
-        self.is_cut_off = False
+        self.is_disconnected = False
         self.loses: str | None = None
-        """What the next call loses: the "command" or its "reply"."""
+        """The part that the next call loses: the "command" or its "reply"."""
 
     @property
     def state(self) -> str:
-        return "down" if self.is_cut_off else "up"
+        return "down" if self.is_disconnected else "up"
 
     @property
     def run_id(self) -> str:
@@ -81,7 +81,7 @@ class FaultyRedis:
         return self.client.register_script(source)
 
     async def call(self, commands: list[tuple[Any, ...]]) -> Any:
-        if self.is_cut_off:
+        if self.is_disconnected:
             return None
         loses, self.loses = self.loses, None
         if loses:
@@ -89,12 +89,12 @@ class FaultyRedis:
         if loses == "command":
             return None
         replies = await self.client.call(commands)
-        assert replies is not None, "the real Redis must answer"
+        assert replies is not None, "the real Redis does not respond"
         return None if loses else replies
 
 
 class WorldEpoch(Epoch):
-    """The epoch of a process, kept in the world."""
+    """The epoch of one process. Its row is in the world."""
 
     def __init__(self, process: "Process", redis: Any) -> None:
         super().__init__(redis)
@@ -129,14 +129,14 @@ class Process:
         self.cache = RepresentationCache("thing", redis=as_client, epoch=self.epoch)
 
     def check(self) -> None:
-        """Raises if the database cannot be used from here."""
+        """Raise Refused if this process cannot use the database."""
         if self.is_database_down:
             raise Refused
 
     def good_epoch(self) -> bytes | None:
-        """The epoch whose entries the process would use for a request that came now."""
+        """Return the epoch whose entries the process would use for a request that arrives now."""
         known = self.epoch
-        if self.redis.is_cut_off:
+        if self.redis.is_disconnected:
             return None
         if not known.is_connected:
             return self.world.epoch[0].encode() if self.world.epoch[1] == self.world.run_id else None
@@ -146,7 +146,7 @@ class Process:
 
 
 class World:
-    """Redis, the database, the clock."""
+    """Redis, the database and the clock."""
 
     def __init__(self, server: RedisServer, client: RedisClient) -> None:
         self.server, self.client = server, client
@@ -162,22 +162,22 @@ class World:
         self._snapshot: dict[bytes, tuple[bytes, float]] = {}
 
     def clock(self) -> float:
-        """In place of time.monotonic: no two moments are the same."""
+        """Replace time.monotonic: every call returns a later time."""
         self.now += 1e-9
         return self.now
 
     def turn(self) -> None:
-        """A new epoch."""
+        """Begin a new epoch."""
         self.epoch = (f"e{next(self.tokens)}", self.epoch[1])
 
     async def wait_until(self, moment: float) -> None:
-        """Returns when the world's clock has come that far."""
+        """Return when the world's clock reaches the moment."""
         event = asyncio.Event()
         self._waiting.append((moment, event))
         await event.wait()
 
     async def advance(self, seconds: float) -> None:
-        """Lets time pass, for Redis too."""
+        """Advance the clock, also for Redis."""
         self.now += seconds
         with self.server.client() as redis:
             for key in redis.keys("thing:*"):
@@ -188,9 +188,9 @@ class World:
         await self.settle()
 
     async def settle(self) -> None:
-        """Lets every operation come to a gate, to a lease, to another's reading, or to its end.
+        """Run until every operation waits at a gate, for a lease or for another reader, or has ended.
 
-        None calls Redis more often in a row than there are rounds here; a ping's reply comes after those before it.
+        No operation calls Redis more often in a row than this loop has rounds. A ping's reply follows earlier replies.
         """
         for _ in range(8):
             for _ in range(8):
@@ -203,7 +203,7 @@ class World:
         await self.check()
 
     async def check(self) -> None:
-        """No process would answer out of an entry that is older than an acknowledged change."""
+        """Assert that no process would use an entry that is older than an acknowledged change."""
         for item, acknowledged in self.acknowledged.items():
             replies = await self.client.call([("GET", b"thing:" + item.encode())])
             epoch, _, mark, payload = (replies[0] if replies and replies[0] else b"::gone:").split(b":", 3)
@@ -212,20 +212,20 @@ class World:
                     seen = int(payload.partition(b":")[2])
                     assert seen >= acknowledged, f"{item} as of {seen} is cached, but {acknowledged} is acknowledged"
 
-    async def look_at_epoch(self) -> None:
-        """Has every process know it. One that has just found its Redis waits for a lease."""
+    async def look_at_epochs(self) -> None:
+        """Make every process look at the epoch. A process that has just connected to Redis waits for a lease."""
         looks = [asyncio.ensure_future(process.epoch.is_trusted(self.clock())) for process in self.processes]
         await self.settle()
         await self.advance(1)
         await asyncio.gather(*looks)
 
     async def start(self, kind: str, process: Process, item: str) -> Operation:
-        """Begins an operation: "read", "change", "touch", "delete", "fail" or "orm"."""
+        """Begin an operation: "read", "change", "touch", "delete", "fail" or "orm"."""
         [operation] = await self.start_together(kind, process, item, count=1)
         return operation
 
     async def start_together(self, kind: str, process: Process, item: str, *, count: int) -> list[Operation]:
-        """Begins several at the same moment."""
+        """Begin several operations at the same moment."""
         operations = [Operation(kind, item, process, self.acknowledged.get(item, 0)) for _ in range(count)]
         run = {"read": self._read, "orm": self._change_by_orm}.get(kind, self._change)
         for operation in operations:
@@ -234,23 +234,23 @@ class World:
         await self.settle()
         return operations
 
-    async def let_through(self, operation: Operation) -> None:
-        """Opens the gate that the operation stands at."""
+    async def open_gate(self, operation: Operation) -> None:
+        """Open the gate where the operation waits."""
         assert operation.gate
         operation.gate.opened.set()
         await self.settle()
 
     async def finish(self, operation: Operation) -> None:
-        """Lets the operation run to its end. It may wait for a lease to see the epoch, and for one at its end."""
+        """Run the operation to its end. It may wait for a lease before and after its work."""
         for _ in range(3):
             while operation.gate:
-                await self.let_through(operation)
+                await self.open_gate(operation)
             if not operation.task.done():
                 await self.advance(1)
         assert operation.task.done()
 
     def create(self, item: str) -> None:
-        """A new item, acknowledged at once: nobody could have cached it."""
+        """Create an item that is acknowledged immediately, because no process can have cached it."""
         self.rows[item] = Row(1, next(self.moments))
         self.acknowledged[item] = self.rows[item].moment  # type: ignore[union-attr]
 
@@ -319,30 +319,28 @@ class World:
             self.acknowledged[item] = max(self.acknowledged[item], operation.moment)
 
     def add_process(self) -> Process:
-        """One more."""
         self.processes.append(Process(self, self.client))
         return self.processes[-1]
 
     def kill(self, process: Process) -> None:
-        """As kill -9 does: nothing that it has begun goes any further. Another takes its place."""
-        process.is_dead = process.redis.is_cut_off = process.is_database_down = True
+        """Stop all operations of a process, as kill -9 does. A new process replaces it."""
+        process.is_dead = process.redis.is_disconnected = process.is_database_down = True
         for operation in [one for one in self.operations if one.process is process]:
             operation.task.cancel()
             self.operations.remove(operation)
         self.processes[self.processes.index(process)] = Process(self, self.client)
 
-    def cut_off(self, process: Process) -> None:
-        """Redis is out of reach for one process only."""
-        process.redis.is_cut_off = True
+    def disconnect(self, process: Process) -> None:
+        """Disconnect one process from Redis."""
+        process.redis.is_disconnected = True
         process.redis.generation += 1
 
     def reconnect(self, process: Process) -> None:
-        """Redis is back for it."""
-        process.redis.is_cut_off = False
+        process.redis.is_disconnected = False
         process.redis.generation += 1
 
     def save_snapshot(self) -> None:
-        """What Redis will remember if it is restarted."""
+        """Remember the entries with which Redis will restart."""
         with self.server.client() as redis:
             keys: Any = redis.keys("thing:*")
             entries: Any = redis.mget(keys) if keys else ()
@@ -350,12 +348,12 @@ class World:
             self._snapshot = dict(zip(keys, zip(entries, ends, strict=True), strict=True))
 
     def empty_redis(self) -> None:
-        """FLUSHALL by an operator, of which nobody is told."""
+        """Run FLUSHALL, as an operator might, without informing any process."""
         with self.server.client() as redis:
             redis.flushall(asynchronous=False)
 
     def restart_redis(self) -> None:
-        """With what it has on its disk; every process loses its connection and gets another."""
+        """Restart Redis with its snapshot. Every process reconnects."""
         self.run_id = f"r{next(self.runs)}"
         with self.server.client() as redis:
             redis.flushall()

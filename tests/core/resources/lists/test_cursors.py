@@ -1,4 +1,4 @@
-"""Cursors that only their maker's list takes, and links to pages."""
+"""Cursors, which only the list that created them accepts, and links to pages."""
 
 import base64
 import string
@@ -27,7 +27,7 @@ ME = principal()
 MINE = binding(ME, Order("-name"), b"[]")
 
 
-def refuses(cursor: str, bound_to: bytes = MINE) -> bool:
+def is_refused(cursor: str, bound_to: bytes = MINE) -> bool:
     with pytest.raises(ValidationFailed) as refusal:
         read_cursor(cursor, bound_to)
     [error] = refusal.value.errors
@@ -35,27 +35,27 @@ def refuses(cursor: str, bound_to: bytes = MINE) -> bool:
 
 
 @given(value=st.text(max_size=200), row=st.uuids().map(str))
-def test_cursor_gives_back_what_it_holds(value: str, row: str) -> None:
+def test_cursor_round_trip(value: str, row: str) -> None:
     cursor = make_cursor(MINE, value, row)
-    assert set(cursor) <= set(ALPHABET), "it needs no escaping in a URL"
+    assert set(cursor) <= set(ALPHABET), "a cursor needs no escaping in a URL"
     assert read_cursor(cursor, MINE) == (value, row)
 
 
 @given(place=st.integers(0, 10_000), character=st.sampled_from(ALPHABET + "+/=. \u00e9\0"))
-def test_cursor_with_any_other_character_is_refused(place: int, character: str) -> None:
+def test_cursor_with_a_changed_character_is_refused(place: int, character: str) -> None:
     cursor = make_cursor(MINE, "a name", ROW)
     place %= len(cursor)
     forged = cursor[:place] + character + cursor[place + 1 :]
-    assert forged == cursor or refuses(forged)
+    assert forged == cursor or is_refused(forged)
 
 
 @pytest.mark.parametrize("form", ["", "{0:.40}", "{0}A", "{0}=", "{0}{0}", " {0}"])
 def test_cursor_of_another_length_is_refused(form: str) -> None:
-    assert refuses(form.format(make_cursor(MINE, "a name", ROW)))
+    assert is_refused(form.format(make_cursor(MINE, "a name", ROW)))
 
 
-def test_cursor_that_only_holds_a_payload_is_refused() -> None:
-    assert refuses(base64.urlsafe_b64encode(b"\0" * 16 + b'["a","b"]').decode().rstrip("="))
+def test_cursor_with_an_empty_signature_is_refused() -> None:
+    assert is_refused(base64.urlsafe_b64encode(b"\0" * 16 + b'["a","b"]').decode().rstrip("="))
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_cursor_that_only_holds_a_payload_is_refused() -> None:
     ids=["principal", "sort", "filters"],
 )
 def test_cursor_is_bound_to_principal_sort_and_filters(other: bytes) -> None:
-    assert refuses(make_cursor(MINE, "a name", ROW), other)
-    assert refuses(make_cursor(other, "a name", ROW))
+    assert is_refused(make_cursor(MINE, "a name", ROW), other)
+    assert is_refused(make_cursor(other, "a name", ROW))
 
 
-def test_cursor_outlives_one_change_of_the_secret(settings: Settings) -> None:
+def test_cursor_survives_one_secret_rotation(settings: Settings) -> None:
     cursor = make_cursor(MINE, "a name", ROW)
     settings.JWT_SECRET_PREVIOUS, settings.JWT_SECRET = settings.JWT_SECRET, "another" * 8
     assert read_cursor(cursor, MINE) == ("a name", ROW)
     settings.JWT_SECRET_PREVIOUS = ""
-    assert refuses(cursor)
+    assert is_refused(cursor)
 
 
-def test_order_is_what_clients_write() -> None:
+def test_order_parses_the_sort_parameter() -> None:
     assert (Order("-created_at").field, Order("-created_at").is_descending) == ("created_at", True)
     assert (Order("name").field, Order("name").is_descending) == ("name", False)
 
@@ -88,11 +88,11 @@ def test_order_is_what_clients_write() -> None:
 def test_links_are_absolute_and_keep_the_query() -> None:
     request = make_request(("host", "api.example:8000"))
     pairs = [("status", "draft"), ("status", "active"), ("q", "a&b c")]
-    kept = "status=draft&status=active&q=a%26b+c"
+    query = "status=draft&status=active&q=a%26b+c"
     base = "http://api.example:8000/v1/items/?"
-    first = f'<{base}{kept}>; rel="first"'
+    first = f'<{base}{query}>; rel="first"'
     assert link_header(request, pairs, None) == first
-    assert link_header(request, pairs, "CuR_s-0r") == f'{first}, <{base}{kept}&cursor=CuR_s-0r>; rel="next"'
+    assert link_header(request, pairs, "CuR_s-0r") == f'{first}, <{base}{query}&cursor=CuR_s-0r>; rel="next"'
 
 
 def test_links_of_a_list_without_parameters() -> None:

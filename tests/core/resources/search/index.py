@@ -1,4 +1,4 @@
-"""The index of items, looked at by its tests."""
+"""Access to the search index of items for tests."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ from items.models import Item, ItemQuerySet
 TABLE = SearchedTable.of(ItemQuerySet(Item))
 
 
-def ask(sql: str, *parameters: Any) -> list[Any]:
-    """Rows of the test's database."""
+def execute(sql: str, *parameters: Any) -> list[Any]:
+    """Execute SQL in the test database and return the rows, if any."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters or None)
         return cursor.fetchall() if cursor.description else []
 
 
 def fill(batch: int = 1000) -> int:
-    """Indexes what waits."""
+    """Index up to `batch` waiting rows and return their number."""
     with transaction.atomic():
         return sqlite_index.fill(TABLE, batch=batch)
 
 
 def found(term: str) -> set[str]:
-    """The names of the rows that the index alone finds."""
+    """Return the names of the rows that the index alone finds."""
     sql = "SELECT name FROM item WHERE rowid IN (SELECT rowid FROM item_search WHERE item_search MATCH %s)"
-    return {name for [name] in ask(sql, f'"{term}"')}
+    return {name for [name] in execute(sql, f'"{term}"')}
 
 
 def segments() -> int:
-    """Into how many parts a search of the index has to look."""
-    return int(ask("SELECT count(DISTINCT segid) FROM item_search_idx")[0][0])
+    """Return the number of segments that a search of the index reads."""
+    return int(execute("SELECT count(DISTINCT segid) FROM item_search_idx")[0][0])

@@ -1,4 +1,4 @@
-"""A search with the index answers what one without it answers, whatever was written and how."""
+"""A search returns the same results with and without the index, whatever was written before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ SORTS = st.sampled_from(["created_at", "-created_at", "name", "-name", "-updated
 
 @contextmanager
 def with_index(*, is_used: bool) -> Iterator[None]:
-    """Searches go by the index, or they do not."""
+    """Switch the index on or off for searches."""
     indexer._ready.clear()
     if is_used:
         indexer._ready.add(TABLE)
@@ -77,10 +77,10 @@ def write(owners: list[User], kind: str, one: Any, other: Any) -> None:
             item.delete()
 
 
-def answers(user: User, queries: list[dict[str, Any]]) -> list[Any]:
-    """Every page of each query."""
+def pages_of(user: User, queries: list[dict[str, Any]]) -> list[Any]:
+    """Return every page of each query."""
 
-    async def ask() -> list[Any]:
+    async def fetch() -> list[Any]:
         found: list[Any] = []
         for query in queries:
             cursor = None
@@ -92,12 +92,12 @@ def answers(user: User, queries: list[dict[str, Any]]) -> list[Any]:
                     break
         return found
 
-    return with_database(ask)
+    return with_database(fetch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [searching.STEPS, ((1, 2), (3, 4), (5, 6)), ((1, 1000),)])
-def test_index_changes_no_answer(monkeypatch: pytest.MonkeyPatch, steps: Any) -> None:
+def test_index_does_not_change_results(monkeypatch: pytest.MonkeyPatch, steps: Any) -> None:
     monkeypatch.setattr(searching, "STEPS", steps)
     staff, *owners = make_user(is_staff=True), make_user(), make_user()
 
@@ -117,23 +117,23 @@ def test_index_changes_no_answer(monkeypatch: pytest.MonkeyPatch, steps: Any) ->
         queries = [{"q": text, **common} for text in [*texts, "ab", "s"]]
         for user in (owners[0], staff):
             with with_index(is_used=False):
-                expected = answers(user, queries)
+                expected = pages_of(user, queries)
             with with_index(is_used=True):
-                assert answers(user, queries) == expected
+                assert pages_of(user, queries) == expected
 
     check()
 
 
 @pytest.mark.parametrize("text", ["straße", "STRASSE", "ss", "ß", 'say "', "100%", "%", "_", "漢", "aß", "İ", "σς"])
-def test_what_is_indexed_is_found(text: str) -> None:
+def test_indexed_text_is_found(text: str) -> None:
     me = make_user()
     make_item(me, name='Straße, Σς: say "100%" İn 漢字_aß')
     make_item(me, name="nothing of the kind")
     building.build(TABLE)
     query = {"q": text, "total": True, "sort": "name"}
     with with_index(is_used=False):
-        expected = answers(me, [query])
+        expected = pages_of(me, [query])
     with with_index(is_used=True):
-        assert answers(me, [query]) == expected
+        assert pages_of(me, [query]) == expected
     if IS_SQLITE:
         assert expected[0][1] == sum(text.casefold() in item.name.casefold() for item in Item.objects.all()) == 1

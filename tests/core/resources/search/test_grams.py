@@ -1,4 +1,4 @@
-"""What goes into the index and what is looked up there."""
+"""The terms that the search index stores and those that a query looks up."""
 
 import uuid
 
@@ -23,7 +23,7 @@ def terms(expression: str) -> list[str]:
 
 
 @given(before=texts, text=texts, after=texts, other=texts)
-def test_terms_of_a_text_are_in_whatever_contains_it(before: str, text: str, after: str, other: str) -> None:
+def test_every_text_that_contains_a_query_has_its_terms(before: str, text: str, after: str, other: str) -> None:
     folded = text.casefold()
     assume(folded)
     for indexed in (trigrams(OWNER, before + text + after, other), trigrams(OWNER, other, before + text + after)):
@@ -35,7 +35,7 @@ def test_terms_of_a_text_are_in_whatever_contains_it(before: str, text: str, aft
             assert any(first <= term <= last and term.startswith(folded) for term in indexed)
 
 
-def test_owner_is_one_term_that_no_text_has() -> None:
+def test_owner_is_one_term_that_no_text_contains() -> None:
     mark = owner_mark(OWNER)
     assert len(mark) == 3
     assert mark == owner_mark(OWNER.hex) == owner_mark(str(OWNER)) != owner_mark(OTHER)
@@ -44,19 +44,19 @@ def test_owner_is_one_term_that_no_text_has() -> None:
     assert matching("abc", OWNER) == f'"{mark}" AND "abc"'
 
 
-def test_long_texts_are_looked_up_by_some_of_their_terms() -> None:
+def test_long_query_uses_only_some_of_its_terms() -> None:
     text = "".join(chr(0x4E00 + n) for n in range(200))
     found = terms(matching(text, None))
     assert len(found) <= MOST_TERMS
     assert found[0] == text[:3]
-    assert text.index(found[-1]) > 150, "from all over the text"
+    assert text.index(found[-1]) > 150, "the terms are spread over the whole text"
 
 
-def test_quotes_and_repetitions() -> None:
+def test_quotes_are_escaped_and_repeated_terms_are_dropped() -> None:
     assert matching('a"b', None) == '"a""b"'
     assert matching("aaaaa", None) == '"aaa"'
 
 
-def test_short_texts_begin_terms() -> None:
+def test_short_query_matches_the_beginnings_of_terms() -> None:
     assert beginning_with("x") == ("x", "x" + 2 * LAST_CHARACTER)
     assert beginning_with("ß".casefold()) == ("ss", "ss" + LAST_CHARACTER)

@@ -1,4 +1,4 @@
-"""What moves rows into the index, in the service's own process."""
+"""The indexer, which moves rows into the search index within the service's process."""
 
 import asyncio
 import logging
@@ -16,19 +16,19 @@ from core.resources.search import indexer as module
 from core.resources.search import sqlite_index
 from core.resources.search.indexer import Indexer
 from items.models import Item
-from tests.core.resources.search.index import TABLE, ask, fill, found, segments
+from tests.core.resources.search.index import TABLE, execute, fill, found, segments
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_user
 
 SECONDS = 20.0
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(IS_POSTGRES, reason="PostgreSQL keeps its index by itself"),
+    pytest.mark.skipif(IS_POSTGRES, reason="PostgreSQL maintains its own index"),
 ]
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECK_EVERY_SECONDS", {"sqlite": 0.01})
     with transaction.atomic():
         sqlite_index.create(TABLE)
@@ -41,7 +41,7 @@ def make_items(count: int) -> None:
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Indexer]:
-    """An indexer at work on the open database."""
+    """Open the database and an indexer."""
     await database.open()
     indexer = Indexer()
     await indexer.open()
@@ -55,18 +55,18 @@ async def opened() -> AsyncIterator[Indexer]:
 
 
 def run(until: Callable[[], bool], *, is_ready: bool = True) -> None:
-    """Runs an indexer until something holds and it says whether the index is good."""
+    """Run an indexer until the condition holds and `indexer.is_ready` equals `is_ready`."""
 
     async def job() -> None:
         async with opened() as indexer:
-            while indexer.is_ready(TABLE) != is_ready or not await database.read(until):  # noqa: ASYNC110  # nothing tells
+            while indexer.is_ready(TABLE) != is_ready or not await database.read(until):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     asyncio.run(job())
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
-    """Runs a scene while an indexer is at work that has nothing to do but what belongs to a commit."""
+    """Run a scene with an indexer that only works at commits."""
 
     async def job() -> None:
         async with opened():
@@ -79,16 +79,17 @@ def waiting() -> int:
     return sqlite_index.backlog(TABLE, at_most=10_000)
 
 
-def test_idle_writer_indexes_what_waits_in_batches() -> None:
-    at_once = module.BATCH + module.BATCH_AT_COMMIT
-    make_items(2 * at_once + 7)
+def test_idle_writer_indexes_waiting_rows_in_batches() -> None:
+    in_first_batches = module.BATCH + module.BATCH_AT_COMMIT
+    make_items(2 * in_first_batches + 7)
     run(lambda: waiting() < module.BATCH)
-    # A few are not worth a transaction, but go with any other.
+    # A small rest is not worth a transaction: it is indexed with the next commit.
     assert waiting() in (0, 7)
-    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'") == [(2 * at_once + 7 - waiting(),)]
+    indexed = execute("SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'")
+    assert indexed == [(2 * in_first_batches + 7 - waiting(),)]
 
 
-def test_start_does_not_wait_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_startup_does_not_wait_for_waiting_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECK_EVERY_SECONDS", {"sqlite": 3600})
     make_items(2 * module.BATCH)
 
@@ -100,7 +101,7 @@ def test_start_does_not_wait_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> 
     asyncio.run(job())
 
 
-def test_busy_writer_indexes_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_writer_indexes_rows_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 300)
     monkeypatch.setattr(type(database), "stats", lambda self: {"size": 1, "jobs": 32})
     make_items(1000)
@@ -108,27 +109,27 @@ def test_busy_writer_indexes_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -
     assert waiting() == 1000 - 3 * module.BATCH
 
 
-def test_index_of_other_rows_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
+def test_index_with_other_rowids_is_rebuilt(caplog: pytest.LogCaptureFixture) -> None:
     make_items(module.BATCH)
     fill()
-    ask("UPDATE item SET rowid = rowid + 1000000")
+    execute("UPDATE item SET rowid = rowid + 1000000")
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         run(lambda: sqlite_index.is_whole(TABLE) and waiting() < module.BATCH)
     assert "being rebuilt" in caplog.text
 
 
-def test_damaged_index_is_filled_anew(caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_index_is_rebuilt(caplog: pytest.LogCaptureFixture) -> None:
     make_items(2 * module.BATCH)
     fill()
-    ask("INSERT INTO item_search(item_search) VALUES ('delete-all')")
+    execute("INSERT INTO item_search(item_search) VALUES ('delete-all')")
     Item.objects.update(name="changed")
     with caplog.at_level(logging.WARNING, "agent_router.search"):
         run(lambda: waiting() < module.BATCH)
     assert "corrupt" in caplog.text
-    assert ask("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(2 * module.BATCH,)]
+    assert execute("SELECT count(*) FROM item_search WHERE item_search MATCH 'cha'") == [(2 * module.BATCH,)]
 
 
-def test_no_index_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_index_only_logs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     sqlite_index.drop(TABLE)
     try:
         with caplog.at_level(logging.WARNING, "agent_router.search"):
@@ -139,7 +140,7 @@ def test_no_index_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
     assert "every row" in caplog.text
 
 
-def test_what_is_written_is_in_the_index_with_its_commit() -> None:
+def test_rows_are_indexed_in_the_commit_that_writes_them() -> None:
     owner = make_user()
 
     def make(name: str) -> None:
@@ -163,7 +164,9 @@ def test_what_is_written_is_in_the_index_with_its_commit() -> None:
         assert await database.read(partial(found, "cha")) == {"changed"}
         await database.write(lambda: Item.objects.filter(name="changed").delete())
         assert (
-            await database.read(partial(ask, "SELECT term FROM item_search_terms WHERE term IN ('alo', 'cha', 'und')"))
+            await database.read(
+                partial(execute, "SELECT term FROM item_search_terms WHERE term IN ('alo', 'cha', 'und')")
+            )
             == []
         )
         assert await database.read(waiting) == 0
@@ -171,7 +174,7 @@ def test_what_is_written_is_in_the_index_with_its_commit() -> None:
     play(scene)
 
 
-def test_what_others_wrote_is_indexed_with_the_next_commit() -> None:
+def test_rows_of_other_processes_are_indexed_with_the_next_commit() -> None:
     make_items(3)
 
     async def scene() -> None:
@@ -182,10 +185,10 @@ def test_what_others_wrote_is_indexed_with_the_next_commit() -> None:
     play(scene)
 
 
-def test_write_does_not_fail_for_a_damaged_index(caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_index_does_not_fail_a_write(caplog: pytest.LogCaptureFixture) -> None:
     make_items(3)
     fill()
-    ask("INSERT INTO item_search(item_search) VALUES ('delete-all')")
+    execute("INSERT INTO item_search(item_search) VALUES ('delete-all')")
 
     async def scene() -> None:
         await database.write(lambda: Item.objects.update(name="changed"))
@@ -202,28 +205,28 @@ def test_write_does_not_fail_for_a_damaged_index(caplog: pytest.LogCaptureFixtur
     "change",
     ["name = CAST(x'ff4d' AS TEXT)", "name = CAST(x'eda080' AS TEXT)", "description = x'00ff'", "owner_id = 'nobody'"],
 )
-def test_what_is_no_text_keeps_nothing_out_of_the_index(change: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A script may have written it: in Latin-1, half of a surrogate pair, without heeding foreign keys."""
+def test_invalid_row_does_not_keep_others_out_of_the_index(change: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Scripts may write such rows: Latin-1, half a surrogate pair, or without checking foreign keys."""
     make_items(2)
     fill()
     make_items(2)
-    ask("PRAGMA foreign_keys = OFF")
-    ask(f"UPDATE item SET {change} WHERE name = 'item 1'")
+    execute("PRAGMA foreign_keys = OFF")
+    execute(f"UPDATE item SET {change} WHERE name = 'item 1'")
     owner = make_user()
 
     async def scene() -> None:
         await database.write(partial(Item.objects.create, name="after it", owner=owner, updated_at=DAWN))
         assert await database.read(waiting) == 0
         assert await database.read(partial(found, "aft")) == {"after it"}
-        await database.write(lambda: ask("DELETE FROM item WHERE name <> 'after it'"))
+        await database.write(lambda: execute("DELETE FROM item WHERE name <> 'after it'"))
         assert await database.read(waiting) == 0
-        assert await database.read(partial(ask, "SELECT doc FROM item_search_terms WHERE term = 'ite'")) == []
+        assert await database.read(partial(execute, "SELECT doc FROM item_search_terms WHERE term = 'ite'")) == []
 
     play(scene)
     assert not caplog.records
 
 
-def test_index_that_takes_nothing_is_left_alone_until_it_does(
+def test_failing_index_is_not_used_until_it_recovers(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> int:
@@ -239,32 +242,32 @@ def test_index_that_takes_nothing_is_left_alone_until_it_does(
                     await database.write(make_user)
                     await asyncio.sleep(0.01)
                 assert not indexer.is_ready(TABLE)
-            while not indexer.is_ready(TABLE):  # noqa: ASYNC110  # nothing tells
+            while not indexer.is_ready(TABLE):  # noqa: ASYNC110  # there is no event
                 await asyncio.sleep(0.01)
 
     asyncio.run(job())
-    assert len(caplog.records) == 2, "once by a commit, once by the look at the index"
+    assert len(caplog.records) == 2, "one warning from a commit and one from the periodic check"
 
 
-def test_idle_writer_merges_what_commits_have_left() -> None:
+def test_idle_writer_merges_the_segments_of_commits() -> None:
     async def scene() -> None:
         for _ in range(20):
             await database.write(lambda: make_items(1))
-        while await database.read(segments) > 4:  # noqa: ASYNC110  # nothing tells
+        while await database.read(segments) > 4:  # noqa: ASYNC110  # there is no event
             await asyncio.sleep(0.01)
         count = "SELECT count(*) FROM item_search WHERE item_search MATCH 'ite'"
-        assert await database.read(partial(ask, count)) == [(20,)]
+        assert await database.read(partial(execute, count)) == [(20,)]
 
     play(scene)
 
 
-def test_damaged_rows_spoil_neither_the_index_nor_what_others_write(caplog: pytest.LogCaptureFixture) -> None:
+def test_corrupt_page_stops_neither_the_index_nor_other_writes(caplog: pytest.LogCaptureFixture) -> None:
     make_items(3)
     fill()
     owner = make_user()
     for number in range(40):
         Item.objects.create(name=f"new {number}", description=f"leaf {number} " * 50, owner=owner, updated_at=DAWN)
-    ask("PRAGMA wal_checkpoint(TRUNCATE)")
+    execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file = Path(connection.settings_dict["NAME"])
     connection.close()
     good = file.read_bytes()
@@ -280,9 +283,11 @@ def test_damaged_rows_spoil_neither_the_index_nor_what_others_write(caplog: pyte
                 assert not indexer.is_ready(TABLE)
                 for _ in range(10):
                     await asyncio.gather(*[database.write(make_user) for _ in range(3)])
-                while "could not be maintained" not in caplog.text:  # noqa: ASYNC110  # nothing tells
+                while "could not be maintained" not in caplog.text:  # noqa: ASYNC110  # there is no event
                     await asyncio.sleep(0.01)
-                assert len(await database.read(partial(ask, "SELECT 1 FROM item_search WHERE item_search MATCH 'ite'")))
+                assert len(
+                    await database.read(partial(execute, "SELECT 1 FROM item_search WHERE item_search MATCH 'ite'"))
+                )
 
         asyncio.run(job())
     finally:
