@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from tests.violations.history import Change, History, Observation
+from tests.faults.history import Change, History, Observation
 
 
 def history(*events: Observation | Change) -> History:

@@ -14,9 +14,9 @@ from typing import Self
 
 import pytest
 
-from tests.violations.history import Change, History
-from tests.violations.history_client import HistoryClient
-from tests.violations.stack import Stack
+from tests.faults.history import Change, History
+from tests.faults.history_client import HistoryClient
+from tests.faults.stack import Stack
 
 CLIENTS, ITEMS = 8, 3
 
