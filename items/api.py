@@ -1,4 +1,4 @@
-"""/v1/items: parse, authorize, call the service, return."""
+"""The routes of /v1/items: parse, authorize, call the service, return."""
 
 from django.http import HttpResponse
 from ninja import Router
@@ -19,7 +19,7 @@ from items import examples, services
 from items.lists import item_list
 from items.schemas import ItemIn, ItemOut, ItemPage, ItemPatch, ItemQuery
 
-router = Router(tags=[tag("Items", "What agents and their people keep here. Users see their own; staff see all.")])
+router = Router(tags=[tag("Items", "Users see and change their own items, staff see and change all.")])
 can_read, can_write = Bearer(scope="items:read"), Bearer(scope="items:write")
 HEADERS = [ETAG, CACHE_CONTROL, VARY]
 
@@ -35,8 +35,8 @@ HEADERS = [ETAG, CACHE_CONTROL, VARY]
 async def list_items(request: Request) -> HttpResponse:
     """List items
 
-    Pages are found by a key, not by counting: the last page costs what the first one costs, and an item that is
-    there throughout a walk is seen exactly once.
+    Follow `next_cursor` from page to page. Every page costs the same, however deep.
+    An item that exists during the whole walk appears exactly once.
     """
     page = await item_list.page(principal_of(request), parse_query(request, ItemQuery))
     links = link_header(request, query_pairs(request, without="cursor"), page.next_cursor)
@@ -55,7 +55,8 @@ async def list_items(request: Request) -> HttpResponse:
 async def create_item(request: Request, new: ItemIn) -> HttpResponse:
     """Create an item
 
-    With an Idempotency-Key the request can be repeated until it is answered: it has one effect, however often sent.
+    With an Idempotency-Key you can repeat the request until you get a response.
+    It creates one item, however often you send it.
     """
     principal = principal_of(request)
     response = await services.create_item(principal, new=new, key=read_key(request, principal))
@@ -89,7 +90,7 @@ async def get_item(request: Request, item_id: str) -> HttpResponse:
 async def replace_item(request: Request, item_id: str, new: ItemIn) -> HttpResponse:
     """Replace an item
 
-    What is left out goes back to its default.
+    An omitted optional field returns to its default.
     """
     principal, condition = principal_of(request), precondition(request)
     item = await services.replace_item(principal, item_id=item_id, new=new, precondition=condition)
@@ -108,10 +109,10 @@ async def replace_item(request: Request, item_id: str, new: ItemIn) -> HttpRespo
     ),
 )
 async def patch_item(request: Request, item_id: str) -> HttpResponse:
-    """Change some of an item
+    """Change fields of an item
 
-    A JSON Merge Patch (RFC 7396): what it names is changed, null puts a field back to its default, and metadata is
-    merged at every level.
+    The body is a JSON Merge Patch (RFC 7396). It changes the fields that it contains.
+    null returns a field to its default, and metadata is merged at every level.
     """
     patch = parse_body(request)
     principal, condition = principal_of(request), precondition(request)

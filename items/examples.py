@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows."""
+"""Examples for the OpenAPI document."""
 
 NEW_ITEM = {"name": "Quarterly report", "description": "Draft for the board", "metadata": {"team": "research"}}
 PATCH = {"status": "archived", "metadata": {"team": None, "reviewed": True}}

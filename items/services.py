@@ -15,7 +15,7 @@ from items.schemas import ItemIn
 
 
 def may_access(principal: Principal, owner_id: str) -> bool:
-    """Return whether the principal may see and change the items of an owner: users their own, staff all."""
+    """Return whether the principal may access the items of an owner: users their own, staff all."""
     return principal.is_staff or owner_id == principal.user_key
 
 

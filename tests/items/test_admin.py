@@ -1,4 +1,4 @@
-"""Items in the admin: it changes items as the API does, and records each change in the item's history."""
+"""Items in the admin, which changes an item like the API and records the history."""
 
 import re
 from collections.abc import Callable

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from items.schemas import METADATA_MAX_BYTES, METADATA_MAX_LEVELS, ItemIn, ItemQuery
+from core.resources.metadata import METADATA_MAX_BYTES, METADATA_MAX_LEVELS
+from items.schemas import ItemIn, ItemQuery
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False),
