@@ -1,1 +1,1 @@
-"""The admin: Django's, with a front page of its own. Models register as ever: `@admin.register`."""
+"""Django's admin with its own front page. Models register with `@admin.register`, as in any Django project."""

@@ -1,4 +1,4 @@
-"""Replaces "django.contrib.admin" in INSTALLED_APPS."""
+"""The app that replaces "django.contrib.admin" in INSTALLED_APPS."""
 
 from django.contrib import admin
 from django.contrib.admin.apps import SimpleAdminConfig
@@ -10,8 +10,9 @@ class AgentRouterAdminConfig(SimpleAdminConfig):
     default_site = "core.admin_site.site.AgentRouterAdminSite"
 
     def ready(self) -> None:
-        """Register the models of every app's admin.py, then those of core."""
+        """Register the models of every app's admin.py, then the models of core."""
         super().ready()
         admin.autodiscover()
-        from core.admin_site import idempotency_records  # noqa: F401  # registers its model
-        from core.admin_site.accounts import access, events, groups, users  # noqa: F401  # register theirs
+        # These modules register their models. They import models, which Django loads before it calls `ready`.
+        from core.admin_site import idempotency_records  # noqa: F401
+        from core.admin_site.accounts import access, events, groups, users  # noqa: F401

@@ -1,6 +1,6 @@
-"""What staff have changed, in Django's log of the admin: the values before and after, and their difference for people.
+"""Changes that staff made: the values before and after, kept in Django's admin log, and their line differences.
 
-Django's log names the fields that were changed. Beside that, an entry here keeps what they were and became.
+Django's log keeps only the names of the changed fields. Entries written here also keep the values and the version.
 """
 
 from __future__ import annotations
@@ -15,80 +15,88 @@ import orjson
 from django.contrib.admin.models import LogEntry
 from django.forms import ModelForm
 
-# Beside Django's own keys, which tell its templates "Changed name and metadata."
+# Keys of a log message, beside Django's own "changed", "added" and "deleted".
 VALUES, VERSION = "values", "version"
-# Lines around a change that are shown with it; and how many lines a difference has at most.
-CONTEXT_LINES, MOST_LINES = 3, 400
-# More comparisons than these are not made to find out which lines have stayed amid those that have not.
-MOST_COMPARISONS = 100_000
+CONTEXT_LINES, MAX_LINES = 3, 400
+# SequenceMatcher takes seconds for long values. Above this product of lengths a difference shows all lines as replaced.
+MAX_COMPARISONS = 100_000
 
-type Kind = Literal["same", "removed", "added", "left_out"]
+SIGNS = {"removed": "−", "added": "+"}
+
+type Kind = Literal["same", "removed", "added", "omitted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a difference."""
+    """A line of a difference. An omitted line stands for one or more lines."""
 
     kind: Kind
     text: str
 
     @property
     def sign(self) -> str:
-        """What tells the kinds apart without colours."""
-        return {"removed": "−", "added": "+"}.get(self.kind, "")
+        """A sign for readers who do not see colours."""
+        return SIGNS.get(self.kind, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A field, and how its text has changed."""
+    """A changed field and the difference between its old and new text."""
 
     field: str
     lines: list[Line]
 
 
-def note_values(message: list[dict[str, Any]], form: ModelForm[Any], *, version: int | None) -> None:
-    """Adds the values of the form's changed fields, and the version that they have made, to Django's message."""
+def record_values(message: list[dict[str, Any]], form: ModelForm[Any], *, version: int | None) -> None:
+    """Add the old and new values of the form's changed fields, and the new version, to Django's log message."""
     for part in message:
         if "changed" in part and "name" not in part["changed"] and form.changed_data:
             names = [name for name in form.changed_data if name in form.cleaned_data]
-            part[VALUES] = {name: [form.initial.get(name), form.cleaned_data[name]] for name in names}
+            part[VALUES] = {
+                name: [_loggable(form.initial.get(name)), _loggable(form.cleaned_data[name])] for name in names
+            }
             part[VERSION] = version
 
 
+def _loggable(value: Any) -> Any:
+    """Return the value if the log's JSON can hold it, else its text (dates, UUIDs, related objects)."""
+    return value if value is None or isinstance(value, bool | int | float | str | dict | list) else str(value)
+
+
 def changes_of(entry: LogEntry) -> list[Change]:
-    """The differences that the entry keeps; none for one of Django's own."""
+    """Return the differences that the entry keeps. An entry that Django wrote keeps none."""
     return [
-        Change(name.replace("_", " "), difference(_lines(before), _lines(after)))
+        Change(name.replace("_", " "), difference(_text_lines(before), _text_lines(after)))
         for part in _parts(entry)
         for name, (before, after) in part.get(VALUES, {}).items()
     ]
 
 
 def version_of(entry: LogEntry) -> int | None:
-    """The version that the change has made, if the entry keeps it."""
+    """Return the version that the change created, if the entry keeps it."""
     return next((part[VERSION] for part in _parts(entry) if VERSION in part), None)
 
 
 def _parts(entry: LogEntry) -> list[dict[str, Any]]:
     try:
-        found = json.loads(entry.change_message)
+        message = json.loads(entry.change_message)
     except ValueError:
         return []
-    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+    return [part for part in message if isinstance(part, dict)] if isinstance(message, list) else []
 
 
-def _lines(value: Any) -> list[str]:
-    """JSON as people read it, in an order of keys that does not differ by itself; text as it is."""
+def _text_lines(value: Any) -> list[str]:
+    """Return the lines of the text or of the indented JSON, with sorted keys so that their order is no difference."""
     if isinstance(value, dict | list):
         return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode().split("\n")
     return str("" if value is None else value).split("\n")
 
 
 def difference(before: Sequence[str], after: Sequence[str]) -> list[Line]:
-    """What was removed and added, with a few lines around it."""
-    lines = list(_with_context(list(_compare(before, after))))
-    if len(lines) > MOST_LINES:
-        return [*lines[:MOST_LINES], Line("left_out", f"{len(lines) - MOST_LINES:,} more lines")]
+    """Return the removed and added lines with a few lines of context, at most MAX_LINES and a note."""
+    lines = list(_near_changes(list(_compare(before, after))))
+    if len(lines) > MAX_LINES:
+        return [*lines[:MAX_LINES], Line("omitted", f"{len(lines) - MAX_LINES:,} more lines")]
     return lines
 
 
@@ -98,30 +106,32 @@ def _compare(before: Sequence[str], after: Sequence[str]) -> Iterator[Line]:
     old, new = before[start : len(before) - end], after[start : len(after) - end]
     yield from (Line("same", text) for text in before[:start])
     opcodes: Sequence[tuple[str, int, int, int, int]] = [("replace", 0, len(old), 0, len(new))]
-    if len(old) * len(new) <= MOST_COMPARISONS:
+    if len(old) * len(new) <= MAX_COMPARISONS:
         opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    for kind, i, j, k, m in opcodes:
+    for kind, old_start, old_end, new_start, new_end in opcodes:
         if kind == "equal":
-            yield from (Line("same", text) for text in old[i:j])
+            yield from (Line("same", text) for text in old[old_start:old_end])
         else:
-            yield from (Line("removed", text) for text in old[i:j])
-            yield from (Line("added", text) for text in new[k:m])
+            yield from (Line("removed", text) for text in old[old_start:old_end])
+            yield from (Line("added", text) for text in new[new_start:new_end])
     yield from (Line("same", text) for text in before[len(before) - end :])
 
 
 def _count_same(one: Sequence[str], other: Sequence[str]) -> int:
     pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _with_context(lines: list[Line]) -> Iterator[Line]:
-    """Without the lines that are far from every change; a mark stands for them."""
-    changed = [place for place, line in enumerate(lines) if line.kind != "same"]
-    near = {place for at in changed for place in range(at - CONTEXT_LINES, at + CONTEXT_LINES + 1)}
-    is_out = False
-    for place, line in enumerate(lines):
-        if place in near:
+def _near_changes(lines: list[Line]) -> Iterator[Line]:
+    """Yield the changed lines and their context; one omitted line replaces each run of other lines."""
+    shown = {
+        index + offset
+        for index, line in enumerate(lines)
+        if line.kind != "same"
+        for offset in range(-CONTEXT_LINES, CONTEXT_LINES + 1)
+    }
+    for index, line in enumerate(lines):
+        if index in shown:
             yield line
-        elif not is_out:
-            yield Line("left_out", "")
-        is_out = place not in near
+        elif index == 0 or index - 1 in shown:
+            yield Line("omitted", "")

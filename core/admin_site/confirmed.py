@@ -1,4 +1,4 @@
-"""Actions on chosen rows that ask before they act, on a page that says what will happen to what."""
+"""Actions on selected rows that ask for confirmation on a page of their own."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,22 +11,21 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
+# Offer an action on lists and on the page of one object.
 EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
-"""Where such actions are offered: on lists, and on the page of one object."""
 
-# So many are named on the page.
-MOST_SHOWN = 100
-# What of the first form comes again with the answer; Django's names, one of them with a prefix of the page's.
-_SENT_AGAIN = ("_selected_action", "action", "select_across", "index")
+MAX_NAMED = 100
+# Django's fields of the action form, which the confirmation sends again. On an object's page one has a prefix.
+_ACTION_FIELDS = ("_selected_action", "action", "select_across", "index")
 
 type Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponseBase | None]
 type Narrow = Callable[[HttpRequest, QuerySet[Any]], QuerySet[Any]]
 
 
 def confirmed(*, question: str, consequence: str, only: Narrow, none: str) -> Callable[[Action], Action]:
-    """Has the action carried out after a yes, for those of the chosen that `only` leaves.
+    """Ask before the action runs, and run the action only on the selected rows that `only` keeps.
 
-    `question` and `consequence` are for the page, `none` is told when nothing is left.
+    The page shows `question` as its title and then `consequence`. If `only` keeps no row, a message says `none`.
     """
 
     def decorate(action: Action) -> Action:
@@ -38,40 +37,38 @@ def confirmed(*, question: str, consequence: str, only: Narrow, none: str) -> Ca
                 return None
             if "post" in request.POST:
                 return action(admin, request, chosen)
-            told = {"question": question, "consequence": consequence}
-            return _ask(admin, request, chosen, left_out=queryset.count() - chosen.count(), told=told)
+            context = {"title": question, "consequence": consequence, "skipped": queryset.count() - chosen.count()}
+            return _confirmation_page(admin, request, chosen, context)
 
         return ask_first
 
     return decorate
 
 
-def _ask(
-    admin: Any, request: HttpRequest, chosen: QuerySet[Any], *, left_out: int, told: dict[str, str]
+def _confirmation_page(
+    admin: Any, request: HttpRequest, chosen: QuerySet[Any], context: dict[str, Any]
 ) -> HttpResponseBase:
     count = chosen.count()
-    again = [
+    action_fields = [
         (name, value)
         for name in request.POST
-        if name.rpartition("-")[2] in _SENT_AGAIN
+        if name.rpartition("-")[2] in _ACTION_FIELDS
         for value in request.POST.getlist(name)
     ]
     context = {
         **admin.admin_site.each_context(request),
-        "title": told["question"],
+        **context,
         "subtitle": None,
         "opts": admin.opts,
         "media": admin.media,
-        **told,
         "count": count,
-        "chosen": chosen[:MOST_SHOWN],
-        "more": max(0, count - MOST_SHOWN),
-        "left_out": left_out,
-        "sent_again": again,
+        "chosen": chosen[:MAX_NAMED],
+        "more": max(0, count - MAX_NAMED),
+        "action_fields": action_fields,
     }
     return TemplateResponse(request, "admin/confirm_action.html", context)
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """`1 session has ended`, `2 sessions have ended`."""
+    """Return the count and the matching wording, such as `1 session has ended` or `2 sessions have ended`."""
     return f"{count:,} {one if count == 1 else many}"

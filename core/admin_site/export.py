@@ -1,16 +1,15 @@
-"""Exports: the rows of a list as a file, however many they are.
+"""Exports: the rows of a list as a download, however many rows there are.
 
-A page of rows at a time is read by a job of the database's pool and sent before the next is read. So an export holds
-no more than a page in memory, no transaction and no lock, keeps neither the event loop nor the admin's one thread,
-and goes as fast as whoever downloads it. A page begins after the last row of the one before, by the index of the
-list's order: the last costs what the first does.
+A job of the database pool reads one page of rows, and the service sends the page before it reads the next. So an
+export holds one page in memory, holds no transaction or lock, and runs as fast as its download. Each page starts
+after the last row of the page before, by the index of the list's order, so the last page costs as much as the first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -30,39 +29,38 @@ from core.resources.model import ResourceQuerySet
 from core.values import now, rfc3339
 
 PAGE_ROWS = 200
-DETAIL_LENGTH = 200
+MAX_DETAIL_CHARS = 200
 
 logger = logging.getLogger("agent_router.admin")
 
-# One page at a time, of all exports together, and then a rest of the same length: the database's other threads and
-# half of Python's time stay with requests.
+# All exports of a process read one page at a time and then pause for as long as the page took. This leaves the other
+# database threads, and half of Python's time, to requests.
 _turn = asyncio.Lock()
 
 
-def export(request: HttpRequest, rows: ResourceQuerySet[Any], form: Format, *, chosen_by: str) -> HttpResponseBase:
-    """A download of the rows, in their order, of which only the first column counts, and then the id.
+def export(request: HttpRequest, rows: ResourceQuerySet[Any], form: Format, *, selection: str) -> HttpResponseBase:
+    """Return a download of the rows, sorted by their first sort column and then by id.
 
-    The audit log has it before the first row leaves. `chosen_by` tells there which rows these are.
+    The audit log records the export, with `selection` as the description of the rows, before the first row is sent.
     """
     plural = str(rows.model._meta.verbose_name_plural)
-    _record(request, f"{plural} as {form.name}, {chosen_by}")
+    _record(request, f"{plural} as {form.name}, {selection}")
     response = StreamingHttpResponse(stream(rows, form), content_type=form.content_type)
     response["Content-Disposition"] = f'attachment; filename="{plural}-{now():%Y%m%d-%H%M%S}.{form.suffix}"'
     return response
 
 
 async def stream(rows: ResourceQuerySet[Any], form: Format) -> AsyncIterator[bytes]:
-    """The file, a page at a time."""
-    read = _pages(rows, form)
-    count, is_whole = 0, False
+    """Yield the file page by page. Log the number of rows and whether the file is complete, also after a disconnect."""
+    reader = PageReader(rows, form)
+    count, is_complete = 0, False
     try:
         yield form.beginning
-        after: Row | None = None
         while True:
             async with _turn:
-                began = monotonic()
-                content, found, after = await database.read_anywhere(partial(read, after))
-                await asyncio.sleep(monotonic() - began)
+                started = monotonic()
+                content, found = await database.read_anywhere(reader.next_page)
+                await asyncio.sleep(monotonic() - started)
             count += found
             if content:
                 yield content
@@ -70,36 +68,42 @@ async def stream(rows: ResourceQuerySet[Any], form: Format) -> AsyncIterator[byt
                 break
         if form.end:
             yield form.end
-        is_whole = True
+        is_complete = True
     finally:
-        logger.info("Export ended", extra={"exported": rows.model._meta.label, "rows": count, "whole": is_whole})
+        logger.info("Export ended", extra={"exported": rows.model._meta.label, "rows": count, "whole": is_complete})
 
 
-def _pages(rows: ResourceQuerySet[Any], form: Format) -> Callable[[Row | None], tuple[bytes, int, Row | None]]:
-    """What reads the page after a row: the page, how many rows it has, and the last of them."""
-    first = str(next(iter(rows.query.order_by), "-created_at"))
-    is_down, name = first.startswith("-"), first.removeprefix("-").replace("pk", "id")
-    sign = "-" if is_down else ""
-    row_type = rows.model.row_type()
-    field = rows.model._meta.get_field(name)
-    in_order: Any = rows.prefetch_related(None).order_by(*dict.fromkeys((f"{sign}{name}", f"{sign}id")))
+class PageReader:
+    """Reads a queryset page by page, each page after the last row of the page before."""
 
-    def read(after: Row | None) -> tuple[bytes, int, Row | None]:
-        chosen = in_order
-        if after is not None:
-            value, row_id = _python_value(field, getattr(after, name)), UUID(after.id)
-            bounds = {f"{name}__{'lte' if is_down else 'gte'}": value}
-            seen = {name: value, f"id__{'gte' if is_down else 'lte'}": row_id}
-            # Before the list's own filters: of two bounds on a column SQLite begins its walk at the first.
-            chosen = rows.model._default_manager.filter(**bounds).exclude(**seen) & in_order
-        page: list[Row] = list(map(row_type._make, chosen.as_rows()[:PAGE_ROWS]))
-        return form.page(page, after is None), len(page), page[-1] if page else None
+    def __init__(self, rows: ResourceQuerySet[Any], form: Format) -> None:
+        first_sort = str(next(iter(rows.query.order_by), "-created_at"))
+        sign = "-" if first_sort.startswith("-") else ""
+        self._is_descending = bool(sign)
+        self._sort = first_sort.removeprefix("-").replace("pk", "id")
+        self._form, self._model = form, rows.model
+        self._sorted: Any = rows.prefetch_related(None).order_by(*dict.fromkeys((f"{sign}{self._sort}", f"{sign}id")))
+        self._last: Row | None = None
 
-    return read
+    def next_page(self) -> tuple[bytes, int]:
+        """Read the next page in a database thread. Return its part of the file and the number of its rows."""
+        rows = self._sorted if self._last is None else self._rows_after(self._last)
+        page: list[Row] = list(map(self._model.row_type()._make, rows.as_rows()[:PAGE_ROWS]))
+        content = self._form.page(page, is_first=self._last is None)
+        if page:
+            self._last = page[-1]
+        return content, len(page)
+
+    def _rows_after(self, last: Row) -> Any:
+        value = _python_value(self._model._meta.get_field(self._sort), getattr(last, self._sort))
+        bound, seen = ("lte", "gte") if self._is_descending else ("gte", "lte")
+        from_value = self._model._default_manager.filter(**{f"{self._sort}__{bound}": value})
+        # The list's own filters come last: of two bounds on a column, SQLite starts at the first.
+        return from_value.exclude(**{self._sort: value, f"id__{seen}": UUID(last.id)}) & self._sorted
 
 
 def _python_value(field: models.Field[Any, Any], text: Any) -> Any:
-    """What a row has as text, as queries want it."""
+    """Turn a value of a row, which is text for ids and timestamps, into a value for queries."""
     if isinstance(field, models.DateTimeField):
         return datetime.fromisoformat(rfc3339(text))
     return UUID(text) if isinstance(field, models.UUIDField) else text
@@ -107,5 +111,5 @@ def _python_value(field: models.Field[Any, Any], text: Any) -> Any:
 
 def _record(request: HttpRequest, detail: str) -> None:
     user_id: Any = request.user.pk
-    event = audit.record(Event.EXPORTED, caller_of_any(request), user_id=user_id, detail=detail[:DETAIL_LENGTH])
-    transaction.on_commit(lambda: audit.announce([event]))
+    event = audit.record(Event.EXPORTED, caller_of_any(request), user_id=user_id, detail=detail[:MAX_DETAIL_CHARS])
+    transaction.on_commit(partial(audit.announce, [event]))

@@ -1,66 +1,77 @@
-"""What exports look like: CSV for spreadsheets, JSON for programs. Both are put together page by page."""
+"""The file formats of exports: CSV for spreadsheets, JSON for programs. Both are built page by page."""
 
 import csv
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from django.db import models
 
 from core.resources.model import ResourceQuerySet
 from core.values import canonical_uuid, rfc3339
 
-type Row = Any  # a named tuple, see Resource.row_type
+type Row = Any  # a named tuple of Resource.row_type
 
-# By this spreadsheets know that the text is UTF-8.
+# Spreadsheets read a file with this mark as UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection), also behind blanks that it may
-# drop, and in the wide forms that some take for the narrow ones.
+# Spreadsheets run such text as a formula (https://owasp.org/www-community/attacks/CSV_Injection). Some of them drop
+# leading blanks, or treat the full-width characters like the ASCII ones.
 _FORMULA = re.compile(r"[\s\x00-\x1f\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]")
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A file of rows: its beginning, a page of them (and whether it is the first), its end."""
+class Format(Protocol):
+    """A file format: `beginning`, then pages of rows, then `end`."""
 
-    name: str
-    suffix: str
-    content_type: str
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    content_type: ClassVar[str]
     beginning: bytes
-    page: Callable[[Sequence[Row], bool], bytes]
-    end: bytes
+    end: ClassVar[bytes]
+
+    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes: ...
 
 
-def json_format(to_json: Callable[[Row], bytes]) -> Format:
-    """A JSON array, a line for each row: exactly what the API answers."""
+class JSONFormat(Format):
+    """A JSON array with one row per line, each exactly as the API returns it."""
 
-    def page(rows: Sequence[Row], is_first: bool) -> bytes:
-        lines = b",\n".join(map(to_json, rows))
+    name, suffix, content_type, end = "JSON", "json", "application/json", b"\n]\n"
+
+    def __init__(self, to_json: Callable[[Row], bytes]) -> None:
+        self.beginning = b"[\n"
+        self._to_json = to_json
+
+    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes:
+        lines = b",\n".join(map(self._to_json, rows))
         return lines if is_first or not rows else b",\n" + lines
 
-    return Format("JSON", "json", "application/json", b"[\n", page, b"\n]\n")
+
+class CSVFormat(Format):
+    """CSV (RFC 4180) of the fields of `as_rows`, with a header line. No cell is a formula."""
+
+    name, suffix, content_type, end = "CSV", "csv", "text/csv; charset=utf-8", b""
+
+    def __init__(self, queryset: ResourceQuerySet[Any]) -> None:
+        names = queryset.model.row_fields()
+        self.beginning = BYTE_ORDER_MARK + _lines([names])
+        self._to_cell = [_cell_of(queryset.model._meta.get_field(name)) for name in names]
+
+    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes:
+        return _lines(map(self._cells, rows))
+
+    def _cells(self, row: Row) -> list[str]:
+        pairs = zip(self._to_cell, row, strict=True)
+        return ["" if value is None else to_cell(value) for to_cell, value in pairs]
 
 
-def csv_format(queryset: ResourceQuerySet[Any]) -> Format:
-    """CSV (RFC 4180) with a line of names, of the fields of `as_rows`. No cell of it is a formula."""
-    names = queryset.model.row_fields()
-    cells = [_cell(queryset.model._meta.get_field(name)) for name in names]
-
-    def page(rows: Sequence[Row], is_first: bool) -> bytes:
-        return _lines([make(value) for make, value in zip(cells, row, strict=True)] for row in rows)
-
-    return Format("CSV", "csv", "text/csv; charset=utf-8", BYTE_ORDER_MARK + _lines([names]), page, b"")
-
-
-def _lines(rows: Any) -> bytes:
+def _lines(rows: Iterable[Iterable[str]]) -> bytes:
     text = StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 
-def _cell(field: Any) -> Callable[[Any], Any]:
+def _cell_of(field: Any) -> Callable[[Any], str]:
+    """Return the function that turns a value of the field into the text of a cell."""
     if isinstance(field, models.UUIDField | models.ForeignKey):
         return canonical_uuid
     if isinstance(field, models.DateTimeField):
@@ -71,5 +82,5 @@ def _cell(field: Any) -> Callable[[Any], Any]:
 
 
 def without_formula(text: str) -> str:
-    """The text; an apostrophe before what a spreadsheet would take for a formula has it shown as it is."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula, so that it shows the text."""
     return f"'{text}" if _FORMULA.match(text) else text

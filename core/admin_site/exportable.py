@@ -1,4 +1,4 @@
-"""Lists with buttons and actions to export them."""
+"""Lists with links and actions that export their rows."""
 
 from functools import partial
 from typing import Any
@@ -15,32 +15,32 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
 from core.admin_site.export import export
-from core.admin_site.export_formats import Row, csv_format, json_format
+from core.admin_site.export_formats import CSVFormat, Format, JSONFormat, Row
 from core.admin_site.large_tables import LargeTableAdmin
 
 
 class ExportableAdmin(LargeTableAdmin):
-    """For the models of resources. Whoever may see the list may export it."""
+    """The admin of a resource's model. Staff who may view the list may export it."""
 
     change_list_template = "admin/exportable_list.html"
     actions = ("export_csv", "export_json")
     unbounded_actions = actions
 
     def to_json(self, row: Row) -> bytes:
-        """A row of `as_rows` as the API answers it."""
+        """Return a row of `as_rows` as the API's JSON."""
         raise NotImplementedError
 
     def get_urls(self) -> list[Any]:
-        """With a download for each format, which takes the list's own parameters."""
+        """Add a download per format, which takes the same query parameters as the list."""
         model = f"{self.opts.app_label}_{self.opts.model_name}"
-        views = [(suffix, require_GET(partial(self._export_list, suffix=suffix))) for suffix in ("csv", "json")]
-        return [
-            path(f"export.{suffix}", self.admin_site.admin_view(view), name=f"{model}_export_{suffix}")
-            for suffix, view in views
-        ] + super().get_urls()
+        exports = []
+        for suffix in ("csv", "json"):
+            view = self.admin_site.admin_view(require_GET(partial(self._export_list, suffix=suffix)))
+            exports.append(path(f"export.{suffix}", view, name=f"{model}_export_{suffix}"))
+        return exports + super().get_urls()
 
     def _export_list(self, request: HttpRequest, *, suffix: str) -> HttpResponseBase:
-        """All that the list would show on its pages."""
+        """Export the rows on all pages of the list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -48,29 +48,29 @@ class ExportableAdmin(LargeTableAdmin):
         except IncorrectLookupParameters:
             view = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(f"{reverse(view)}?e=1")
-        return self._export(request, rows, suffix, chosen_by=_told_of(request))
+        return self._export(request, rows, suffix, selection=_list_description(request))
 
     def _export_selected(self, request: HttpRequest, rows: QuerySet[Any], suffix: str) -> HttpResponseBase:
-        is_across = request.POST.get("select_across") == "1"
-        count = len(request.POST.getlist(ACTION_CHECKBOX_NAME))
-        return self._export(request, rows, suffix, chosen_by=_told_of(request) if is_across else f"{count} selected")
+        if request.POST.get("select_across") == "1":
+            selection = _list_description(request)
+        else:
+            selection = f"{len(request.POST.getlist(ACTION_CHECKBOX_NAME))} selected"
+        return self._export(request, rows, suffix, selection=selection)
 
-    def _export(self, request: HttpRequest, rows: Any, suffix: str, *, chosen_by: str) -> HttpResponseBase:
-        form = csv_format(rows) if suffix == "csv" else json_format(self.to_json)
-        return export(request, rows, form, chosen_by=chosen_by)
+    def _export(self, request: HttpRequest, rows: Any, suffix: str, *, selection: str) -> HttpResponseBase:
+        form: Format = CSVFormat(rows) if suffix == "csv" else JSONFormat(self.to_json)
+        return export(request, rows, form, selection=selection)
 
     @admin.action(description="Export selected %(verbose_name_plural)s as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
-        """For spreadsheets."""
         return self._export_selected(request, queryset, "csv")
 
     @admin.action(description="Export selected %(verbose_name_plural)s as JSON", permissions=["view"])
     def export_json(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
-        """For programs."""
         return self._export_selected(request, queryset, "json")
 
 
-def _told_of(request: HttpRequest) -> str:
-    """For the audit log, which rows a list has found."""
+def _list_description(request: HttpRequest) -> str:
+    """Describe the rows of a list, for the audit log."""
     filters = urlencode(list(request.GET.items()))
-    return f"those of {filters}" if filters else "all"
+    return f"filtered by {filters}" if filters else "all"

@@ -1,4 +1,4 @@
-"""Idempotency records in the admin: to look at, and to purge."""
+"""Idempotency records in the admin: view them, and purge the expired ones."""
 
 from typing import Any
 
@@ -15,12 +15,10 @@ from core.models import IdempotencyRecord
 from core.resources import idempotency
 from core.values import now
 
-PURGE_BATCH, PURGE_BATCHES = 1_000, 50
+PURGE_BATCH, MAX_PURGE_BATCHES = 1_000, 50
 
 
-class IsExpired(admin.SimpleListFilter):
-    """Whether the key is free again."""
-
+class ExpiredFilter(admin.SimpleListFilter):
     title, parameter_name = "expired", "expired"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
@@ -34,16 +32,16 @@ class IsExpired(admin.SimpleListFilter):
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(LargeTableAdmin):
-    """What was answered to which key. A record that is deleted leaves its key free, and its request may be repeated."""
+    """Stored responses by key. If staff delete a record, a repeat of its request runs again."""
 
     change_list_template = "admin/core/idempotencyrecord/change_list.html"
     list_display = ("digest", "status", "location", "created_at", "expires_at")
-    list_filter = (IsExpired,)
+    list_filter = (ExpiredFilter,)
     sortable_by = ("expires_at",)
     ordering = ("-expires_at",)
     date_hierarchy = "expires_at"
     search_fields = ("scope_digest",)
-    search_help_text = "How the digest of principal, method, path and key begins"
+    search_help_text = "The beginning of the digest of principal, method, path and key"
     fields = ("scope_digest", "request_digest", "status", "location", "etag", "text", "created_at", "expires_at")
     readonly_fields = fields
 
@@ -57,38 +55,36 @@ class IdempotencyRecordAdmin(LargeTableAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        told = {"has_delete_permission": self.has_delete_permission(request), **(extra_context or {})}
-        return super().changelist_view(request, told)
+        context = {"has_delete_permission": self.has_delete_permission(request), **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def get_urls(self) -> list[Any]:
         purge = self.admin_site.admin_view(require_POST(self.purge_expired))
         return [path("purge/", purge, name="core_idempotencyrecord_purge"), *super().get_urls()]
 
     def purge_expired(self, request: HttpRequest) -> HttpResponse:
-        """Deletes what has expired, in batches; what is left after many is for the next time."""
+        """Delete expired records in batches, up to a limit that keeps the request short."""
         if not self.has_delete_permission(request):
             raise PermissionDenied
         purged = 0
-        for _ in range(PURGE_BATCHES):
+        for _ in range(MAX_PURGE_BATCHES):
             count = idempotency.purge(PURGE_BATCH)
             purged += count
             if count < PURGE_BATCH:
                 break
-        told = counted(purged, "expired record was", "expired records were")
-        self.message_user(request, f"{told} purged.", messages.SUCCESS)
+        message = counted(purged, "expired record was purged.", "expired records were purged.")
+        self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:core_idempotencyrecord_changelist"))
 
-    @admin.display(description="key's digest")
+    @admin.display(description="digest of the key")
     def digest(self, record: IdempotencyRecord) -> str:
-        """Enough of it to tell records apart."""
         return f"{record.scope_digest[:16]}…"
 
     @admin.display(description="body")
     def text(self, record: IdempotencyRecord) -> str:
-        """What was answered."""
         return format_html('<pre class="json">{}</pre>', bytes(record.body).decode("utf-8", "replace"))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """By a walk along the primary key."""
+        """Search by the beginning of the digest, along the primary key's index."""
         term = search_term.strip().removesuffix("…").lower()
         return (queryset.filter(pk__gte=term, pk__lt=term + "g") if term else queryset), False

@@ -1,4 +1,4 @@
-"""Lists of the admin that stay quick with a million rows: nothing on them counts, sorts or groups a whole table."""
+"""Lists of the admin that stay fast with a million rows: no page counts, sorts or groups a whole table."""
 
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,40 +14,39 @@ from django.http import HttpRequest, HttpResponse
 
 from core.admin_site.logged import LoggedAdmin
 
-# Rows beyond these are found by filters, not by turning pages.
-MOST_ROWS = 10_000
-# What an action takes at once: its page names each of them.
-MOST_SELECTED = 1_000
+# The pages of a list end here. Staff find later rows with filters.
+MAX_COUNTED_ROWS = 10_000
+# An action's confirmation page and log entries name each row.
+MAX_SELECTED = 1_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than MOST_ROWS."""
+    """Counts up to MAX_COUNTED_ROWS."""
 
     @cached_property
     def _counted(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: MOST_ROWS + 1].count())
+        return int(rows.order_by()[: MAX_COUNTED_ROWS + 1].count())
 
     @cached_property
     def count(self) -> int:
-        """How many there are, or MOST_ROWS if there are more."""
-        return min(self._counted, MOST_ROWS)
+        """The number of rows, at most MAX_COUNTED_ROWS."""
+        return min(self._counted, MAX_COUNTED_ROWS)
 
     @property
     def count_text(self) -> str:
-        """The count for people."""
-        return f"More than {MOST_ROWS:,}" if self._counted > MOST_ROWS else f"{self.count:,}"
+        return f"More than {MAX_COUNTED_ROWS:,}" if self._counted > MAX_COUNTED_ROWS else f"{self.count:,}"
 
 
 class IndexedChangeList(ChangeList):
-    """Sorts by one column and then by the primary key in the same direction, as indexes do."""
+    """Sorts by one column and then by the primary key in the same direction, as the indexes do."""
 
     def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> list[Any]:
         first = str(super().get_ordering(request, queryset)[0])
         return [first] if first in ("pk", "-pk") else [first, "-pk" if first.startswith("-") else "pk"]
 
     def get_filters(self, request: HttpRequest) -> Any:
-        """All but the period that is chosen in the date hierarchy, which `get_queryset` adds."""
+        """Return all filters except the period of the date hierarchy, which `get_queryset` applies."""
         found: Any = super().get_filters(request)
         specs, has_filters, lookups, *rest = found
         names = [f"{self.date_hierarchy}__{bound}" for bound in ("gte", "lt")]
@@ -59,25 +58,25 @@ class IndexedChangeList(ChangeList):
         return self._of_any_date.filter(**self._period)
 
     def whole_query_string(self) -> str:
-        """The URL's query for all pages: filters, search and order."""
+        """Return the URL's query without the page number, for exports of all pages."""
         return self.get_query_string(remove=[PAGE_VAR, ALL_VAR])
 
     def dates(self) -> dict[str, Any]:
-        """What the template of the date hierarchy shows, found by steps along the index; nothing in a search."""
+        """Return the context of the date hierarchy's template. It is empty during a search."""
         if self.query:
             return {}
-        seen: Any = SimpleNamespace(
+        change_list: Any = SimpleNamespace(
             date_hierarchy=self.date_hierarchy,
             model=self.model,
             params=self.params,
-            queryset=_Steps(self._of_any_date, self.date_hierarchy, self._period),
+            queryset=_IndexedDates(self._of_any_date, self.date_hierarchy, self._period),
             get_query_string=self.get_query_string,
         )
-        return date_hierarchy(seen) or {}
+        return date_hierarchy(change_list) or {}
 
 
-class _Steps:
-    """As much of a queryset as Django's date hierarchy asks for. Its own would look at every row of a year."""
+class _IndexedDates:
+    """The two queryset methods that Django's date hierarchy calls. A queryset would read every row of a year."""
 
     def __init__(self, rows: models.QuerySet[Any], field: str, period: dict[str, datetime]) -> None:
         self._rows, self._field, self._period = rows, field, period
@@ -86,28 +85,36 @@ class _Steps:
         return {"first": self._first(self._rows), "last": self._first(self._rows, "-")}
 
     def datetimes(self, field: str, kind: str) -> list[datetime]:
-        """The beginning of each day, month or year in which there is a row."""
-        found = []
+        """Return the start of each day, month or year with a row. Each one takes one step along the index."""
+        starts = []
         lower, upper = f"{self._field}__gte", f"{self._field}__lt"
-        before = {upper: self._period[upper]} if upper in self._period else {}
+        before_end = {upper: self._period[upper]} if upper in self._period else {}
         moment = self._first(self._rows.filter(**self._period))
         while moment is not None:
-            begin = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-            begin = begin.replace(day=1) if kind in ("month", "year") else begin
-            begin = begin.replace(month=1) if kind == "year" else begin
-            found.append(begin)
-            later = begin + timedelta(days={"day": 1, "month": 32, "year": 366}[kind])
-            later = later if kind == "day" else later.replace(day=1)
-            # One lower bound only: SQLite would begin its walk at the first that it is given.
-            moment = self._first(self._rows.filter(**{lower: later}, **before))
-        return found
+            start, next_start = _bounds(moment, kind)
+            starts.append(start)
+            # Without the period's own lower bound, because SQLite starts its walk at the first bound of a column.
+            moment = self._first(self._rows.filter(**{lower: next_start}, **before_end))
+        return starts
 
     def _first(self, rows: models.QuerySet[Any], sign: str = "") -> datetime | None:
         return rows.order_by(f"{sign}{self._field}").values_list(self._field, flat=True).first()
 
 
+def _bounds(moment: datetime, kind: str) -> tuple[datetime, datetime]:
+    """Return the start of the day, month or year around the moment, and of the next one."""
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if kind == "day":
+        return day, day + timedelta(days=1)
+    if kind == "month":
+        month = day.replace(day=1)
+        return month, (month + timedelta(days=32)).replace(day=1)
+    year = day.replace(month=1, day=1)
+    return year, year.replace(year=year.year + 1)
+
+
 class LargeTableAdmin(LoggedAdmin):
-    """For models whose sortable columns each have an index. `sortable_by` and `date_hierarchy` name such only."""
+    """The admin of a model with many rows. Each field in `sortable_by` and `date_hierarchy` must have an index."""
 
     change_list_template = "admin/large_table.html"
     paginator = BoundedPaginator
@@ -119,7 +126,7 @@ class LargeTableAdmin(LoggedAdmin):
     unbounded_actions: tuple[str, ...] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """A list that could be narrowed by how a secret begins would tell it, letter after letter."""
+        """Refuse filters on secrets: a filter by prefix would reveal a secret letter by letter."""
         is_secret = any(word in lookup for word in ("password", "digest"))
         return not is_secret and super().lookup_allowed(lookup, value, request)
 
@@ -129,17 +136,17 @@ class LargeTableAdmin(LoggedAdmin):
     def response_action(
         self, request: HttpRequest, queryset: models.QuerySet[Any], *arguments: Any, **options: Any
     ) -> HttpResponse | None:
+        """Run the action, unless it selects across pages and finds more than MAX_SELECTED rows."""
+        is_bounded = not set(request.POST.getlist("action")) & set(self.unbounded_actions)
         is_across = request.POST.get("select_across") == "1"
-        if set(request.POST.getlist("action")) & set(self.unbounded_actions):
-            is_across = False
-        if is_across and queryset[: MOST_SELECTED + 1].count() > MOST_SELECTED:
-            message = f"Nothing was done: at most {MOST_SELECTED:,} can be selected at once. Filter the list first."
+        if is_bounded and is_across and queryset[: MAX_SELECTED + 1].count() > MAX_SELECTED:
+            message = f"Nothing was done: you can select at most {MAX_SELECTED:,} rows. Filter the list first."
             self.message_user(request, message, messages.ERROR)
             return None
         response: HttpResponse | None = super().response_action(request, queryset, *arguments, **options)
         return response
 
 
-def is_sorted_by_hand(request: HttpRequest) -> bool:
-    """Whether the user has chosen the column to sort by."""
+def is_sorted_by_user(request: HttpRequest) -> bool:
+    """Return whether the user chose the column to sort by."""
     return ORDER_VAR in request.GET

@@ -1,4 +1,4 @@
-"""What staff do, in the service's log too: Django's own record is in the database, where few look first."""
+"""Log lines for the changes that staff make. Django's own record of them is only in the database."""
 
 import logging
 from collections.abc import Iterable
@@ -13,26 +13,26 @@ logger = logging.getLogger("agent_router.admin")
 
 
 class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Writes a line, after the commit, for each entry of Django's log: who did what to what, without any values."""
+    """Logs a line for each entry of Django's admin log, after the commit. The line contains no values."""
 
     def log_addition(self, *arguments: Any, **options: Any) -> Any:
-        return _announce(super().log_addition(*arguments, **options))
+        return _log_entries(super().log_addition(*arguments, **options))
 
     def log_change(self, *arguments: Any, **options: Any) -> Any:
-        return _announce(super().log_change(*arguments, **options))
+        return _log_entries(super().log_change(*arguments, **options))
 
     def log_deletions(self, *arguments: Any, **options: Any) -> Any:
-        return _announce(super().log_deletions(*arguments, **options))
+        return _log_entries(super().log_deletions(*arguments, **options))
 
 
-def _announce(logged: Any) -> Any:
+def _log_entries(logged: Any) -> Any:
     entries: Iterable[LogEntry] = [logged] if isinstance(logged, LogEntry) else logged
     for entry in entries:
-        told = {
+        fields = {
             "user_id": str(entry.user_id),
             "action": entry.get_action_flag_display().lower(),
             "model": f"{entry.content_type.app_label}.{entry.content_type.model}" if entry.content_type else "",
             "object_id": str(entry.object_id),
         }
-        transaction.on_commit(partial(logger.info, "Changed in the admin", extra=told))
+        transaction.on_commit(partial(logger.info, "Changed in the admin", extra=fields))
     return logged

@@ -1,8 +1,8 @@
-"""Sessions, CSRF protection, log-in and messages: Django's own, for /admin/ alone.
+"""Sessions, CSRF protection, log-in and messages of the admin.
 
-Django's four middleware hop to a thread and back twice each, for every request of the service. Here one
-middleware is all four: it passes other paths on within a tenth of a microsecond, and serves the admin's with two
-hops in all. As a subclass of all four it satisfies the admin's system checks.
+Each of Django's four middleware would hop to a thread and back twice for every request of the service. This
+middleware combines all four: it passes requests outside /admin/ on, and serves requests to /admin/ with two hops in
+total. It subclasses all four to satisfy the admin's system checks.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,10 +28,10 @@ from core.http.request import Request
 from core.http.security_headers import ADMIN_POLICY
 
 
-class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in what they may take
+class AdminMiddleware(  # type: ignore[misc]  # their process_response methods have different signatures
     SessionMiddleware, CsrfViewMiddleware, AuthenticationMiddleware, MessageMiddleware
 ):
-    """Must be the last of MIDDLEWARE, so that whatever refuses a request does it first."""
+    """Must be the last entry of MIDDLEWARE, so that the others can refuse a request before it loads a session."""
 
     sync_capable = False
     get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -53,15 +53,15 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
     async def process_view(  # type: ignore[override]  # Django awaits it, as it does every coroutine function
         self, request: HttpRequest, *view: Any
     ) -> HttpResponseBase | None:
-        """Django calls it for each view that it resolves itself: those outside of the admin need no token."""
+        """Check the CSRF token. Django calls this for its own views outside /admin/ too, which need no token."""
         if not request.path.startswith(ADMIN_PREFIX):
             return None
         return await sync_to_async(super().process_view)(request, *view)
 
     def _after(self, request: HttpRequest, response: Any) -> HttpResponseBase:
         if _has_session_ended(request, response):
-            lost = "" if request.method in ("GET", "HEAD") else " What you sent has not been saved."
-            messages.warning(request, f"Your session has ended: log in again.{lost}")
+            lost = "" if request.method in ("GET", "HEAD") else " Your changes were not saved."
+            messages.warning(request, f"Your session has ended. Log in again.{lost}")
         response = MessageMiddleware.process_response(self, request, response)
         response = CsrfViewMiddleware.process_response(self, request, response)
         try:
@@ -74,14 +74,13 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response differ in
 
 
 def _has_session_ended(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether somebody is led to the log-in who came with a session."""
-    is_led = response.status_code == HTTPStatus.FOUND and response["Location"].startswith(reverse("admin:login"))
-    return is_led and settings.SESSION_COOKIE_NAME in request.COOKIES
+    """Return whether a request with a session cookie is redirected to the log-in page."""
+    is_redirect = response.status_code == HTTPStatus.FOUND
+    is_to_log_in = is_redirect and response["Location"].startswith(reverse("admin:login"))
+    return is_to_log_in and settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
-    """The answer to a form without a valid token (settings.CSRF_FAILURE_VIEW); Django logs the reason."""
-    return problem_response(
-        request,
-        Forbidden("The form is too old, or came from another site. Load the page anew and send it again."),
-    )
+    """Refuse a form without a valid CSRF token (settings.CSRF_FAILURE_VIEW). Django logs the reason."""
+    detail = "The form is too old, or came from another site. Reload the page and send the form again."
+    return problem_response(request, Forbidden(detail))

@@ -15,9 +15,9 @@ from django.utils.html import format_html
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
-from core.admin_site.changes import note_values
+from core.admin_site.changes import record_values
 from core.admin_site.exportable import ExportableAdmin
-from core.admin_site.large_tables import is_sorted_by_hand
+from core.admin_site.large_tables import is_sorted_by_user
 from core.admin_site.user_column import user_column
 from core.database.fields import JSONTextField
 from core.http.json_body import parse_json
@@ -175,7 +175,7 @@ class ResourceAdmin(ExportableAdmin):
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """Django's, which names the fields, with what they were and have become."""
         message: Any = super().construct_change_message(request, form, formsets, add)
-        note_values(message, form, version=None if add else form.initial["seen_version"] + 1)
+        record_values(message, form, version=None if add else form.initial["seen_version"] + 1)
         return message
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[QuerySet[Any], bool]:
@@ -189,7 +189,7 @@ class ResourceAdmin(ExportableAdmin):
             found = queryset.filter(name__gte=term, name__lt=term + _LAST_CHARACTER)
         else:
             found = queryset.filter(name__startswith=term)
-        return found if is_sorted_by_hand(request) else found.order_by("name", "pk"), False
+        return found if is_sorted_by_user(request) else found.order_by("name", "pk"), False
 
 
 def _as_uuid(text: str) -> UUID | None:

@@ -1,4 +1,4 @@
-"""The admin's front page and frame."""
+"""The admin site: its templates, log-in form, links and front page."""
 
 from typing import Any
 
@@ -10,15 +10,18 @@ from core.admin_site.accounts.log_in_form import LogInForm
 from core.admin_site.overview.panels import front_page
 
 LINKS = (
-    ("/docs", "Documentation", "every operation, to read and to try out"),
-    ("/health/ready", "Readiness", "the service and what it depends on"),
+    ("/docs", "Documentation", "read about each operation and try it"),
+    ("/health/ready", "Readiness", "the service and its dependencies"),
     ("/metrics", "Metrics", "for Prometheus"),
-    ("/problems/", "Problems", "what each error means"),
+    ("/problems/", "Problems", "the meaning of each error"),
 )
 
 
 class AgentRouterAdminSite(AdminSite):
-    """Its templates are in core/templates/admin, found before Django's because `core` is installed first."""
+    """The site on which all models register.
+
+    Templates in core/templates/admin replace Django's, because `core` comes first in INSTALLED_APPS.
+    """
 
     login_form = LogInForm
     site_header = "Agent Router"
@@ -26,7 +29,6 @@ class AgentRouterAdminSite(AdminSite):
     index_title = "Overview"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What every page of the admin knows."""
         return super().each_context(request) | {
             "service_links": LINKS,
             "service_name": settings.APP_NAME,
@@ -35,5 +37,5 @@ class AgentRouterAdminSite(AdminSite):
         }
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """The front page, with how the service is."""
+        """Return the front page with the health and metrics of the service."""
         return super().index(request, front_page(request) | (extra_context or {}))

@@ -1,4 +1,4 @@
-"""A user, on the pages of what belongs to them."""
+"""The user that a row belongs to, on lists and pages of the admin."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,9 +12,9 @@ from django.utils.html import format_html
 
 
 def user_column(request: HttpRequest, field: str) -> Callable[[Any], str]:
-    """What shows a row's user: the e-mail, leading to the account; the id alone to those who may not see accounts.
+    """Return the column of a row's user: a link to the account, or only the id without permission to view users.
 
-    The same function each time, as the admin compares those that it is given for a page.
+    The function is the same on every call, because the admin compares the columns of a page.
     """
     opts = get_user_model()._meta
     user: Any = request.user
@@ -23,15 +23,15 @@ def user_column(request: HttpRequest, field: str) -> Callable[[Any], str]:
 
 
 @cache
-def _column(field: str, may_see: bool) -> Callable[[Any], str]:
+def _column(field: str, may_view: bool) -> Callable[[Any], str]:
     opts = get_user_model()._meta
     view = f"admin:{opts.app_label}_{opts.model_name}_change"
 
     @admin.display(description=field)
     def show(row: Any) -> str:
-        if not may_see:
+        if not may_view:
             return str(getattr(row, f"{field}_id"))
-        one = getattr(row, field)
-        return format_html('<a href="{}">{}</a>', reverse(view, args=[one.pk]), one)
+        user = getattr(row, field)
+        return format_html('<a href="{}">{}</a>', reverse(view, args=[user.pk]), user)
 
     return show

@@ -1,4 +1,4 @@
-"""For the history of an object in the admin."""
+"""Template filters for the history of an object in the admin."""
 
 from django import template
 from django.contrib.admin.models import LogEntry
@@ -10,11 +10,9 @@ register = template.Library()
 
 @register.filter
 def changes(entry: LogEntry) -> list[Change]:
-    """The differences that a log entry keeps."""
     return changes_of(entry)
 
 
 @register.filter
-def made_version(entry: LogEntry) -> int | None:
-    """The version that the change has made."""
+def new_version(entry: LogEntry) -> int | None:
     return version_of(entry)

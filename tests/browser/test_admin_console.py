@@ -161,7 +161,7 @@ def test_the_front_page_is_readable_on_a_phone(open_tab: Callable[..., Tab]) -> 
     log_in(tab.page)
     health = tab.page.locator("#health-module")
     expect(health).to_contain_text("Ready")
-    for name in ("Traffic of the API", "Rate limits", "Redis and cache", "Database"):
+    for name in ("API traffic", "Rate limits", "Redis and cache", "Database"):
         tab.page.get_by_role("heading", name=name).scroll_into_view_if_needed()
     assert not tab.is_scrolled_sideways
 

@@ -67,8 +67,8 @@ def test_history_mentions_changes_made_by_the_api(boss: Browser, me: httpx.Clien
     item = create(me)
     assert me.patch(path_of(item), json={"name": "by the API"}).status_code == 200
     page = history(boss, item)
-    assert "Nobody has changed it in the admin" in page
-    assert "it is version 2 now" in page
+    assert "There are no changes in the admin" in page
+    assert "The current version is 2" in page
 
 
 def removed(page: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The admin's front page: health, traffic, limits, Redis and the database at a glance.
+"""The admin's front page: health, traffic, rate limits, Redis and the database at a glance.
 
-Reading order: `figures` (numbers out of the metrics), `recent` (those of the last minutes), `panels` (what is shown).
+`figures` reads numbers from the metrics, `recent` keeps those of the last minutes, `panels` builds the page.
 """

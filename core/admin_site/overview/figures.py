@@ -1,22 +1,22 @@
-"""Numbers for people, out of the metrics that Prometheus gets: of this process, or the sums of all workers."""
+"""Numbers from the Prometheus metrics of this process, or the sums of all workers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from prometheus_client import REGISTRY
 
+from core.http.paths import API_PREFIX
 from core.telemetry import multiprocess
 
 type Labels = dict[str, str]
+type Series = dict[tuple[tuple[str, str], ...], float]
 
 RESPONSES = "django_http_responses_total_by_status_view_method_total"
 LATENCY = "django_http_requests_latency_seconds_by_view_method"
 COUNTERS = (
     RESPONSES,
     f"{LATENCY}_bucket",
-    f"{LATENCY}_sum",
-    f"{LATENCY}_count",
     "rate_limited_total",
     "django_cache_get_total",
     "django_cache_get_hits_total",
@@ -25,42 +25,39 @@ COUNTERS = (
     "redis_failures_total",
     "event_loop_lag_seconds_bucket",
 )
-GAUGES = ("django_http_requests_in_flight", "redis_up", "redis_breaker_state", "db_pool_size", "db_pool_jobs")
-
-API_PREFIX = "/v1/"
+GAUGES = ("django_http_requests_in_flight", "redis_breaker_state", "db_pool_size", "db_pool_jobs")
 
 
-class Samples(NamedTuple):
-    """Values of the metrics at a moment, or what has been added between two; by name, then by labels."""
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The values of the metrics at one moment, or their increase between two moments, by name and labels."""
 
-    values: dict[str, dict[tuple[tuple[str, str], ...], float]]
+    values: dict[str, Series]
 
     def __sub__(self, earlier: "Samples") -> "Samples":
-        """What was counted since. The gauges are those of now."""
+        """Return the increase of each counter since `earlier`, and the current gauges."""
         since = dict(self.values)
         for name in COUNTERS:
             before = earlier.values.get(name, {})
-            # A worker that was restarted elsewhere may have taken its counts along.
-            since[name] = {key: max(0.0, value - before.get(key, 0.0)) for key, value in self.of(name).items()}
+            # A counter falls when a restarted worker takes its counts with it.
+            since[name] = {
+                labels: max(0.0, value - before.get(labels, 0.0)) for labels, value in self.values.get(name, {}).items()
+            }
         return Samples(since)
 
-    def of(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """All series of the name."""
-        return self.values.get(name, {})
-
     def labelled(self, name: str) -> Iterator[tuple[Labels, float]]:
-        """All series of the name, with labels to look up."""
-        return ((dict(key), value) for key, value in self.of(name).items())
+        """Yield the labels and value of each series of a metric."""
+        return ((dict(labels), value) for labels, value in self.values.get(name, {}).items())
 
-    def total(self, name: str, matches: Callable[[Labels], bool] = lambda _: True) -> float:
-        """The sum of the series that match."""
-        return sum(value for labels, value in self.labelled(name) if matches(labels))
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of the series that have these labels."""
+        return sum(value for found, value in self.labelled(name) if found.items() >= labels.items())
 
 
 def take_samples() -> Samples:
-    """The values now. Reads files if there are several workers: not for the event loop."""
+    """Read the current values. With several workers this reads files, so do not call it on the event loop."""
     wanted = frozenset((*COUNTERS, *GAUGES))
-    values: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    values: dict[str, Series] = {}
     for family in _families():
         for sample in family.samples:
             if sample.name in wanted:
@@ -77,55 +74,58 @@ def _families() -> Iterable[Any]:
 
 @dataclass(slots=True)
 class Traffic:
-    """Requests of the API, or of one of its routes."""
+    """Requests to the API, or to one of its routes."""
 
     requests: float = 0
     client_errors: float = 0
     server_errors: float = 0
-    seconds: float = 0
     buckets: dict[float, float] = field(default_factory=dict)
 
     @property
     def server_error_share(self) -> float | None:
-        """From 0 to 1; None without requests."""
+        """The share of 5xx, from 0 to 1. None without requests."""
         return self.server_errors / self.requests if self.requests else None
 
     @property
     def client_error_share(self) -> float | None:
-        """From 0 to 1; None without requests."""
+        """The share of 4xx, from 0 to 1. None without requests."""
         return self.client_errors / self.requests if self.requests else None
 
     def quantile_ms(self, share: float) -> float | None:
-        """How many milliseconds so large a share of the requests took at most, as near as the buckets tell."""
-        found = quantile(self.buckets, share)
-        return None if found is None else found * 1000
+        """Return the latency in milliseconds that this share of the requests did not exceed, as an estimate."""
+        seconds = quantile(self.buckets, share)
+        return None if seconds is None else seconds * 1000
+
+    def count_responses(self, status: str, count: float) -> None:
+        self.requests += count
+        self.client_errors += count if status.startswith("4") else 0
+        self.server_errors += count if status.startswith("5") else 0
+
+    def count_latency(self, limit: float, count: float) -> None:
+        self.buckets[limit] = self.buckets.get(limit, 0) + count
 
 
 def traffic_of(samples: Samples) -> tuple[Traffic, dict[tuple[str, str], Traffic]]:
-    """The API's traffic: all of it, and by method and route."""
+    """Return the traffic of the whole API, and of each method and route."""
     whole, routes = Traffic(), dict[tuple[str, str], Traffic]()
-
-    def each(name: str) -> Iterator[tuple[Labels, float, Traffic]]:
-        for labels, value in samples.labelled(name):
-            if labels["view"].startswith(API_PREFIX):
-                route = routes.setdefault((labels["method"], labels["view"]), Traffic())
-                yield labels, value, route
-                yield labels, value, whole
-
-    for labels, value, traffic in each(RESPONSES):
-        traffic.requests += value
-        traffic.client_errors += value if labels["status"].startswith("4") else 0
-        traffic.server_errors += value if labels["status"].startswith("5") else 0
-    for _, value, traffic in each(f"{LATENCY}_sum"):
-        traffic.seconds += value
-    for labels, value, traffic in each(f"{LATENCY}_bucket"):
-        limit = float(labels["le"])
-        traffic.buckets[limit] = traffic.buckets.get(limit, 0) + value
+    for labels, value in samples.labelled(RESPONSES):
+        for traffic in _counted_in(labels, whole, routes):
+            traffic.count_responses(labels["status"], value)
+    for labels, value in samples.labelled(f"{LATENCY}_bucket"):
+        for traffic in _counted_in(labels, whole, routes):
+            traffic.count_latency(float(labels["le"]), value)
     return whole, routes
 
 
+def _counted_in(labels: Labels, whole: Traffic, routes: dict[tuple[str, str], Traffic]) -> tuple[Traffic, ...]:
+    """Return the traffic that a series counts towards: none if its route is outside the API."""
+    if not labels["view"].startswith(API_PREFIX):
+        return ()
+    return whole, routes.setdefault((labels["method"], labels["view"]), Traffic())
+
+
 def quantile(buckets: dict[float, float], share: float) -> float | None:
-    """Prometheus' histogram_quantile: by a straight line through the bucket; None if nothing was observed."""
+    """Estimate a quantile as Prometheus' histogram_quantile does: linearly within a bucket. None without values."""
     limits = sorted(buckets)
     if not limits or not buckets[limits[-1]]:
         return None

@@ -1,80 +1,69 @@
-"""What the metrics were some minutes ago. Counts since the start of a service say little about how it is now."""
+"""The metrics of the last minutes. Totals since the start of a service say little about its current state."""
 
 import asyncio
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
 
+from core.admin_site.overview.figures import Samples, take_samples
 from core.process.background import BackgroundTask
 from core.telemetry import multiprocess
-
-if TYPE_CHECKING:
-    from core.admin_site.overview.figures import Samples
 
 INTERVAL_SECONDS, KEPT = 60.0, 6
 
 logger = logging.getLogger("agent_router.admin")
 
 
-class Span(NamedTuple):
-    """What was counted in so many seconds, and in all."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The increase of the metrics in the last `seconds`, and their totals."""
 
-    recent: "Samples"
+    recent: Samples
     seconds: float
-    whole: "Samples"
+    whole: Samples
 
 
 class Recent:
-    """A resource of the lifespan: looks at the metrics once a minute, and keeps a few looks."""
+    """Takes samples of the metrics once a minute and keeps the last few. Opens and closes with the process."""
 
     def __init__(self) -> None:
         self._task = BackgroundTask("recent-metrics")
-        # None: nothing had been counted.
-        self._looks: deque[tuple[float, Samples | None]] = deque(maxlen=KEPT)
+        self._samples: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
         self._opened_at = time.monotonic()
 
     async def open(self) -> None:
-        """Looks for the first time, and starts to do so again and again."""
+        """Take the first samples and start the task that takes the others."""
         self._opened_at = time.monotonic()
-        if multiprocess.is_active():  # other workers, or those before, have counted
-            await self._look()
+        if multiprocess.is_active():  # other workers, or those before a restart, have already counted
+            await self._take()
         else:
-            self._looks.append((self._opened_at, None))
+            self._samples.append((self._opened_at, Samples({})))
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stops."""
         await self._task.stop()
-        self._looks.clear()
+        self._samples.clear()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            await self._look()
+            await self._take()
 
-    async def _look(self) -> None:
+    async def _take(self) -> None:
         try:
-            samples = await asyncio.to_thread(_take_samples)
-        except Exception:  # the console's figures must not end a service; the next look may be a better one
+            samples = await asyncio.to_thread(take_samples)
+        except Exception:  # the front page's figures must not end the service
             logger.warning("The metrics could not be read", exc_info=True)
         else:
-            self._looks.append((time.monotonic(), samples))
+            self._samples.append((time.monotonic(), samples))
 
     def span(self) -> Span:
-        """What was counted since the oldest look that is kept. Reads files: not for the event loop."""
-        from core.admin_site.overview.figures import Samples
-
-        now, whole = time.monotonic(), _take_samples()
-        looks = list(self._looks)
-        since, earlier = looks[0] if looks else (self._opened_at, None)
-        return Span(whole - (earlier or Samples({})), now - since, whole)
-
-
-def _take_samples() -> "Samples":
-    from core.admin_site.overview.figures import take_samples
-
-    return take_samples()
+        """Return the span since the oldest kept samples. This may read files, so do not call it on the event loop."""
+        now, whole = time.monotonic(), take_samples()
+        kept = list(self._samples)
+        since, earlier = kept[0] if kept else (self._opened_at, Samples({}))
+        return Span(whole - earlier, now - since, whole)
 
 
 recent = Recent()

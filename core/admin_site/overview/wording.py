@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Text for numbers on the front page."""
 
 from core.ratelimit.rates import UNITS, Rate
 
@@ -7,21 +7,20 @@ _PERIODS = {seconds: unit for unit, seconds in UNITS.items()}
 
 
 def share_text(share: float | None) -> str:
-    """A share from 0 to 1 as a percentage; so few are not rounded to none."""
+    """Format a share from 0 to 1 as a percentage. A small share is not rounded to zero."""
     if share is None:
         return NONE
     return "< 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
 
 
 def ms_text(milliseconds: float | None) -> str:
-    """A duration."""
     if milliseconds is None:
         return NONE
     return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:,.0f} ms"
 
 
 def rate_text(rate: Rate) -> str:
-    """A rate limit, as in 100 a minute."""
+    """Format a rate limit, such as `100 a minute`."""
     period = _PERIODS.get(rate.window_seconds)
     if period is None:
         return f"{rate.quota:,} in {rate.window_seconds:,} s"
@@ -29,7 +28,7 @@ def rate_text(rate: Rate) -> str:
 
 
 def size_text(size_bytes: int | None) -> str:
-    """A size, in the unit in which it has few digits."""
+    """Format a size in the largest unit of which there is at least one."""
     if size_bytes is None:
         return NONE
     size, unit = float(size_bytes), "B"

@@ -1,4 +1,4 @@
-"""Exports from the admin: exact, page by page, harmless in a spreadsheet, permitted and recorded."""
+"""Exports from the admin: exact, sent page by page, safe in spreadsheets, permitted and audited."""
 
 import asyncio
 import csv
@@ -15,7 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.admin_site import export
-from core.admin_site.export_formats import csv_format, json_format, without_formula
+from core.admin_site.export_formats import CSVFormat, JSONFormat, without_formula
 from core.database.pool import database
 from core.values import uuid7
 from items.models import Item, ItemQuerySet
@@ -46,7 +46,7 @@ def exported_csv(browser: Browser, query: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
 
 
-def test_json_is_what_the_api_answers(boss: Browser, me: httpx.Client) -> None:
+def test_json_export_equals_the_apis_json(boss: Browser, me: httpx.Client) -> None:
     items = [create(me, name=f"exact {n}", metadata={"n": [2**64 - 1, 1e300, 0.1], "ü": None}) for n in range(3)]
     answer = boss.client.get(f"{LIST}export.json?owner__exact={items[0]['owner_id']}")
     assert answer.json() == items[::-1]
@@ -55,7 +55,7 @@ def test_json_is_what_the_api_answers(boss: Browser, me: httpx.Client) -> None:
     assert "no-store" in answer.headers["cache-control"]
 
 
-def test_csv_has_the_same_values_and_no_formula(boss: Browser, me: httpx.Client) -> None:
+def test_csv_export_has_the_same_values_and_no_formulas(boss: Browser, me: httpx.Client) -> None:
     names = ["plain", 'with "quotes", and\nlines', "=cmd|' /C calc'!A0", "-2+3"]
     items = [create(me, name=name, description="@SUM(A1:A9)") for name in names]
     rows = exported_csv(boss, f"owner__exact={items[0]['owner_id']}")
@@ -67,7 +67,7 @@ def test_csv_has_the_same_values_and_no_formula(boss: Browser, me: httpx.Client)
             assert row[name] == item[name]
 
 
-def test_the_list_is_exported_as_it_is_filtered_searched_and_sorted(boss: Browser, me: httpx.Client) -> None:
+def test_export_follows_the_lists_filters_search_and_order(boss: Browser, me: httpx.Client) -> None:
     for name in ("b one", "a two", "b three"):
         create(me, name=name, status="draft" if name == "a two" else "active")
     owner = f"owner__exact={create(me, name='c four')['owner_id']}"
@@ -79,51 +79,51 @@ def test_the_list_is_exported_as_it_is_filtered_searched_and_sorted(boss: Browse
     assert exported_csv(boss, f"{owner}&q=nothing") == []
 
 
-def test_a_filter_that_makes_no_sense_leads_back_to_the_list(boss: Browser) -> None:
+def test_export_with_an_invalid_filter_redirects_to_the_list(boss: Browser) -> None:
     answer = boss.client.get(f"{LIST}export.csv?nonsense=1")
     assert (answer.status_code, answer.headers["location"]) == (302, f"{LIST}?e=1")
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_the_chosen_rows_are_exported(boss: Browser, me: httpx.Client, form: str) -> None:
+def test_selected_rows_are_exported(boss: Browser, me: httpx.Client, form: str) -> None:
     items = [create(me, name=f"chosen {n}") for n in range(3)]
     answer = boss.act(LIST, f"export_{form}", items[0]["id"], items[2]["id"])
     assert answer.status_code == 200
     assert [item["id"] in answer.text for item in items] == [True, False, True]
 
 
-def test_more_than_can_be_selected_are_exported_across_pages(boss: Browser, me: httpx.Client) -> None:
+def test_rows_of_all_pages_are_exported(boss: Browser, me: httpx.Client) -> None:
     item = create(me)
     path = f"{LIST}?owner__exact={item['owner_id']}"
     answer = boss.act(path, "export_json", item["id"], select_across="1")
     assert answer.json() == [item]
 
 
-def test_who_may_not_see_items_may_not_export_them(staff: Callable[..., Browser]) -> None:
+def test_staff_without_view_permission_cannot_export(staff: Callable[..., Browser]) -> None:
     browser = staff("view_user")
     assert browser.client.get(f"{LIST}export.csv").status_code == 403
     assert browser.client.get(f"{LIST}export.json").status_code == 403
 
 
-def test_who_may_see_items_may_export_them(staff: Callable[..., Browser]) -> None:
+def test_staff_with_view_permission_can_export(staff: Callable[..., Browser]) -> None:
     browser = staff("view_item")
     assert browser.client.get(f"{LIST}export.csv").status_code == 200
     assert "export.csv" in browser.get(LIST)
 
 
-def test_who_is_not_logged_in_gets_the_log_in(service: RunningService) -> None:
+def test_anonymous_export_redirects_to_log_in(service: RunningService) -> None:
     with service.client() as client:
         assert client.get(f"{LIST}export.csv").headers["location"].startswith("/admin/login/")
 
 
-def test_an_export_is_in_the_audit_log(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+def test_export_is_in_the_audit_log(boss: Browser, service: RunningService, me: httpx.Client) -> None:
     create(me)
     exported_csv(boss, "status__exact=draft&q=who+did+it")
     [[user, detail]] = service.query(
         "SELECT u.email, e.detail FROM accounts_auditevent e JOIN accounts_user u ON u.id = e.user_id"
         " WHERE e.event = 'exported' AND e.detail LIKE '%who%'"
     )
-    assert (user, detail) == (STAFF_EMAIL, "items as CSV, those of status__exact=draft&q=who+did+it")
+    assert (user, detail) == (STAFF_EMAIL, "items as CSV, filtered by status__exact=draft&q=who+did+it")
     assert "who+did+it" in boss.get("/admin/accounts/auditevent/?event=exported")
 
 
@@ -131,13 +131,19 @@ def test_an_export_is_in_the_audit_log(boss: Browser, service: RunningService, m
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_formulas_are_shown_and_not_run(text: str) -> None:
+def test_formulas_become_text(text: str) -> None:
     assert without_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["", "a=b", "1-2", "{}", "'=1", "name@example.org"])
-def test_other_text_stays_as_it_is(text: str) -> None:
+def test_other_text_is_unchanged(text: str) -> None:
     assert without_formula(text) == text
+
+
+def test_csv_cell_without_a_value_is_empty() -> None:
+    form = CSVFormat(ItemQuerySet(Item))
+    commas = form.beginning.count(b",")
+    assert form.page([(None,) * (commas + 1)], is_first=True) == b"," * commas + b"\r\n"
 
 
 def items_in(order: str) -> ItemQuerySet:
@@ -149,18 +155,20 @@ async def export_all(rows: ItemQuerySet, form: Any) -> bytes:
 
 
 @pytest.mark.parametrize("order", ["-created_at", "created_at", "name", "-name", "-updated_at", "pk", "-pk"])
-def test_every_row_comes_once_and_in_order(transactional_db: None, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+def test_every_row_is_exported_once_and_in_order(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 3)
     user = make_user()
-    # Several of each name and time, over the edges of pages.
+    # Equal names and times span page boundaries.
     made = [make_item(user, name=f"name {n // 4}", created=n // 5, updated=n % 4) for n in range(20)]
-    exported = json.loads(with_database(lambda: export_all(items_in(order), json_format(store.representer.to_json))))
+    exported = json.loads(with_database(lambda: export_all(items_in(order), JSONFormat(store.representer.to_json))))
     field, is_down = order.removeprefix("-"), order.startswith("-")
     expected = sorted(made, key=lambda item: (getattr(item, field), item.pk), reverse=is_down)
     assert [item["id"] for item in exported] == [str(item.pk) for item in expected]
 
 
-def test_rows_are_sent_before_the_last_is_read(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_sent_before_the_last_row_is_read(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 2)
     user = make_user()
     for n in range(5):
@@ -168,11 +176,11 @@ def test_rows_are_sent_before_the_last_is_read(transactional_db: None, monkeypat
 
     async def run() -> list[bytes]:
         rows = items_in("created_at")
-        parts, stream = [], export.stream(rows, csv_format(rows))
+        parts, stream = [], export.stream(rows, CSVFormat(rows))
         async for part in stream:
             parts.append(part)
             if len(parts) == 2:
-                # The first page is here: what is changed now is in a later one, which nobody has read yet.
+                # Only the first page was read, so a later page must contain this change.
                 await database.write(lambda: Item.objects.filter(name="early 4").update(name="late"))
         return parts
 
@@ -181,28 +189,25 @@ def test_rows_are_sent_before_the_last_is_read(transactional_db: None, monkeypat
     assert b"late" in parts[-1]
 
 
-def test_a_page_is_all_that_is_held(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_reads_one_page_per_query(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 10)
     user = make_user()
     Item.objects.bulk_create(Item(owner=user, name="x", updated_at=user.created_at) for _ in range(95))
-    read = export._pages(items_in("-created_at"), json_format(store.representer.to_json))
-    after, sizes = None, []
+    reader, sizes = export.PageReader(items_in("-created_at"), JSONFormat(store.representer.to_json)), [10]
     with CaptureQueriesContext(connection) as queries:
-        while True:
-            _, found, after = read(after)
-            sizes.append(found)
-            if found < 10:
-                break
+        while sizes[-1] == 10:
+            sizes.append(reader.next_page()[1])
+    del sizes[0]
     assert sizes == [10] * 9 + [5]
     assert all("LIMIT 10" in query["sql"] for query in queries)
     assert len(queries) == len(sizes)
 
 
-def test_an_export_that_is_given_up_says_so(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_export_is_logged_as_incomplete(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
     make_item(make_user())
 
     async def begin() -> None:
-        stream = export.stream(items_in("-created_at"), json_format(store.representer.to_json))
+        stream = export.stream(items_in("-created_at"), JSONFormat(store.representer.to_json))
         await anext(stream)
         await stream.aclose()  # type: ignore[attr-defined]
 
@@ -212,7 +217,7 @@ def test_an_export_that_is_given_up_says_so(transactional_db: None, caplog: pyte
     assert (record.whole, record.rows) == (False, 0)  # type: ignore[attr-defined]
 
 
-def test_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 1)
     user, running, most = make_user(), 0, 0
     for n in range(4):
@@ -231,7 +236,7 @@ def test_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPa
     async def run() -> list[bytes]:
         monkeypatch.setattr(database, "read_anywhere", counted)
         rows = items_in("-created_at")
-        return await asyncio.gather(*(export_all(rows, json_format(store.representer.to_json)) for _ in range(5)))
+        return await asyncio.gather(*(export_all(rows, JSONFormat(store.representer.to_json)) for _ in range(5)))
 
     found = with_database(run)
     assert len(found[0]) > 100
@@ -240,15 +245,15 @@ def test_exports_take_turns(transactional_db: None, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_an_export_goes_no_faster_than_its_download(start: Callable[..., RunningService]) -> None:
-    # Several times what the buffers of a connection hold.
+def test_export_reads_no_faster_than_its_download(start: Callable[..., RunningService]) -> None:
+    # Several times the size of a connection's buffers.
     count, service = 7000, start()
     fill(service, count, description="x" * 4900)
     with closing(service.user()) as me, Browser(service) as boss:
         assert boss.log_in().status_code == 302
         with boss.client.stream("GET", f"{LIST}export.json") as answer:
             assert answer.status_code == 200
-            # While nobody reads on, the admin and the API have time for others.
+            # While the client does not read, the admin and the API still respond.
             assert boss.get(LIST)
             assert me.get("/v1/items/").status_code == 200
         deadline = time.monotonic() + 60
@@ -257,7 +262,7 @@ def test_an_export_goes_no_faster_than_its_download(start: Callable[..., Running
             time.sleep(0.05)
         assert not ended[0]["whole"]
         assert ended[0]["rows"] < count
-        # And one that breaks off is no file that looks whole.
+        # A failing export must not look like a complete file.
         with boss.client.stream("GET", f"{LIST}export.csv") as answer:
             assert answer.status_code == 200
             service.query("ALTER TABLE item RENAME TO item_that_was")
@@ -266,7 +271,7 @@ def test_an_export_goes_no_faster_than_its_download(start: Callable[..., Running
 
 
 def fill(service: RunningService, count: int, *, description: str) -> None:
-    """Makes so many items of the member of staff, without the API."""
+    """Insert items of the staff user directly into the database."""
     [[owner]] = service.query("SELECT id FROM accounts_user WHERE email = ?", STAFF_EMAIL)
     moment, values, rows = "2026-01-01 00:00:00.000001", "(?,?,?,?,?,?,?,?,?)", 500
     names = "id, owner_id, version, created_at, updated_at, name, description, status, metadata"

@@ -1,4 +1,4 @@
-"""Idempotency records in the admin: found, read, purged when they have expired."""
+"""Idempotency records in the admin: staff find, view and purge them."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ LIST = "/admin/core/idempotencyrecord/"
 
 @pytest.fixture
 def digest(service: RunningService, me: httpx.Client) -> str:
-    """Of a record of the user's own."""
+    """The digest of a record that the user created."""
     item = me.post("/v1/items/", json={"name": "kept answer"}, headers={"Idempotency-Key": "the-key"}).json()
     [[found]] = service.query("SELECT scope_digest FROM idempotency_record WHERE location LIKE ?", f"%{item['id']}")
     return str(found)
@@ -24,7 +24,7 @@ def expire(service: RunningService, digest: str) -> None:
     service.query("UPDATE idempotency_record SET expires_at = '2020-01-01 00:00:00' WHERE scope_digest = ?", digest)
 
 
-def test_a_record_is_found_and_shows_what_was_answered(boss: Browser, digest: str) -> None:
+def test_record_is_found_by_digest_and_shows_the_response(boss: Browser, digest: str) -> None:
     assert digest in boss.get(f"{LIST}?q={digest[:12].upper()}")
     page = boss.get(f"{LIST}{digest}/change/")
     assert "kept answer" in page
@@ -32,7 +32,7 @@ def test_a_record_is_found_and_shows_what_was_answered(boss: Browser, digest: st
     assert 'name="_save"' not in page
 
 
-def test_expired_ones_are_told_apart_and_purged(boss: Browser, service: RunningService, digest: str) -> None:
+def test_expired_records_are_filtered_and_purged(boss: Browser, service: RunningService, digest: str) -> None:
     assert "1 idempotency record" in boss.get(f"{LIST}?expired=no&q={digest}")
     expire(service, digest)
     assert "0 idempotency records" in boss.get(f"{LIST}?expired=no&q={digest}")
@@ -44,7 +44,9 @@ def test_expired_ones_are_told_apart_and_purged(boss: Browser, service: RunningS
     assert service.query("SELECT 1 FROM idempotency_record WHERE scope_digest = ?", digest) == []
 
 
-def test_who_may_only_look_purges_nothing(staff: Callable[..., Browser], service: RunningService, digest: str) -> None:
+def test_staff_without_delete_permission_cannot_purge(
+    staff: Callable[..., Browser], service: RunningService, digest: str
+) -> None:
     browser = staff("view_idempotencyrecord")
     expire(service, digest)
     page = browser.get(LIST)

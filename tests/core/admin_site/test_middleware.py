@@ -1,4 +1,4 @@
-"""One middleware for the admin: other paths pass it untouched, and the admin has all that Django gives."""
+"""The admin's middleware: it does not touch other paths, and gives the admin sessions, CSRF and messages."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ def request_for(path: str) -> HttpRequest:
 
 
 class Hops:
-    """Counts how often something goes to a thread."""
+    """Counts the calls that move to a thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -54,7 +54,7 @@ async def respond(request: HttpRequest) -> HttpResponseBase:
 
 
 @pytest.mark.parametrize("path", ["/v1/items/", "/", "/docs", "/static/admin/css/base.css", "/admin", "/administer/"])
-def test_other_paths_pass_untouched(path: str, hops: Hops) -> None:
+def test_other_paths_are_untouched(path: str, hops: Hops) -> None:
     request = request_for(path)
     middleware = AdminMiddleware(respond)
     response = asyncio.run(as_coroutine(middleware(request)))
@@ -65,7 +65,7 @@ def test_other_paths_pass_untouched(path: str, hops: Hops) -> None:
     assert "Content-Security-Policy" not in response.headers
 
 
-def test_what_is_awaited_for_other_paths_is_the_inner_response_itself() -> None:
+def test_other_paths_return_the_inner_awaitable() -> None:
     inner = respond(request_for("/v1/items/"))
     middleware = AdminMiddleware(lambda _: inner)
     assert middleware(request_for("/v1/items/")) is inner
@@ -76,7 +76,7 @@ async def as_coroutine(awaitable: Any) -> Any:
     return await awaitable
 
 
-def test_the_admin_gets_session_user_and_messages_in_two_hops(hops: Hops) -> None:
+def test_admin_request_takes_two_thread_hops(hops: Hops) -> None:
     request = request_for("/admin/")
     response = asyncio.run(as_coroutine(AdminMiddleware(respond)(request)))
     assert hops.count == 2
@@ -84,7 +84,7 @@ def test_the_admin_gets_session_user_and_messages_in_two_hops(hops: Hops) -> Non
     assert response["Content-Security-Policy"] == ADMIN_POLICY
 
 
-def test_a_session_that_ended_meanwhile_leads_to_the_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_that_ends_during_a_request_redirects_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise SessionInterrupted
 
@@ -93,11 +93,11 @@ def test_a_session_that_ended_meanwhile_leads_to_the_log_in(monkeypatch: pytest.
     assert (response.status_code, response["Location"]) == (302, LOG_IN)
 
 
-def test_admins_system_checks_are_content() -> None:
+def test_admin_system_checks_pass() -> None:
     assert [error for error in check_dependencies() if not error.is_silenced()] == []
 
 
-def test_it_is_the_last_middleware() -> None:
+def test_admin_middleware_is_the_last() -> None:
     assert settings.MIDDLEWARE[-1] == "core.admin_site.middleware.AdminMiddleware"
     assert settings.CSRF_FAILURE_VIEW == "core.admin_site.middleware.csrf_failure"
 
@@ -107,7 +107,7 @@ def test_it_is_the_last_middleware() -> None:
 
 @pytest.fixture
 def browser(service: RunningService) -> Iterator[httpx.Client]:
-    """A client that keeps cookies as a browser does, and takes whatever comes."""
+    """A client that keeps cookies like a browser."""
     with service.client() as client:
         yield client
 
@@ -125,7 +125,7 @@ def log_in(browser: httpx.Client, **changes: str) -> httpx.Response:
     return browser.post(LOG_IN, data={**form, **changes}, headers={"Referer": str(page.url)})
 
 
-def test_log_in_page_is_allowed_by_its_policy_and_all_its_files_exist(browser: httpx.Client) -> None:
+def test_log_in_page_satisfies_its_policy_and_all_its_files_exist(browser: httpx.Client) -> None:
     answer = browser.get(LOG_IN)
     directives = policy(answer.headers["content-security-policy"])
     assert directives["script-src"] == directives["style-src"] == ["'self'"]
@@ -154,10 +154,10 @@ def test_form_without_a_valid_token_is_a_problem(browser: httpx.Client, token: s
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
     assert answer.json()["type"] == "/problems/forbidden"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
-    assert "Load the page anew" in answer.json()["detail"]
+    assert "Reload the page" in answer.json()["detail"]
 
 
-def test_unknown_page_is_a_problem_for_those_who_are_logged_in(browser: httpx.Client) -> None:
+def test_unknown_page_is_a_problem_after_log_in(browser: httpx.Client) -> None:
     log_in(browser)
     answer = browser.get("/admin/nope/")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
@@ -181,12 +181,12 @@ def test_the_api_sets_no_cookies(browser: httpx.Client) -> None:
         assert "Cookie" not in answer.headers["vary"]
 
 
-def test_posts_outside_of_the_admin_need_no_csrf_token(browser: httpx.Client) -> None:
+def test_posts_outside_the_admin_need_no_csrf_token(browser: httpx.Client) -> None:
     assert browser.post("/v1/auth/login", json={}, headers={"Accept": "*/*"}).status_code == 422
     assert browser.post("/static/docs/docs.js").status_code == 405
 
 
-def test_staff_without_the_permission_get_a_problem(browser: httpx.Client, service: RunningService) -> None:
+def test_staff_without_permission_get_a_problem(browser: httpx.Client, service: RunningService) -> None:
     email = "limited@example.org"
     make = f"from core.auth.models import User; User.objects.create_user({email!r}, {STAFF_PASSWORD!r}, is_staff=True)"
     service.manage("shell", "-c", make)

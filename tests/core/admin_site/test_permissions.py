@@ -1,4 +1,4 @@
-"""Staff see what their permissions allow: every page that the admin leads them to opens, and nothing else is shown."""
+"""Permissions of staff: every page that the admin links to opens, and no other page is linked."""
 
 import re
 from collections.abc import Callable
@@ -31,8 +31,8 @@ SETS = [
     ("view_group", "change_group"),
     ("view_operations",),
 ]
-# Of pages that differ in their query or their object alone, so many are looked at.
-MOST_ALIKE = 4
+# The number of pages to open that differ only in their query or object.
+MAX_SIMILAR = 4
 
 
 def links(page: str, path: str) -> set[str]:
@@ -41,13 +41,13 @@ def links(page: str, path: str) -> set[str]:
 
 
 def walk(browser: Browser) -> set[str]:
-    """The kinds of pages that are reached from the front page, all of which must open."""
+    """Open every page that is reachable from the front page and return the kinds of pages."""
     waiting, seen, kinds = ["/admin/"], {"/admin/"}, dict[str, int]()
     while waiting:
         path = waiting.pop()
         kind = re.sub(r"/[0-9a-f-]{32,64}/", "/…/", urlsplit(path).path)
         kinds[kind] = kinds.get(kind, 0) + 1
-        if kinds[kind] > MOST_ALIKE:
+        if kinds[kind] > MAX_SIMILAR:
             continue
         answer = browser.client.get(path, follow_redirects=True)
         assert answer.status_code == 200, f"{path}: {answer.status_code}"
@@ -59,15 +59,15 @@ def walk(browser: Browser) -> set[str]:
 
 
 @pytest.fixture
-def something_to_see(service: RunningService, me: httpx.Client) -> None:
+def sample_data(service: RunningService, me: httpx.Client) -> None:
     item = create(me, name="to be seen", metadata={"a": 1})
     me.post("/v1/items/", json={"name": "keyed"}, headers={"Idempotency-Key": item["id"]})
     make_key(service, me, "items:read")[1].close()
 
 
 @pytest.mark.parametrize("permissions", SETS, ids="+".join)
-def test_every_page_that_staff_are_led_to_opens(
-    staff: Callable[..., Browser], something_to_see: None, permissions: tuple[str, ...]
+def test_every_linked_page_opens(
+    staff: Callable[..., Browser], sample_data: None, permissions: tuple[str, ...]
 ) -> None:
     kinds = walk(staff(*permissions))
     models = {kind.split("/")[3] for kind in kinds if kind.count("/") > 3}
@@ -75,7 +75,7 @@ def test_every_page_that_staff_are_led_to_opens(
 
 
 @pytest.mark.slow
-def test_every_page_opens_for_superusers(boss: Browser, something_to_see: None) -> None:
+def test_every_page_opens_for_superusers(boss: Browser, sample_data: None) -> None:
     kinds = walk(boss)
     for model in ("items/item", "accounts/user", "accounts/session", "accounts/apikey", "core/idempotencyrecord"):
         for page in ("", "…/change/", "…/history/"):
@@ -90,11 +90,11 @@ def test_every_page_opens_for_superusers(boss: Browser, something_to_see: None) 
         "accounts/apikey/", "accounts/auditevent/", "auth/group/", "core/idempotencyrecord/",
     ],
 )  # fmt: skip
-def test_what_is_not_permitted_is_refused(staff: Callable[..., Browser], path: str) -> None:
+def test_pages_without_permission_are_refused(staff: Callable[..., Browser], path: str) -> None:
     assert staff().client.get(f"/admin/{path}").status_code == 403
 
 
-def test_without_the_admin_there_is_nothing_of_it(start: Callable[..., RunningService]) -> None:
+def test_disabled_admin_serves_no_page(start: Callable[..., RunningService]) -> None:
     with start(ADMIN_ENABLED="false").client(headers={"Accept": "text/html"}) as client:
         for path in ("/admin", "/admin/", "/admin/login/", "/admin/items/item/", "/admin/items/item/export.csv"):
             assert client.get(path).status_code == 404, path

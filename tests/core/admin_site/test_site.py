@@ -1,4 +1,4 @@
-"""The admin's site: in place of Django's own, with templates and links of the service."""
+"""The admin site replaces Django's and has its own templates and links."""
 
 from pathlib import Path
 
@@ -14,21 +14,21 @@ from tests.asgi_client import fetch
 TEMPLATES = Path(__file__).parents[3] / "core/templates/admin"
 
 
-def test_it_is_the_site_on_which_models_register() -> None:
+def test_models_register_on_the_services_site() -> None:
     assert isinstance(admin.site, AgentRouterAdminSite)
     assert admin.site.site_header == "Agent Router"
     assert apps.get_model("items.Item") in admin.site._registry
 
 
-def test_its_templates_are_found_before_djangos() -> None:
-    # As long as `core` comes before the admin in INSTALLED_APPS.
+def test_own_templates_precede_djangos() -> None:
+    # This holds while `core` comes before the admin in INSTALLED_APPS.
     engine = Engine.get_default()
     for name in ("base_site.html", "index.html"):
         found = engine.get_template(f"admin/{name}")
         assert Path(found.origin.name) == TEMPLATES / name
 
 
-def test_every_page_knows_the_service() -> None:
+def test_every_page_has_the_services_name_and_links() -> None:
     request = RequestFactory().get("/admin/")
     request.user = AnonymousUser()
     context = admin.site.each_context(request)
@@ -36,6 +36,6 @@ def test_every_page_knows_the_service() -> None:
     assert ("/docs", "Documentation") in [link[:2] for link in context["service_links"]]
 
 
-def test_admin_without_its_slash_leads_there() -> None:
+def test_admin_without_its_slash_redirects() -> None:
     answer = fetch("/admin")
     assert (answer.status, answer.headers["location"]) == (301, "/admin/")

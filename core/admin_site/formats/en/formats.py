@@ -1,4 +1,4 @@
-"""To the second, in an order that sorts, as in the log. All in UTC."""
+"""Date formats of the admin: sortable and to the second, as in the log. All times are UTC."""
 
 DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = "Y-m-d H:i:s"

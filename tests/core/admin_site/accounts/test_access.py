@@ -135,7 +135,7 @@ def test_superusers_are_left_out_for_other_staff(
         chosen = str(superuser_id), id_in(service, "user", me)
         page = browser.act(USERS, "revoke_access", *chosen).text
         assert "Yes, 1 user" in page
-        assert "1 of those that you chose is left out" in page
+        assert "The action skips 1 of the selected users" in page
         assert "1 user has lost their sessions" in carry_out(browser, USERS, "revoke_access", *chosen)
         sessions = query(service, "SELECT id FROM accounts_session WHERE user_id = ?", superuser_id)
         assert "Nothing was done" in carry_out(browser, SESSIONS, "revoke", *(str(one) for [one] in sessions))
