@@ -1,4 +1,4 @@
-"""Resources in the admin: checked by the API's own schema, changed by its own services, never over a newer version."""
+"""Resources in the admin: validated by the API's schema, changed by its services, with a check of the version."""
 
 import re
 from typing import Any, ClassVar
@@ -27,26 +27,25 @@ from core.resources.cache.epoch import turn_on_commit
 from core.resources.model import Resource
 from core.values import same_json
 
-# A textarea sends line breaks as both characters, a line of text does without.
+# Browsers send a line break of a textarea as CR LF, and drop it from an input.
 _LINE_BREAK = re.compile(r"\r\n?|\n")
-# No text that begins with another is greater than that one followed by this.
+# Every text that starts with a prefix sorts before the prefix followed by this character.
 _LAST_CHARACTER = "\U0010ffff"
 
 
 class JSONTextArea(forms.Textarea):
-    """As high as people need it, in letters of one width."""
+    """A text area in a monospaced font."""
 
     class Media:
         css = {"all": ("core/forms.css",)}
 
 
 class JSONFormField(forms.CharField):
-    """A JSON value as people read it; read as strictly as the body of a request."""
+    """Indented JSON, parsed as strictly as a request body. Empty text is an empty object."""
 
     widget = JSONTextArea(attrs={"class": "vLargeTextField json", "rows": 16, "spellcheck": "false"})
 
     def prepare_value(self, value: Any) -> Any:
-        """Text that was sent stays as it is."""
         return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
     def to_python(self, value: Any) -> Any:
@@ -54,8 +53,8 @@ class JSONFormField(forms.CharField):
         try:
             return parse_json(text.encode()) if text else {}
         except Problem as problem:
-            told = [f"{error['pointer']} {error['detail']}" for error in problem.errors]
-            raise ValidationError(told or [problem.detail.replace("The body", "This")]) from None
+            errors = [f"{error['pointer']} {error['detail']}" for error in problem.errors]
+            raise ValidationError(errors or [problem.detail.replace("The body", "This")]) from None
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
@@ -65,10 +64,9 @@ class JSONFormField(forms.CharField):
 
 
 class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose fields are those that the API's clients set."""
+    """A form whose values are checked by `schema`, the schema of the API's request bodies."""
 
     schema: ClassVar[type[BaseModel]]
-    """What the API checks them by."""
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, data: Any = None, *arguments: Any, **options: Any) -> None:
@@ -80,7 +78,7 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
             self.data = self._undo_browser(data.copy())
 
     def _undo_browser(self, data: Any) -> Any:
-        """Line breaks as they are stored: what only the browser has changed is not a change."""
+        """Restore line breaks that only the browser changed, so that they do not count as a change."""
         for name in self.schema.model_fields.keys() & data.keys():
             stored, sent = getattr(self.instance, name), data[name]
             if isinstance(stored, str) and sent in (_LINE_BREAK.sub("\r\n", stored), _LINE_BREAK.sub("", stored)):
@@ -98,16 +96,16 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
         except PydanticError as error:
             for fault in error.errors(include_url=False):
                 name = str(fault["loc"][0])
-                if name in given:  # the form has said what is wrong with the others
+                if name in given:  # the form has already reported errors of the other fields
                     self.add_error(name, f"This {describe(dict(fault))}.")
         if not self.instance._state.adding and cleaned.get("seen_version") != self.instance.version:
-            raise ValidationError(self._told_of_newer(cleaned.get("seen_version")), code="newer")
+            raise ValidationError(self._conflict_message(cleaned.get("seen_version")), code="newer")
         return cleaned
 
-    def _told_of_newer(self, seen: int | None) -> str:
+    def _conflict_message(self, seen: int | None) -> str:
         text = (
-            "Nothing was saved: this is at version {} now, and you were editing version {}. "
-            '<a href="">Open version {}</a> in another tab, and repeat your changes there.'
+            "Nothing was saved: the current version is {}, and you were editing version {}. "
+            '<a href="">Open version {}</a> in another tab and repeat your changes there.'
         )
         return format_html(text, self.instance.version, seen or "?", self.instance.version)
 
@@ -123,39 +121,39 @@ class ResourceAdmin(ExportableAdmin):
     date_hierarchy = "created_at"
     object_history_template = "admin/resource_history.html"
     search_fields = ("id", "name")
-    search_help_text = "An id, or how a name begins (upper and lower case count)"
+    search_help_text = "An id, or the beginning of a name (case-sensitive)"
 
     def store(self, found: Any, new: Any) -> None:
-        """Stores the change of an object that the transaction has locked, as the API's service does."""
+        """Store a change of an object that the transaction has locked, as the API's service does."""
         raise NotImplementedError
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("owner")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """When a form comes in, locked: until its change commits nobody else changes it."""
+        """Find the object. A POST locks its row until the transaction ends, so that no other change comes between."""
         rows, uuid = self.get_queryset(request), _as_uuid(object_id)
         if request.method == "POST":
             rows = rows.select_for_update()
         return None if uuid is None else rows.filter(pk=uuid).first()
 
     def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Any:
-        is_shown_only = obj is not None and not self.has_change_permission(request, obj)
-        content = tuple(map(self._shown, self.content)) if is_shown_only else self.content
+        is_read_only = obj is not None and not self.has_change_permission(request, obj)
+        content = tuple(map(self._read_only, self.content)) if is_read_only else self.content
         system = (user_column(request, "owner"), *self.readonly_fields, "seen_version") if obj else ("owner",)
         return ((None, {"fields": content}), ("System", {"fields": system}))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [user_column(request, "owner") if name == "owner" else name for name in self.list_display]
 
-    def _shown(self, name: str) -> Any:
-        """What shows a field that cannot be changed: JSON is shown as JSON."""
+    def _read_only(self, name: str) -> Any:
+        """Return the field's name, or for JSON a function that shows it indented."""
         if not isinstance(self.model._meta.get_field(name), JSONTextField):
             return name
 
         @admin.display(description=name)
-        def show(found: Any) -> str:
-            return format_html('<pre class="json">{}</pre>', JSONFormField().prepare_value(getattr(found, name)))
+        def show(obj: Any) -> str:
+            return format_html('<pre class="json">{}</pre>', JSONFormField().prepare_value(getattr(obj, name)))
 
         return show
 
@@ -173,13 +171,13 @@ class ResourceAdmin(ExportableAdmin):
             turn_on_commit()
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """Django's, which names the fields, with what they were and have become."""
+        """Add the old and new values to Django's message, which only names the changed fields."""
         message: Any = super().construct_change_message(request, form, formsets, add)
         record_values(message, form, version=None if add else form.initial["seen_version"] + 1)
         return message
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[QuerySet[Any], bool]:
-        """By id, or by a walk along the names."""
+        """Search by id, or by the beginning of the name along its index."""
         term = search_term.strip()
         if not term:
             return queryset, False
