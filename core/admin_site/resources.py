@@ -8,7 +8,7 @@ import orjson
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -36,6 +36,9 @@ _LAST_CHARACTER = "\U0010ffff"
 class JSONTextArea(forms.Textarea):
     """A text area in a monospaced font."""
 
+    def __init__(self) -> None:
+        super().__init__(attrs={"class": "vLargeTextField json", "rows": 16, "spellcheck": "false"})
+
     class Media:
         css = {"all": ("core/forms.css",)}
 
@@ -43,7 +46,7 @@ class JSONTextArea(forms.Textarea):
 class JSONFormField(forms.CharField):
     """Indented JSON, parsed as strictly as a request body. Empty text is an empty object."""
 
-    widget = JSONTextArea(attrs={"class": "vLargeTextField json", "rows": 16, "spellcheck": "false"})
+    widget = JSONTextArea
 
     def prepare_value(self, value: Any) -> Any:
         return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
@@ -64,7 +67,10 @@ class JSONFormField(forms.CharField):
 
 
 class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose values are checked by `schema`, the schema of the API's request bodies."""
+    """A form whose values are checked by `schema`, the schema of the API's request bodies.
+
+    `ResourceAdmin` adds the fields. A field declared in a subclass replaces the one that the admin would add.
+    """
 
     schema: ClassVar[type[BaseModel]]
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -111,9 +117,33 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ResourceAdmin(ExportableAdmin):
-    """What a resource's own admin adds: `form`, `list_display`, its fields in `content`, `store`, and `to_json`."""
+    """The admin of a resource. A subclass sets `form` and `list_display`, and implements `store` and `to_json`:
 
-    content: ClassVar[tuple[str, ...]]
+        class ItemForm(ResourceForm):
+            schema = ItemIn
+
+        @admin.register(Item)
+        class ItemAdmin(ResourceAdmin):
+            form = ItemForm
+            list_display = ("name", "status", "owner", "version", "created_at")
+
+    Adding a field to the model and to `schema` is enough: the form shows every field of the schema, in its order,
+    with the schema's description as help text. The history and both exports include the field too.
+
+    To override: `content` selects and orders the form's fields, a field declared in the form replaces a generated
+    one, and `list_display`, `list_filter`, `sortable_by` and `search_fields` work as in Django. Lists stay fast only
+    if each field in `sortable_by` has an index.
+    """
+
+    form: type[ResourceForm]
+    content: ClassVar[tuple[str, ...]] = ()
+    formfield_overrides = {
+        # The schema trims text and checks its length, with the same messages as the API.
+        models.CharField: {"strip": False, "max_length": None},
+        models.TextField: {"strip": False, "max_length": None},
+        # Django would add a hidden copy of the value, because the default is a function.
+        JSONTextField: {"form_class": JSONFormField, "widget": JSONTextArea, "show_hidden_initial": False},
+    }
     readonly_fields = ("id", "version", "created_at", "updated_at")
     autocomplete_fields = ("owner",)
     ordering = ("-created_at", "-id")
@@ -139,9 +169,18 @@ class ResourceAdmin(ExportableAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Any:
         is_read_only = obj is not None and not self.has_change_permission(request, obj)
-        content = tuple(map(self._read_only, self.content)) if is_read_only else self.content
+        content = self.content or tuple(self.form.schema.model_fields)
+        if is_read_only:
+            content = tuple(map(self._read_only, content))
         system = (user_column(request, "owner"), *self.readonly_fields, "seen_version") if obj else ("owner",)
         return ((None, {"fields": content}), ("System", {"fields": system}))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Return the form field of a model field, with the schema's description as its help text."""
+        described = self.form.schema.model_fields.get(db_field.name)
+        if described is not None and described.description:
+            options["help_text"] = described.description
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [user_column(request, "owner") if name == "owner" else name for name in self.list_display]
