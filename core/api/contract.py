@@ -1,7 +1,8 @@
-"""What a route promises, as data: the words with which a resource's author describes it."""
+"""The contract of a route: its success, problems, headers and examples, as data for the OpenAPI document."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,19 +13,19 @@ type JSONObject = dict[str, Any]
 JSON = "application/json"
 HTML = "text/html"
 MERGE_PATCH = "application/merge-patch+json"
-# ninja carries the contract from the route to the document under this name; it never gets into the document
-# itself.
+# The key under which ninja carries the contract from the route to the document. The document does not contain it.
 EXTRA = "contract"
 
 
 class Described(BaseModel):
-    """A model for the document alone, as of an answer, which views make without: it gets no validator."""
+    """A model that only the document uses, such as that of a response. pydantic builds no validator for it."""
 
     model_config = ConfigDict(defer_build=True)
 
 
-class Header(NamedTuple):
-    """A header of a response."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A response header."""
 
     name: str
     description: str
@@ -32,16 +33,18 @@ class Header(NamedTuple):
     example: str | int
 
 
-class Failure(NamedTuple):
-    """A problem that an operation can answer with; `why` and `headers` where they are the operation's own."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A problem that an operation can return, with the operation's own reason and headers, if it has any."""
 
     problem: type[Problem]
     why: str = ""
     headers: tuple[Header, ...] = ()
 
 
-class RequestHeader(NamedTuple):
-    """A header of a request, and what comes of sending it."""
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """A request header, with the problems and response headers that it can cause."""
 
     name: str
     description: str
@@ -51,11 +54,11 @@ class RequestHeader(NamedTuple):
     not_modified: bool = False
 
 
-class Success(NamedTuple):
-    """A successful answer: its status, what its body looks like (neither model nor schema: no body), its
-    headers.
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A successful response. Without a model and a schema it has no body.
 
-    `also` are media types in which a client that prefers them gets the same as text.
+    `also` lists media types that the route returns instead, as text, if the client prefers them.
     """
 
     status: int
@@ -68,29 +71,28 @@ class Success(NamedTuple):
     also: Sequence[str] = ()
 
 
-class Contract(NamedTuple):
-    """All that `documented` was told."""
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The arguments of `documented`."""
 
     success: Success
     body: type[BaseModel] | None = None
     body_types: Sequence[str] = (JSON,)
-    examples: Mapping[str, Any] | None = None
+    example: Any = None
     query: type[BaseModel] | None = None
     takes: Sequence[RequestHeader] = ()
     problems: Sequence[type[Problem] | Failure] = ()
 
     @property
     def failures(self) -> list[Failure]:
-        """What the author named, and what comes with the request headers."""
-        named = [told if isinstance(told, Failure) else Failure(told) for told in self.problems]
-        return named + [failure for header in self.takes for failure in header.failures]
+        """The operation's own problems and those of its request headers."""
+        own = [problem if isinstance(problem, Failure) else Failure(problem) for problem in self.problems]
+        return own + [failure for header in self.takes for failure in header.failures]
 
 
 class RouteOptions(TypedDict):
-    """The keywords of a route of ninja that `documented` fills in."""
+    """Keyword arguments of a ninja route."""
 
-    summary: str | None
-    description: str | None
     openapi_extra: JSONObject
 
 
@@ -100,30 +102,15 @@ def documented(
     body: type[BaseModel] | None = None,
     body_types: Sequence[str] = (JSON,),
     example: Any = None,
-    examples: Mapping[str, Any] | None = None,
     query: type[BaseModel] | None = None,
     takes: Sequence[RequestHeader] = (),
     problems: Sequence[type[Problem] | Failure] = (),
-    summary: str | None = None,
-    description: str | None = None,
 ) -> RouteOptions:
-    """Keywords for a route of ninja that make the document exact; nothing of it runs when a request comes in.
+    """Return the keyword arguments that attach a contract to a ninja route. Requests do not pay for it.
 
-    `body` and `query` are for views that read the request themselves; what ninja reads it also describes.
-    `example` is one request body, `examples` several by title. `takes` are request headers and bring their
-    problems with them. `problems` are only those that are the operation's own: see `core.api.failures`
-    for what comes by itself. Summary and description are the view's docstring, its first line and the
-    rest, unless they are given.
+    `body` and `query` are the models of views that parse the request themselves; ninja finds the models in the
+    parameters of other views. `example` is a request body, `takes` are request headers. `problems` are only the
+    operation's own: `core.api.failures` adds the problems that follow from its traits.
     """
-    if example is not None:
-        examples = {"Example": example, **(examples or {})}
-    contract = Contract(
-        success=success,
-        body=body,
-        body_types=body_types,
-        examples=examples,
-        query=query,
-        takes=takes,
-        problems=problems,
-    )
-    return {"summary": summary, "description": description, "openapi_extra": {EXTRA: contract}}
+    contract = Contract(success, body, body_types, example, query, takes, problems)
+    return {"openapi_extra": {EXTRA: contract}}

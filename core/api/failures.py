@@ -1,6 +1,6 @@
-"""Problems that come with what an operation is, so that no author has to list them.
+"""Problems that follow from the traits of an operation, so that authors do not list them.
 
-| The operation | can answer with |
+| Operation | Problems |
 | --- | --- |
 | any | 400 host-not-allowed, 406, 431, 500 |
 | under /v1 | 429, 503 |
@@ -33,7 +33,7 @@ from core.http.problems import (
     ValidationFailed,
 )
 
-# Headers that an answer of this status always has.
+# Headers that every response with this status has.
 STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
     401: (WWW_AUTHENTICATE,),
     405: (ALLOW,),
@@ -45,7 +45,7 @@ STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What an operation is, as far as its problems depend on it."""
+    """The traits of an operation that determine its problems."""
 
     limited: bool = False
     auth: bool = False
@@ -58,7 +58,7 @@ class Traits:
 
 
 def automatic_failures(traits: Traits) -> list[Failure]:
-    """The problems that an operation with these traits can answer with."""
+    """Return the problems that an operation with these traits can return."""
     kinds: list[tuple[bool, tuple[type[Problem], ...]]] = [
         (True, (HostNotAllowed, HeadTooLarge, InternalError)),
         (traits.negotiated, (NotAcceptable,)),

@@ -1,4 +1,4 @@
-"""The headers of the service, each described once, by the names with which routes refer to them."""
+"""The request and response headers of the service, each described once."""
 
 from core.api.contract import Failure, Header, RequestHeader
 from core.http.problems import (
@@ -11,77 +11,78 @@ from core.http.problems import (
 
 TEXT = {"type": "string"}
 SECONDS = {"type": "integer", "minimum": 0}
-# A string of RFC 9651 or the bare characters; `*` or a list of entity tags (RFC 9110).
+# A structured-field string (RFC 9651) or the bare characters.
 IDEMPOTENCY_KEY_PATTERN = r'^("[!#-\[\]-~]{1,255}"|[!#-~][!-~]{0,254})$'
+# `*` or a list of entity tags (RFC 9110).
 ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
 ENTITY_TAG = {"type": "string", "pattern": '^"[^"]+"$'}
 
-# Of responses
+# Response headers
 
 REQUEST_ID = Header(
     "X-Request-ID",
-    "The id of the request: the client's own if it sent a well-formed one, else a new UUIDv7.",
+    "The id of the request: the id that the client sent, if it is well-formed, or a new UUIDv7.",
     {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     "0199c0de-7a11-7000-8000-000000000001",
 )
-ETAG = Header("ETag", "The version of the representation, in quotes.", ENTITY_TAG, '"3"')
+ETAG = Header("ETag", "The version of the resource, in quotes.", ENTITY_TAG, '"3"')
 LOCATION = Header(
     "Location",
-    "Where the new resource is.",
+    "The path of the new resource.",
     {"type": "string", "format": "uri-reference"},
     "/v1/items/0199c0de-7a11-7000-8000-0000000000aa",
 )
 LINK = Header(
     "Link",
-    'Absolute URLs of other pages (RFC 8288): `rel="first"`, and `rel="next"` unless this is the last page.',
+    'Absolute URLs of other pages (RFC 8288): `rel="first"`, and `rel="next"` except on the last page.',
     TEXT,
     '<https://api.example/v1/items/?limit=20>; rel="first"',
 )
-CACHE_CONTROL = Header("Cache-Control", "Who may keep the answer (RFC 9111).", TEXT, "private, no-cache")
-VARY = Header("Vary", "The request headers on which the answer depends.", TEXT, "Authorization, Origin")
+CACHE_CONTROL = Header("Cache-Control", "Which caches may store the response (RFC 9111).", TEXT, "private, no-cache")
+VARY = Header("Vary", "The request headers that the response depends on.", TEXT, "Authorization, Origin")
 RATE_LIMIT = Header(
     "RateLimit",
-    "What is left of each limit: `r` requests now, more in `t` s (draft-ietf-httpapi-ratelimit-headers).",
+    "The remaining quota of each limit: `r` requests now, more in `t` seconds (draft-ietf-httpapi-ratelimit-headers).",
     TEXT,
     '"default";r=97;t=12',
 )
 RATE_LIMIT_POLICY = Header(
     "RateLimit-Policy",
-    "The limits that apply: `q` requests in `w` seconds.",
+    "The limits that apply: `q` requests per `w` seconds.",
     TEXT,
     '"default";q=100;w=60',
 )
-RETRY_AFTER = Header("Retry-After", "Seconds after which another try makes sense.", SECONDS, 12)
+RETRY_AFTER = Header("Retry-After", "Seconds to wait before the next attempt.", SECONDS, 12)
 IDEMPOTENT_REPLAYED = Header(
     "Idempotent-Replayed",
-    "`true` when this is the stored answer to an earlier request with the same `Idempotency-Key`.",
+    "`true` if this is the stored response to an earlier request with the same `Idempotency-Key`.",
     {"type": "string", "const": "true"},
     "true",
 )
 WWW_AUTHENTICATE = Header(
     "WWW-Authenticate",
-    "How to authenticate (RFC 6750); with an `error` if credentials were sent and are no good.",
+    "How to authenticate (RFC 6750), with an `error` if the request had invalid credentials.",
     TEXT,
     'Bearer error="invalid_token"',
 )
-ACCEPT_PATCH = Header("Accept-Patch", "The type of a patch.", TEXT, "application/merge-patch+json")
-ALLOW = Header("Allow", "The methods that the path knows.", TEXT, "GET, HEAD, POST, OPTIONS")
+ACCEPT_PATCH = Header("Accept-Patch", "The media type of a patch.", TEXT, "application/merge-patch+json")
+ALLOW = Header("Allow", "The methods that the path allows.", TEXT, "GET, HEAD, POST, OPTIONS")
 
-# What comes by itself: on every answer, under /v1 on every answer, and there on every success.
+# Headers of every response, of every response under /v1, and of every success under /v1.
 EVERYWHERE = (REQUEST_ID, VARY)
 LIMITED = (RATE_LIMIT, RATE_LIMIT_POLICY)
 SUCCESSFUL = (CACHE_CONTROL,)
 
-# Of requests. They have no `example`: Swagger UI would fill it in and send it.
+# Request headers. They have no `example`, because Swagger UI would send it.
 
 IDEMPOTENCY_KEY = RequestHeader(
     name="Idempotency-Key",
-    description="Makes it safe to send the request again: 1 to 255 visible ASCII characters, such as a UUID, "
-    "in quotes or bare. A repeat with the same key and body gets the stored answer and has no second effect, "
-    "for 24 hours unless the operator chose otherwise (draft-ietf-httpapi-idempotency-key-header).",
+    description="Makes the request safe to retry: 1 to 255 visible ASCII characters, such as a UUID, with or "
+    "without quotes. A retry with the same key and body has no second effect and returns the stored response. "
+    "Keys expire after 24 hours by default (draft-ietf-httpapi-idempotency-key-header).",
     schema={"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
     failures=(
-        Failure(InvalidHeader, "The `Idempotency-Key` is malformed or was sent twice."),
+        Failure(InvalidHeader, "The `Idempotency-Key` is malformed or repeated."),
         Failure(IdempotencyInProgress, headers=(RETRY_AFTER,)),
         Failure(IdempotencyMismatch),
     ),
@@ -89,7 +90,7 @@ IDEMPOTENCY_KEY = RequestHeader(
 )
 IF_MATCH = RequestHeader(
     name="If-Match",
-    description='The change is made only if the `ETag` is one of these: `"3"`, a list, or `*` (RFC 9110).',
+    description='Makes the change only if the current `ETag` matches: one such as `"3"`, a list, or `*` (RFC 9110).',
     schema={"type": "string", "pattern": ENTITY_TAGS_PATTERN},
     failures=(
         Failure(InvalidHeader, "The `If-Match` is malformed."),
@@ -99,7 +100,7 @@ IF_MATCH = RequestHeader(
 )
 IF_NONE_MATCH = RequestHeader(
     name="If-None-Match",
-    description='The answer is 304 without a body if the `ETag` is one of these: `"3"`, a list, or `*`.',
+    description='Returns 304 without a body if the current `ETag` matches: one such as `"3"`, a list, or `*`.',
     schema=TEXT,
     not_modified=True,
 )

@@ -1,4 +1,4 @@
-"""The NinjaAPI of this service: bodies by orjson, errors as problems, no work that its views do not need."""
+"""The NinjaAPI of this service: it parses bodies with orjson and returns errors as problems."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
-from ninja.params.models import BodyModel, PathModel
 from ninja.parser import Parser
 
 from core.http.json_body import parse_body
@@ -15,10 +14,6 @@ from core.http.problem_responses import problem_response
 from core.http.problems import MalformedJSON, NotFound, Problem
 from core.http.request import Request
 from core.http.validation import validation_problem
-
-# ninja makes a model of the parameters of each operation: its validator is made with the first request that has them.
-for _model in (BodyModel, PathModel):
-    _model.model_config["defer_build"] = True
 
 
 class _JSONParser(Parser):
@@ -28,24 +23,24 @@ class _JSONParser(Parser):
 
 
 class API(NinjaAPI):
-    """Mounts routers; every error of an operation leaves it as a problem."""
+    """Mounts routers and turns errors of their operations into problems."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(parser=_JSONParser(), docs_url=None, openapi_url=None, **options)
 
     def set_default_exception_handlers(self) -> None:
-        """Problems in place of ninja's own `{"detail": …}`. What is not caught here is the handler's: a 500."""
+        """Return problems instead of ninja's `{"detail": …}`. The handler turns other exceptions into a 500."""
         self.add_exception_handler(Problem, _on_problem)
         self.add_exception_handler(ValidationError, _on_invalid)
         self.add_exception_handler(HttpError, _on_http_error)
         self.add_exception_handler(Http404, _on_missing)
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
-        """None: the views return whole responses, and ninja's blank one would cost 5 µs a request."""
+        """Return None: every view returns its own response, and a blank one would cost 5 µs per request."""
         return None  # type: ignore[return-value]
 
     def operations(self) -> Iterator[tuple[str, Operation]]:
-        """Every operation with its whole path below the API's mount point."""
+        """Yield every operation with its full path."""
         for router in self._get_bound_routers():
             for path, path_view in router.path_operations.items():
                 for operation in path_view.operations:
@@ -61,7 +56,7 @@ def _on_missing(request: Any, error: Any) -> HttpResponse:
 
 
 def _on_http_error(request: Any, error: Any) -> HttpResponse:
-    # ninja wraps whatever the parser raises; the parser's own problem is the cause.
+    # ninja wraps exceptions of the parser, so the parser's problem is the cause.
     if isinstance(error.__cause__, Problem):
         return problem_response(request, error.__cause__)
     raise error
@@ -71,7 +66,7 @@ def _on_invalid(request: Any, error: Any) -> HttpResponse:
     faults = error.errors
     if not request.body and any(fault["loc"][0] == "body" for fault in faults):
         return problem_response(request, MalformedJSON("The body is empty"))
-    # ninja puts the name of the view's parameter between "body" and the field; a client does not know it.
+    # ninja puts the name of the view's parameter, which no client knows, between "body" and the field.
     for fault in faults:
         if fault["loc"][0] == "body":
             fault["loc"] = ("body", *fault["loc"][2:])

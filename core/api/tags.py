@@ -1,9 +1,16 @@
-"""The groups of operations, each described where its router is made: `Router(tags=[tag("Items", "…")])`."""
-
-TAGS: dict[str, str] = {}
+"""The groups of operations in the OpenAPI document."""
 
 
-def tag(name: str, description: str) -> str:
-    """Notes what a group of operations is about; returns the name."""
-    TAGS[name] = description
-    return name
+class Tag(str):
+    """The name of a group of operations, with its description."""
+
+    __slots__ = ("description",)
+
+    description: str
+
+
+def tag(name: str, description: str) -> Tag:
+    """Return a tag for `Router(tags=[...])`. The document describes the tag if one of its operations has it."""
+    described = Tag(name)
+    described.description = description
+    return described

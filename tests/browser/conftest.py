@@ -1,4 +1,4 @@
-"""A real browser: the machine's own Chromium, driven by playwright."""
+"""A real browser: the installed Chromium, driven by Playwright."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @dataclass
 class Tab:
-    """A page, and whatever the browser had to complain of while it was open."""
+    """A page, with the errors and warnings that the browser reported."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Tab:
             self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def _note_failure(self, request: Request) -> None:
-        # Going to the next page ends what the last one is still loading.
+        # A navigation aborts the requests of the previous page.
         if request.failure != "net::ERR_ABORTED":
             self.complaints.append(f"failed: {request.url} {request.failure}")
 
@@ -42,11 +42,11 @@ class Tab:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Not longer than a module: while playwright runs, so does its event loop, and no other can in this thread."""
+    """Start Chromium for a module. While Playwright runs, no other event loop can run in its thread."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
-        # Its sandbox works neither for root nor in most containers; all that it is shown here is our own.
+        # The sandbox does not work for root or in most containers, and the tests open only our own pages.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_tab(chromium: Browser, service: RunningService) -> Iterator[Callable[..., Tab]]:
-    """Opens a tab, with options of playwright's contexts. At the end none may have had a complaint."""
+    """Return a function that opens a tab with options of Playwright's contexts. No tab may have complaints."""
     tabs: list[Tab] = []
     contexts: list[BrowserContext] = []
 

@@ -1,4 +1,4 @@
-"""The admin in a real browser, under its strict policy: log in, look around, change something."""
+"""The admin in a real browser, under its strict content security policy."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def log_in(page: Page) -> None:
     page.get_by_label("Password").fill(STAFF_PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    # Its scripts attach themselves to the buttons when all is there.
+    # The page's scripts attach to the buttons once it is loaded.
     page.wait_for_load_state()
 
 
@@ -30,7 +30,7 @@ def tab(open_tab: Callable[..., Tab], request: pytest.FixtureRequest) -> Tab:
     return open_tab(viewport=request.param or {"width": 1280, "height": 900})
 
 
-def test_front_page(tab: Tab) -> None:
+def test_front_page_has_links_and_its_style(tab: Tab) -> None:
     log_in(tab.page)
     assert not tab.is_scrolled_sideways
     for name in ("Documentation", "Readiness", "Metrics", "Problems"):
@@ -39,7 +39,7 @@ def test_front_page(tab: Tab) -> None:
     assert tab.page.evaluate("getComputedStyle(document.querySelector('#header')).backgroundColor") == "rgb(16, 57, 95)"
 
 
-def test_every_page_that_is_linked_opens(tab: Tab) -> None:
+def test_every_linked_page_opens(tab: Tab) -> None:
     page = tab.page
     log_in(page)
     hrefs = page.locator("#content-main a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
@@ -52,7 +52,7 @@ def test_every_page_that_is_linked_opens(tab: Tab) -> None:
         assert "Agent Router" in page.title(), path
 
 
-def test_theme_is_switched_by_its_button(open_tab: Callable[..., Tab]) -> None:
+def test_button_switches_the_theme(open_tab: Callable[..., Tab]) -> None:
     page = open_tab().page
     log_in(page)
     button = page.get_by_role("button", name=re.compile("theme", re.IGNORECASE))
@@ -61,7 +61,7 @@ def test_theme_is_switched_by_its_button(open_tab: Callable[..., Tab]) -> None:
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
-def test_item_is_found_and_changed(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
+def test_item_is_changed(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
     item = me.post("/v1/items/", json={"name": "seen by the admin"}).json()
     page = open_tab().page
     log_in(page)
@@ -73,7 +73,7 @@ def test_item_is_found_and_changed(open_tab: Callable[..., Tab], me: httpx.Clien
     assert (changed["name"], changed["version"]) == ("changed by the admin", 2)
 
 
-def test_log_out(open_tab: Callable[..., Tab]) -> None:
+def test_log_out_ends_the_session(open_tab: Callable[..., Tab]) -> None:
     page = open_tab().page
     log_in(page)
     page.get_by_role("button", name="Log out").click()

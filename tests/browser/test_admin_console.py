@@ -1,4 +1,4 @@
-"""The admin as a console in a real browser: at phone width, with the keyboard, in the light and in the dark."""
+"""The admin in a real browser: at phone width, by keyboard, in the light and the dark theme."""
 
 import csv
 import json
@@ -19,14 +19,14 @@ from tests.running_service import RunningService
 pytestmark = pytest.mark.browser
 
 ITEMS, USERS = "/admin/items/item/", "/admin/accounts/user/"
-# What has the focus: what it is, and whether one sees that it has.
+# The focused element: its name, and whether its focus is visible.
 FOCUSED = """() => {
   const element = document.activeElement, style = getComputedStyle(element);
   const {width, height, left, right} = element.getBoundingClientRect();
   return {
     name: `${element.tagName} ${element.id} ${(element.innerText || element.name || '').slice(0, 40)}`,
     isNone: element === document.body,
-    isSeen: width > 0 && height > 0 && right > 0 && left < innerWidth
+    isVisible: width > 0 && height > 0 && right > 0 && left < innerWidth
       && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
   };
 }"""
@@ -65,7 +65,7 @@ def test_no_page_is_wider_than_a_phone(open_tab: Callable[..., Tab], item: dict[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
-def test_keyboard_reaches_everything_and_shows_where_it_is(
+def test_keyboard_reaches_everything_with_visible_focus(
     open_tab: Callable[..., Tab], item: dict[str, Any], width: int
 ) -> None:
     page = open_tab(viewport={"width": width, "height": 844}).page
@@ -80,7 +80,7 @@ def test_keyboard_reaches_everything_and_shows_where_it_is(
 
 
 def tab_through(page: Page, path: str) -> list[str]:
-    """The names of all that Tab stops at, each of which must be seen to have the focus."""
+    """Return the names of all elements that Tab reaches. Each must show its focus."""
     stops: list[str] = []
     while len(stops) < 300:
         page.keyboard.press("Tab")
@@ -88,11 +88,11 @@ def tab_through(page: Page, path: str) -> list[str]:
         if focused["isNone"]:
             return stops
         stops.append(focused["name"])
-        assert focused["isSeen"], f"{path}: {focused['name']}"
+        assert focused["isVisible"], f"{path}: {focused['name']}"
     raise AssertionError(f"{path}: no end")
 
 
-def test_skip_link_leads_to_the_content(open_tab: Callable[..., Tab]) -> None:
+def test_skip_link_moves_focus_to_the_content(open_tab: Callable[..., Tab]) -> None:
     page = open_tab().page
     log_in(page)
     page.goto(ITEMS)
@@ -101,7 +101,7 @@ def test_skip_link_leads_to_the_content(open_tab: Callable[..., Tab]) -> None:
     expect(page.locator("main")).to_be_focused()
 
 
-def test_history_shows_the_change_in_colours_and_signs(open_tab: Callable[..., Tab], item: dict[str, Any]) -> None:
+def test_history_shows_changes_with_colours_and_signs(open_tab: Callable[..., Tab], item: dict[str, Any]) -> None:
     page = open_tab().page
     log_in(page)
     page.goto(f"{ITEMS}{item['id']}/change/")
@@ -117,7 +117,7 @@ def test_history_shows_the_change_in_colours_and_signs(open_tab: Callable[..., T
     assert len({*colours, "rgba(0, 0, 0, 0)"}) == 3
 
 
-def test_the_found_items_are_downloaded(open_tab: Callable[..., Tab], item: dict[str, Any], tmp_path: Path) -> None:
+def test_items_are_downloaded(open_tab: Callable[..., Tab], item: dict[str, Any], tmp_path: Path) -> None:
     page = open_tab().page
     log_in(page)
     page.goto(f"{ITEMS}?q={item['id']}")
@@ -136,7 +136,7 @@ def test_the_found_items_are_downloaded(open_tab: Callable[..., Tab], item: dict
     assert json.loads((tmp_path / "items.json").read_bytes()) == [item]
 
 
-def test_a_user_is_deactivated_after_a_question(open_tab: Callable[..., Tab], service: RunningService) -> None:
+def test_user_is_deactivated_after_confirmation(open_tab: Callable[..., Tab], service: RunningService) -> None:
     with closing(service.user()) as me:
         owner = me.get("/v1/auth/me").json()
         page = open_tab(viewport=PHONE).page
@@ -156,7 +156,7 @@ def test_a_user_is_deactivated_after_a_question(open_tab: Callable[..., Tab], se
         expect(page.locator(".messagelist")).to_have_text("1 user is deactivated.")
 
 
-def test_the_front_page_is_readable_on_a_phone(open_tab: Callable[..., Tab]) -> None:
+def test_front_page_fits_a_phone(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(viewport=PHONE)
     log_in(tab.page)
     health = tab.page.locator("#health-module")
@@ -166,7 +166,7 @@ def test_the_front_page_is_readable_on_a_phone(open_tab: Callable[..., Tab]) -> 
     assert not tab.is_scrolled_sideways
 
 
-def test_an_error_leads_back(open_tab: Callable[..., Tab]) -> None:
+def test_error_page_links_back(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(viewport=PHONE)
     log_in(tab.page)
     tab.page.goto("/admin/nope/")
@@ -174,6 +174,6 @@ def test_an_error_leads_back(open_tab: Callable[..., Tab]) -> None:
     assert not tab.is_scrolled_sideways
     tab.page.get_by_role("link", name="Overview").click()
     expect(tab.page.get_by_role("heading", name="Overview")).to_be_visible()
-    # The browser reports the 404 that was asked for.
+    # The browser reports the expected 404.
     assert all("404" in complaint for complaint in tab.complaints)
     tab.complaints.clear()

@@ -1,4 +1,4 @@
-"""/docs in a real browser: authorize with a token, try an operation out, and nothing in the console."""
+"""/docs in a real browser: authorize, try operations, and no errors in the console."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -27,8 +27,8 @@ def authorize(page: Page, client: httpx.Client) -> None:
     page.locator(".btn-done").click()
 
 
-def opened(page: Page, operation: str) -> Locator:
-    """An operation's block, opened."""
+def open_operation(page: Page, operation: str) -> Locator:
+    """Open an operation's block and return it."""
     block = page.locator(f"[id$='-{operation}']")
     block.locator(".opblock-summary-control").click()
     block.locator(".execute").wait_for()
@@ -36,40 +36,40 @@ def opened(page: Page, operation: str) -> Locator:
 
 
 def execute(block: Locator) -> tuple[str, str]:
-    """The status and body of the answer that the page shows."""
+    """Execute the operation. Return the status and body that the page shows."""
     block.locator(".execute").click()
     answer = block.locator(".live-responses-table .response")
     answer.wait_for()
     return answer.locator(".response-col_status").inner_text().split()[0], answer.locator("pre").first.inner_text()
 
 
-def test_authorize_and_try_out(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
+def test_authorized_operation_succeeds(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
     item = me.post("/v1/items/", json={"name": "tried out"}).json()
     page = open_docs(open_tab())
     authorize(page, me)
-    block = opened(page, "getItem")
+    block = open_operation(page, "getItem")
     block.locator("input[placeholder=id]").fill(item["id"])
     status, body = execute(block)
     assert status == "200"
     assert "tried out" in body
 
 
-def test_example_of_a_request_works_as_it_is(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
+def test_example_request_succeeds_unchanged(open_tab: Callable[..., Tab], me: httpx.Client) -> None:
     page = open_docs(open_tab())
     authorize(page, me)
-    assert execute(opened(page, "createItem"))[0] == "201"
-    # Nothing but what was asked for is sent: filters and conditions are not filled in.
-    status, body = execute(opened(page, "listItems"))
+    assert execute(open_operation(page, "createItem"))[0] == "201"
+    # Swagger UI must not fill in filters and conditions.
+    status, body = execute(open_operation(page, "listItems"))
     assert status == "200"
     assert me.get("/v1/items/").json()["items"][0]["id"] in body
 
 
-def test_without_a_token_the_problem_is_shown(open_tab: Callable[..., Tab]) -> None:
+def test_problem_is_shown_without_a_token(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab()
-    status, body = execute(opened(open_docs(tab), "listItems"))
+    status, body = execute(open_operation(open_docs(tab), "listItems"))
     assert status == "401"
     assert "/problems/unauthorized" in body
-    # The browser reports every 401 to a script; it is what was asked for here.
+    # The browser reports the expected 401.
     assert all("401" in complaint for complaint in tab.complaints)
     tab.complaints.clear()
 
@@ -99,13 +99,13 @@ def test_theme_changes_with_the_system(open_tab: Callable[..., Tab]) -> None:
     expect(page.locator("html")).to_have_class("dark-mode")
 
 
-def test_links_into_the_page_work(open_tab: Callable[..., Tab]) -> None:
+def test_link_to_an_operation_opens_it(open_tab: Callable[..., Tab]) -> None:
     page = open_tab().page
     page.goto("/docs#/Items/getItem")
     page.locator("[id$='-getItem'].is-open").wait_for()
 
 
-def test_phone(open_tab: Callable[..., Tab]) -> None:
+def test_page_fits_a_phone(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(viewport={"width": 390, "height": 844})
     open_docs(tab)
     assert not tab.is_scrolled_sideways

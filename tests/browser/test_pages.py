@@ -1,4 +1,4 @@
-"""The small pages in a real browser: readable, with their style, at any width."""
+"""The service's small pages in a real browser: styled, and fitting at any width."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ PAGES = ["/", "/problems/", "/problems/validation-error"]
 
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("path", PAGES)
-def test_page_has_its_style_and_fits(open_tab: Callable[..., Tab], path: str, width: int) -> None:
+def test_page_is_styled_and_fits(open_tab: Callable[..., Tab], path: str, width: int) -> None:
     tab = open_tab(viewport={"width": width, "height": 700})
     tab.page.goto(path)
     assert tab.page.locator("h1").count() == 1
@@ -21,13 +21,13 @@ def test_page_has_its_style_and_fits(open_tab: Callable[..., Tab], path: str, wi
     assert not tab.is_scrolled_sideways
 
 
-def test_dark_theme(open_tab: Callable[..., Tab]) -> None:
+def test_dark_theme_follows_the_system(open_tab: Callable[..., Tab]) -> None:
     page = open_tab(color_scheme="dark").page
     page.goto("/")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 27, 31)"
 
 
-def test_from_the_start_to_a_problem(open_tab: Callable[..., Tab]) -> None:
+def test_links_lead_from_the_root_to_a_problem(open_tab: Callable[..., Tab]) -> None:
     page = open_tab().page
     page.goto("/")
     page.get_by_role("link", name="Problems").click()
@@ -36,8 +36,8 @@ def test_from_the_start_to_a_problem(open_tab: Callable[..., Tab]) -> None:
     assert page.get_by_role("heading", level=1).inner_text() == "There is nothing here"
 
 
-def test_json_in_the_browser_is_without_complaint(open_tab: Callable[..., Tab]) -> None:
-    # The browser asks for /favicon.ico, and a missing one is an error in its console.
+def test_json_in_the_browser_has_no_errors(open_tab: Callable[..., Tab]) -> None:
+    # The browser requests /favicon.ico and reports an error if it is missing.
     tab = open_tab()
     tab.page.goto("/health/live")
     tab.page.goto("/openapi.json")

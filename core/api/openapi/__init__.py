@@ -1,1 +1,1 @@
-"""Builds the OpenAPI document from the contracts of the routes."""
+"""The OpenAPI document, built from the contracts of the routes."""

@@ -1,4 +1,4 @@
-"""The parts of the document that its operations share, gathered while they are described."""
+"""The document's components: schemas, headers and examples that its operations share."""
 
 from typing import Any
 
@@ -14,30 +14,30 @@ REQUEST_ID_EXAMPLE = "0199c0de-7a11-7000-8000-000000000001"
 
 PROBLEM_SCHEMA: JSONObject = {
     "title": "Problem",
-    "description": "What went wrong (RFC 9457). A type may have further members of its own.",
+    "description": "An error (RFC 9457). Some types have more members.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
     "properties": {
         "type": {
-            "description": "The kind of problem; the page at this path explains it.",
+            "description": "The type of problem. The page at this path explains it.",
             "type": "string",
             "format": "uri-reference",
         },
-        "title": {"description": "The kind of problem, in words.", "type": "string"},
+        "title": {"description": "The name of the problem type.", "type": "string"},
         "status": {
-            "description": "The status of the answer.",
+            "description": "The status of the response.",
             "type": "integer",
             "minimum": 400,
             "maximum": 599,
         },
-        "detail": {"description": "What is wrong this time.", "type": "string"},
+        "detail": {"description": "The cause of this occurrence.", "type": "string"},
         "instance": {"description": "The path of the request.", "type": "string", "format": "uri-reference"},
         "request_id": {
-            "description": "The request's id, as in X-Request-ID and in the log.",
+            "description": "The id of the request, as in X-Request-ID and the log.",
             "type": "string",
         },
         "errors": {
-            "description": "What is wrong with each field or parameter.",
+            "description": "The errors of individual fields and parameters.",
             "type": "array",
             "maxItems": 100,
             "items": {"$ref": "#/components/schemas/FieldError"},
@@ -50,13 +50,13 @@ FIELD_ERROR_SCHEMA: JSONObject = {
     "required": ["detail", "code"],
     "properties": {
         "pointer": {
-            "description": "Where in the body: a JSON Pointer (RFC 6901) after a `#`.",
+            "description": "The field of the body: a JSON Pointer (RFC 6901) after a `#`.",
             "type": "string",
             "pattern": "^#",
         },
-        "parameter": {"description": "Which parameter of the query.", "type": "string"},
-        "detail": {"description": "What is wrong, in words.", "type": "string"},
-        "code": {"description": "What is wrong, for programs.", "type": "string"},
+        "parameter": {"description": "The query parameter.", "type": "string"},
+        "detail": {"description": "The error, in words.", "type": "string"},
+        "code": {"description": "The error, for programs.", "type": "string"},
     },
 }
 FIELD_ERRORS_EXAMPLE = [
@@ -66,14 +66,14 @@ FIELD_ERRORS_EXAMPLE = [
 
 
 class SchemaGenerator(NinjaGenerateJsonSchema):
-    """ninja's generator, without a title that only repeats the name of each field."""
+    """Omits the titles of fields, which repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 class Components:
-    """`components` of the document: what has a name is there once, and two of one name are an error."""
+    """Collects the `components` of the document. Two different components must not have the same name."""
 
     def __init__(self, schemas: JSONObject) -> None:
         self.schemas = schemas
@@ -82,20 +82,20 @@ class Components:
         self.add_schemas({"Problem": PROBLEM_SCHEMA, "FieldError": FIELD_ERROR_SCHEMA})
 
     def add_schemas(self, schemas: JSONObject) -> None:
-        """Takes in schemas by their names. Raises ValueError when another schema has the name already."""
+        """Add schemas by name. Raise ValueError if a different schema has the same name."""
         for name, schema in schemas.items():
             if self.schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two schemas of the OpenAPI document are called {name}: rename one of the models")
 
     def model(self, model: type[BaseModel], mode: JsonSchemaMode) -> JSONObject:
-        """A reference to a model's schema; `mode` is "validation" for input, "serialization" for output."""
+        """Add a model's schema and return a reference. `mode` is "validation" for input, "serialization" for output."""
         schema = model.model_json_schema(ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator, mode=mode)
         self.add_schemas(schema.pop("$defs", {}))
         self.add_schemas({model.__name__: schema})
         return {"$ref": REF_TEMPLATE.format(model=model.__name__)}
 
     def response_headers(self, headers: list[Header]) -> JSONObject:
-        """The `headers` member of a response."""
+        """Add the headers and return the `headers` member of a response."""
         for header in headers:
             described = {
                 "description": header.description,
@@ -107,7 +107,7 @@ class Components:
         return {header.name: {"$ref": f"#/components/headers/{header.name}"} for header in headers}
 
     def problem_content(self, problems: list[type[Problem]]) -> JSONObject:
-        """The `content` member of an answer that is one of these problems."""
+        """Return the `content` member of a response that is one of these problems."""
         for problem in problems:
             self.examples[problem.slug] = {"summary": problem.title, "value": example_of(problem)}
         examples = {problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems}
@@ -115,7 +115,6 @@ class Components:
 
 
 def example_of(problem: type[Problem]) -> dict[str, Any]:
-    """The problem as a client might see it."""
     members: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
         "title": problem.title,

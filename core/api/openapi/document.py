@@ -1,6 +1,7 @@
-"""Building the OpenAPI document: ninja's skeleton, made exact by the routes' contracts."""
+"""The OpenAPI document: ninja's document, completed by the contracts of the routes."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ninja.openapi.schema import OpenAPISchema
@@ -10,52 +11,50 @@ from core.api.contract import EXTRA, MERGE_PATCH, Contract, JSONObject
 from core.api.failures import Traits, automatic_failures
 from core.api.ninja_api import API
 from core.api.openapi.components import Components
-from core.api.openapi.introduction import introduction
+from core.api.openapi.introduction import INTRODUCTION
 from core.api.openapi.operations import (
     describe_body,
     describe_query,
     describe_request_headers,
     describe_responses,
     tidy_parameter,
-    with_examples,
+    with_example,
 )
-from core.api.openapi.plain_paths import PLAIN_OPERATIONS, PlainOperation
-from core.api.tags import TAGS
+from core.api.openapi.plain_paths import PLAIN_OPERATIONS, SERVICE, PlainOperation
+from core.api.tags import Tag
 
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
         "description": "An access token (a JWT from `POST /v1/auth/login`) or an API key (`ar_…`). "
-        "For `/metrics` alone it is the operator's `METRICS_TOKEN`.",
+        "For `/metrics` send the operator's `METRICS_TOKEN` instead.",
     }
 }
 ID_PARAMETER = re.compile(r"{(\w+)_id}")
 
 
 def build_document(api: API) -> JSONObject:
-    """The whole document. Raises ValueError when two of its parts have the same name."""
+    """Return the document. Raise ValueError if two of its parts have the same name."""
     return dict(Document(api))
 
 
 class Document(OpenAPISchema):
-    """ninja's document, with the answers, headers and bodies that the contracts promise."""
+    """ninja's document with the responses, headers and bodies of the contracts."""
 
     def __init__(self, api: API) -> None:
         self.operation_ids: set[str] = set()
+        self.tags: dict[str, str] = {}
         self.api: API
         super().__init__(api, "")
-        self["info"] |= introduction()
+        self["info"] |= INTRODUCTION
         if not api.servers:
-            # Without servers the document is about the one that it comes from.
+            # A document without servers describes the server that sends it.
             del self["servers"]
-        # In the order in which the operations are, so that readers meet the resources before the rest.
-        operations = [operation for path in self["paths"].values() for operation in path.values()]
-        used = dict.fromkeys(tag for operation in operations for tag in operation["tags"])
-        self["tags"] = [{"name": name, "description": TAGS[name]} for name in used if name in TAGS]
+        self["tags"] = [{"name": name, "description": text} for name, text in self.tags.items()]
 
     def get_paths(self) -> JSONObject:
-        """The paths as they are promised: a collection ends with a slash, an id is called `id`."""
+        """Describe every path. A collection's path ends with a slash, and an id parameter is called `id`."""
         self.components = Components(self.schemas)
         paths: JSONObject = {}
         for path, operation in self.api.operations():
@@ -100,7 +99,7 @@ class Document(OpenAPISchema):
             "operationId": self._operation_id(operation.operation_id or operation.view_func.__name__),
             "summary": summary,
             "description": description,
-            "tags": operation.tags or [],
+            "tags": self._describe_tags(operation.tags or []),
             "parameters": parameters,
             "requestBody": body,
             "responses": describe_responses(contract, automatic_failures(traits), self.components, limited=True),
@@ -109,8 +108,13 @@ class Document(OpenAPISchema):
         }
         return {name: value for name, value in details.items() if value is not None}
 
+    def _describe_tags(self, tags: Sequence[str]) -> list[str]:
+        """Add the descriptions of the tags, in the order of the operations, and return the names."""
+        self.tags |= {str(tag): tag.description for tag in tags if isinstance(tag, Tag)}
+        return [str(tag) for tag in tags]
+
     def _operation_id(self, name: str) -> str:
-        """The name in camel case: `list_items` is listItems."""
+        """Return the name in camel case, such as listItems for `list_items`."""
         first, *rest = name.split("_")
         operation_id = first + "".join(part.capitalize() for part in rest)
         if operation_id in self.operation_ids:
@@ -125,12 +129,12 @@ class Document(OpenAPISchema):
         return found + describe_request_headers(contract)
 
     def _ninja_body(self, operation: Operation, contract: Contract) -> JSONObject | None:
-        """The body that ninja reads, offered in all the contract's media types."""
+        """Return the body that ninja parses, in each media type of the contract."""
         body: dict[str, Any] = self.request_body(operation)
         if not body:
             return None
         (media,) = body["content"].values()
-        return body | {"content": {name: with_examples(media, contract) for name in contract.body_types}}
+        return body | {"content": {name: with_example(media, contract) for name in contract.body_types}}
 
     def _plain_details(self, plain: PlainOperation) -> JSONObject:
         failures = automatic_failures(Traits(negotiated=False, path=plain.has_parameter))
@@ -138,7 +142,7 @@ class Document(OpenAPISchema):
             "operationId": self._operation_id(plain.operation_id),
             "summary": plain.summary,
             "description": plain.description,
-            "tags": [plain.tag],
+            "tags": self._describe_tags([SERVICE]),
             "parameters": [*plain.parameters, *describe_request_headers(plain.contract)],
             "responses": describe_responses(plain.contract, failures, self.components, limited=False),
             **({"security": list(plain.security)} if plain.security else {}),
@@ -146,9 +150,6 @@ class Document(OpenAPISchema):
 
 
 def _texts(operation: Operation) -> tuple[str, str | None]:
-    """Summary and description: as the route was told, else the docstring's first line and the rest of it."""
+    """Return the docstring's first line as the summary, and the rest as the description."""
     first, _, rest = operation.signature.docstring.partition("\n")
-    told = operation.summary != operation.view_func.__name__.title().replace("_", " ")
-    summary = operation.summary if told or not first else first
-    description = operation.description if operation.description != operation.signature.docstring else rest.strip()
-    return summary.rstrip("."), description or None
+    return first.rstrip(".") or operation.summary, rest.strip() or None

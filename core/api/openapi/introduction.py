@@ -1,28 +1,25 @@
-"""What the document says of the service as a whole."""
+"""The introduction of the document: the members of `info` other than title and version."""
 
 from core.api.contract import JSONObject
 
 DESCRIPTION = """\
-**Authenticate** with `Authorization: Bearer …`: an access token from `POST /v1/auth/login`, or an API key.
-On this page, press *Authorize* and paste either.
+**Authentication**: send `Authorization: Bearer …` with an access token from `POST /v1/auth/login` or an API key.
+On this page, press *Authorize* and paste either of them.
 
-**Errors** are problems (RFC 9457, `application/problem+json`); `type` leads to a page that explains them, and
-[all of them](/problems/) are listed. `request_id` is what to quote when you ask for help.
+**Errors** are problems (RFC 9457, `application/problem+json`). The `type` of a problem is the path of a page that
+explains it; [this page lists all problem types](/problems/). Quote the `request_id` when you ask for help.
 
-**Conditional requests**: an `ETag` is the version of what you got. `If-None-Match` saves reading it again,
-`If-Match` keeps a change from overwriting somebody else's.
+**Conditional requests**: the `ETag` of a resource is its version. With `If-None-Match` an unchanged resource is not
+sent again. With `If-Match` a change cannot overwrite the change of another client.
 
-**Retries**: a `POST` with an `Idempotency-Key` has one effect however often it is sent.
+**Retries**: a `POST` with an `Idempotency-Key` has one effect, however often you send it.
 
-**Rate limits** are told in `RateLimit-Policy` and `RateLimit` on every answer under `/v1`; a 429 says in
-`Retry-After` when to go on.
+**Rate limits**: every response under `/v1` has the limits in `RateLimit-Policy` and the remaining quota in
+`RateLimit`. A 429 says in `Retry-After` how many seconds to wait.
 
-`HEAD` works wherever `GET` does, and `OPTIONS` lists a path's methods. `X-Request-ID` is on every answer:
-yours if you sent a well-formed one. Unknown fields and parameters are refused, so that a misspelt one is not
-silently lost.
+`HEAD` works wherever `GET` does, and `OPTIONS` lists the methods of a path. Every response has an `X-Request-ID`: the
+id that you sent, if it is well-formed, or a new one. The service refuses unknown fields and query parameters, so that
+misspelled names are not silently ignored.
 """
 
-
-def introduction() -> JSONObject:
-    """Members of `info`, beside the title and the version that the NinjaAPI knows."""
-    return {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}
+INTRODUCTION: JSONObject = {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}

@@ -1,4 +1,4 @@
-"""Describing one operation: its parameters, its body and every answer that it can give."""
+"""The description of one operation: its parameters, body and responses."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -12,13 +12,13 @@ from core.api.failures import STATUS_HEADERS
 from core.api.headers import CACHE_CONTROL, EVERYWHERE, LIMITED, SUCCESSFUL
 from core.api.openapi.components import Components, SchemaGenerator
 
-NOT_MODIFIED = "The representation is still the one that `If-None-Match` names; there is no body."
+NOT_MODIFIED = "The resource still has the version in `If-None-Match`. The response has no body."
 
 
 def describe_responses(
     contract: Contract, failures: Iterable[Failure], components: Components, *, limited: bool
 ) -> JSONObject:
-    """Every answer by its status: the success, 304 where it can come, and the problems."""
+    """Return the responses by status: the success, 304 if the operation supports it, and the problems."""
     common = [*EVERYWHERE, *(LIMITED if limited else ())]
     success = contract.success
     extra = [header for taken in contract.takes for header in taken.success_headers]
@@ -55,7 +55,7 @@ def _describe_success(success: Success, headers: list[Header], components: Compo
 
 
 def _describe_failures(failures: list[Failure], common: list[Header], components: Components) -> JSONObject:
-    """Problems of one status as one answer, with an example each."""
+    """Describe problems with the same status as one response, with an example for each problem."""
     headers = [header for failure in failures for header in failure.headers]
     headers += [*STATUS_HEADERS.get(failures[0].problem.status, ()), CACHE_CONTROL, *common]
     problems = list(dict.fromkeys(failure.problem for failure in failures))
@@ -71,23 +71,20 @@ def _describe_failures(failures: list[Failure], common: list[Header], components
 
 
 def describe_body(contract: Contract, components: Components) -> JSONObject | None:
-    """The `requestBody` of a contract that names a model for it."""
+    """Return the `requestBody` of a contract with a body model, or None."""
     if contract.body is None:
         return None
     media: JSONObject = {"schema": components.model(contract.body, "validation")}
-    content = {media_type: with_examples(media, contract) for media_type in contract.body_types}
+    content = {media_type: with_example(media, contract) for media_type in contract.body_types}
     return {"required": True, "content": content}
 
 
-def with_examples(media: JSONObject, contract: Contract) -> JSONObject:
-    """A media type object with the contract's examples of bodies."""
-    if not contract.examples:
-        return media
-    return media | {"examples": {title: {"value": value} for title, value in contract.examples.items()}}
+def with_example(media: JSONObject, contract: Contract) -> JSONObject:
+    """Add the contract's example body to a media type object."""
+    return media if contract.example is None else media | {"examples": {"Example": {"value": contract.example}}}
 
 
 def describe_request_headers(contract: Contract) -> list[JSONObject]:
-    """The parameters for the request headers that the operation takes."""
     return [
         {
             "in": "header",
@@ -101,7 +98,7 @@ def describe_request_headers(contract: Contract) -> list[JSONObject]:
 
 
 def describe_query(query: type[BaseModel], components: Components) -> list[JSONObject]:
-    """A model's fields as parameters of the query."""
+    """Describe the fields of a model as query parameters."""
     schema: dict[str, Any] = query.model_json_schema(ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator)
     components.add_schemas(schema.get("$defs", {}))
     required = schema.get("required", [])
@@ -112,9 +109,9 @@ def describe_query(query: type[BaseModel], components: Components) -> list[JSONO
 
 
 def tidy_parameter(parameter: JSONObject) -> JSONObject:
-    """A parameter as a client needs it, from a model's field as pydantic describes it."""
+    """Turn pydantic's description of a field into a parameter: no nulls, titles, or internal path names."""
     schema = dict(parameter["schema"])
-    # No query can say null: that a model takes it only marks what was left out.
+    # A query cannot contain null. In a model, null only marks an omitted parameter.
     options = [option for option in schema.pop("anyOf", schema.pop("allOf", [])) if option != {"type": "null"}]
     schema |= options[0] if len(options) == 1 else {"anyOf": options} if options else {}
     schema.pop("title", None)
@@ -123,7 +120,7 @@ def tidy_parameter(parameter: JSONObject) -> JSONObject:
         tidy["description"] = description
     name = parameter["name"]
     if parameter["in"] == "path" and name.endswith("_id"):
-        # The views take any text, since a malformed id is a 404 like an unknown one.
+        # Views accept any text as an id, because a malformed id is a 404 like an unknown id.
         tidy["name"] = "id"
         tidy["schema"] = {"type": "string", "format": "uuid"}
         tidy["description"] = f"The id of the {name.removesuffix('_id').replace('_', ' ')}."

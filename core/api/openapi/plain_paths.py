@@ -1,4 +1,4 @@
-"""The operations that are not ninja's: what the service says of itself. Described here by hand."""
+"""The descriptions of plain Django views, which are not ninja operations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,13 @@ from core.api.headers import CACHE_CONTROL, ETAG, IF_NONE_MATCH
 from core.api.tags import tag
 from core.http.problems import NotFound, ServiceUnavailable, Unauthorized, explain
 
-SERVICE = tag("Service", "What the service says of itself: without credentials, and not rate limited.")
+SERVICE = tag("Service", "Information about the service. No credentials needed, no rate limits.")
 TEXT = {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainOperation:
-    """A GET that a plain Django view answers."""
+    """A GET of a plain Django view."""
 
     path: str
     operation_id: str
@@ -23,7 +23,6 @@ class PlainOperation:
     contract: Contract
     parameters: tuple[JSONObject, ...] = ()
     security: tuple[JSONObject, ...] = ()
-    tag: str = SERVICE
 
     @property
     def has_parameter(self) -> bool:
@@ -67,19 +66,19 @@ EXPLANATION = _object(
         "explanation": TEXT,
     }
 )
-NOT_READY = Failure(ServiceUnavailable, "The member `checks` tells what is missing.")
+NOT_READY = Failure(ServiceUnavailable, "The member `checks` lists the failed checks.")
 SLUG: JSONObject = {
     "in": "path",
     "name": "slug",
     "required": True,
-    "description": "The end of a problem's `type`.",
+    "description": "The last segment of a problem's `type`.",
     "schema": TEXT,
     "example": NotFound.slug,
 }
 
 
-def _kept(schema: JSONObject, *, example: Any = None, media_type: str = JSON, also: tuple[str, ...] = ()) -> Contract:
-    """What answers with the same bytes until the service is started anew, and so with an ETag."""
+def _static(schema: JSONObject, *, example: Any = None, media_type: str = JSON, also: tuple[str, ...] = ()) -> Contract:
+    """Describe a static document: the same bytes until the service restarts, and therefore an ETag."""
     headers = (ETAG, CACHE_CONTROL)
     success = Success(200, schema=schema, example=example, media_type=media_type, also=also, headers=headers)
     return Contract(success=success, takes=(IF_NONE_MATCH,))
@@ -95,22 +94,22 @@ PLAIN_OPERATIONS = (
     PlainOperation(
         path="/",
         operation_id="get_root",
-        summary="Where everything is",
-        description="Name, version and environment of the service, and links. A browser gets a page.",
-        contract=_kept(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
+        summary="Entry point",
+        description="The name, version and environment of the service, and links. Browsers receive an HTML page.",
+        contract=_static(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
     ),
     PlainOperation(
         path="/health/live",
         operation_id="get_liveness",
-        summary="Does the process answer?",
-        description="Looks at nothing but the process: for restarting one that hangs.",
+        summary="Liveness",
+        description="Succeeds if the process responds. Use it to restart a process that hangs.",
         contract=_health("live"),
     ),
     PlainOperation(
         path="/health/ready",
         operation_id="get_readiness",
-        summary="Should requests be sent here?",
-        description="Looks at the database, pending migrations, Redis, and whether the service is stopping.",
+        summary="Readiness",
+        description="Checks the database, pending migrations and Redis, and fails while the service is stopping.",
         contract=Contract(
             success=Success(
                 200,
@@ -124,18 +123,18 @@ PLAIN_OPERATIONS = (
     PlainOperation(
         path="/health/startup",
         operation_id="get_startup",
-        summary="Has the service ever been ready?",
-        description="For probes that wait for the start before the other two begin.",
+        summary="Startup",
+        description="Succeeds once the service has been ready. Use it to delay the other two probes.",
         contract=_health("started", NOT_READY),
     ),
     PlainOperation(
         path="/metrics",
         operation_id="get_metrics",
         summary="Metrics for Prometheus",
-        description="With `METRICS_TOKEN` set, only for who sends it as bearer token.",
+        description="If `METRICS_TOKEN` is set, send it as the bearer token.",
         contract=Contract(
             success=Success(200, schema=TEXT, media_type="text/plain", headers=(CACHE_CONTROL,)),
-            problems=(Failure(Unauthorized, "`METRICS_TOKEN` is set and was not sent."),),
+            problems=(Failure(Unauthorized, "`METRICS_TOKEN` is set, and the request does not have it."),),
         ),
         security=({}, {"bearer": []}),
     ),
@@ -144,28 +143,28 @@ PLAIN_OPERATIONS = (
         operation_id="get_openapi_document",
         summary="This document",
         description="OpenAPI 3.1.",
-        contract=_kept({"type": "object"}),
+        contract=_static({"type": "object"}),
     ),
     PlainOperation(
         path="/docs",
         operation_id="get_docs",
-        summary="This document, to read and to try out",
-        description="Swagger UI.",
-        contract=_kept(TEXT, media_type=HTML),
+        summary="This document as a web page",
+        description="Swagger UI, to read about each operation and to try it.",
+        contract=_static(TEXT, media_type=HTML),
     ),
     PlainOperation(
         path="/problems/",
         operation_id="list_problems",
-        summary="All types of problems",
-        description="What each one means and what to do about it. A browser gets a page.",
-        contract=_kept(_object({"problems": {"type": "array", "items": EXPLANATION}}), also=(HTML,)),
+        summary="List problem types",
+        description="The meaning of each problem type and how to solve it. Browsers receive an HTML page.",
+        contract=_static(_object({"problems": {"type": "array", "items": EXPLANATION}}), also=(HTML,)),
     ),
     PlainOperation(
         path="/problems/{slug}",
         operation_id="get_problem",
-        summary="One type of problem",
-        description="What it means and what to do about it. A browser gets a page.",
-        contract=_kept(EXPLANATION, example=explain(NotFound), also=(HTML,)),
+        summary="Read a problem type",
+        description="The meaning of the problem type and how to solve it. Browsers receive an HTML page.",
+        contract=_static(EXPLANATION, example=explain(NotFound), also=(HTML,)),
         parameters=(SLUG,),
     ),
 )

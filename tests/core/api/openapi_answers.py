@@ -1,4 +1,4 @@
-"""Holding answers of the service against its OpenAPI document."""
+"""Checks of the service's responses against its OpenAPI document."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 type JSONObject = dict[str, Any]
 
-# Headers that the document has to know if they are sent; those for the browser's safety it need not.
-TOLD = {
+# Headers that the document must list if a response has them. Security headers are not listed.
+DOCUMENTED = {
     "accept-patch",
     "allow",
     "cache-control",
@@ -24,8 +24,8 @@ TOLD = {
     "www-authenticate",
     "x-request-id",
 }
-# Headers that an answer of a documented status may lack: it is sent in some of the cases only.
-SOMETIMES = {
+# Headers that only some responses with a documented status have.
+OPTIONAL = {
     "idempotent-replayed",
     "retry-after",
     "ratelimit",
@@ -36,13 +36,12 @@ SOMETIMES = {
 
 
 class OpenAPIDocument:
-    """The document, as something that answers can be held against."""
+    """Finds the differences between responses and the document."""
 
     def __init__(self, document: JSONObject) -> None:
         self.document = document
 
     def operation(self, method: str, path: str) -> JSONObject:
-        """The operation that a request belongs to."""
         for template, item in self.document["paths"].items():
             pattern = re.sub(r"\{\w+\}", "[^/]+", template)
             if method.lower() in item and re.fullmatch(pattern, path.partition("?")[0]):
@@ -51,14 +50,14 @@ class OpenAPIDocument:
         raise AssertionError(f"{method} {path} is not in the document")
 
     def faults(self, method: str, path: str, status: int, headers: Mapping[str, str], body: Any) -> list[str]:
-        """In what an answer differs from the promise. Header names are in lower case, the body is parsed."""
+        """List the differences from the document. Header names are lower case, the body is parsed."""
         responses = self.operation(method, path)["responses"]
         if str(status) not in responses:
             return [f"{status} is not among {sorted(responses)}"]
         response = responses[str(status)]
         promised = {name.lower() for name in response.get("headers", {})}
-        found = [f"{name} is sent and not documented" for name in sorted(TOLD & set(headers) - promised)]
-        found += [f"{name} is documented and not sent" for name in sorted(promised - set(headers) - SOMETIMES)]
+        found = [f"{name} is sent and not documented" for name in sorted(DOCUMENTED & set(headers) - promised)]
+        found += [f"{name} is documented and not sent" for name in sorted(promised - set(headers) - OPTIONAL)]
         content = response.get("content", {})
         media_type = headers.get("content-type", "").partition(";")[0]
         if media_type not in content:
@@ -69,7 +68,7 @@ class OpenAPIDocument:
         return found
 
     def schema_faults(self, schema: JSONObject, value: Any) -> list[str]:
-        """Where a value breaks a schema of the document."""
+        """List the errors of a value against a schema of the document."""
         rooted = {"$ref": schema["$ref"]} if "$ref" in schema else schema
         whole = {**rooted, "components": self.document["components"]}
         validator = Draft202012Validator(whole, format_checker=FormatChecker())

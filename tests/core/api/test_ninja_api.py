@@ -1,5 +1,6 @@
-"""ninja as this service uses it: its errors are problems, its operations are routes."""
+"""The NinjaAPI of the service: errors become problems, operations become routes."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -67,12 +68,10 @@ async def answer(method: str, path: str, body: bytes = b"", query: bytes = b"") 
 
 
 def run(*args: Any, **options: Any) -> tuple[int, dict[str, Any]]:
-    import asyncio
-
     return asyncio.run(answer(*args, **options))
 
 
-def test_operations_are_routes_with_their_whole_path() -> None:
+def test_operations_are_routes_with_their_full_path() -> None:
     assert {path: route.allow for path, route in paths.routes.items()} == {
         "/things/": "OPTIONS, POST",
         "/things/{name}": "GET, HEAD, OPTIONS",
@@ -110,46 +109,46 @@ def test_body_is_parsed_and_validated() -> None:
         (b'{"name": "a\\u0000"}', [("#/name", "must not contain a NUL character", "nul_character")]),
     ],
 )
-def test_faults_of_the_body_are_told_with_their_place(body: bytes, errors: list[tuple[str, str, str]]) -> None:
+def test_errors_in_the_body_have_pointers(body: bytes, errors: list[tuple[str, str, str]]) -> None:
     status, problem = run("POST", FIXED, body)
     assert (status, problem["type"]) == (422, "/problems/validation-error")
     assert [(one["pointer"], one["detail"], one["code"]) for one in problem["errors"]] == errors
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"name": NaN}', b"", b" "])
-def test_what_is_no_json_is_400(body: bytes) -> None:
+def test_malformed_json_is_400(body: bytes) -> None:
     status, problem = run("POST", FIXED, body)
     assert (status, problem["type"]) == (400, "/problems/malformed-json")
 
 
-def test_fault_of_a_parameter_names_it() -> None:
+def test_error_in_a_parameter_names_it() -> None:
     status, problem = run("GET", "/things/problem", query=b"limit=x")
     assert status == 422
     assert [(one["parameter"], one["code"]) for one in problem["errors"]] == [("limit", "int_parsing")]
     assert problem["detail"] == "1 field is not valid"
 
 
-def test_what_is_wrong_is_said_without_the_value() -> None:
+def test_errors_do_not_contain_the_value() -> None:
     secret = "hunter2hunter2"
     _, problem = run("POST", FIXED, b'{"name": "%b", "kind": "%b"}' % (secret.encode(), secret.encode()))
     assert len(problem["errors"]) == 2
     assert secret not in str(problem)
 
 
-def test_problems_of_views_are_answers_and_other_errors_are_not() -> None:
+def test_only_problems_of_views_become_responses() -> None:
     assert run("GET", "/things/problem")[0] == 409
     for name, error in (("http", HttpError), ("value", ValueError)):
         with pytest.raises(error):
             run("GET", f"/things/{name}")
 
 
-def test_model_validated_by_hand_is_told_the_same_way() -> None:
+def test_model_validated_by_hand_has_the_same_errors() -> None:
     with pytest.raises(ValidationError) as refusal:
         Thing.model_validate({"name": "abc", "inner": [{}]})
     problem: Problem = invalid(refusal.value)
     assert problem.errors == [{"pointer": "#/inner/0/number", "detail": "is required", "code": "missing"}]
 
 
-def test_other_messages_begin_small() -> None:
+def test_other_messages_start_in_lower_case() -> None:
     assert describe({"type": "unheard_of", "msg": "Value error, Something is odd"}) == "something is odd"
     assert describe({"type": "unheard_of", "msg": ""}) == ""

@@ -1,4 +1,4 @@
-"""The service's own document: valid, complete, and what the service really answers."""
+"""The service's document is valid and complete, and the service's responses match it."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from tests.asgi_client import fetch
 from tests.core.api.openapi_answers import OpenAPIDocument
 from tests.running_service import PASSWORD
 
-# What browsers ask for by themselves, and Django's own pages.
+# Requests that browsers make on their own, and Django's pages.
 NOT_DOCUMENTED = ("/favicon.ico", "/static/", "/admin")
 
 
@@ -41,7 +41,7 @@ def test_document_is_valid(document: dict[str, Any]) -> None:
 
 
 def test_every_route_is_documented(document: dict[str, Any]) -> None:
-    from agent_router.asgi import router
+    from agent_router.asgi import router  # it builds the whole service, which the other tests do not need
 
     documented = {
         (method.upper(), re.sub(r"\{\w+\}", "{}", path.rstrip("/"))) for method, path, _ in operations(document)
@@ -55,7 +55,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     assert served == documented
 
 
-def test_operations_have_short_stable_names_and_texts(document: dict[str, Any]) -> None:
+def test_operations_have_short_names_and_summaries(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(names)) == len(names)
     for _, path, operation in operations(document):
@@ -68,7 +68,7 @@ def test_operations_have_short_stable_names_and_texts(document: dict[str, Any]) 
     }
 
 
-def test_every_answer_carries_the_request_id(document: dict[str, Any]) -> None:
+def test_every_response_has_the_request_id(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         for status, response in operation["responses"].items():
             assert "X-Request-ID" in response["headers"], f"{method} {path} {status}"
@@ -76,7 +76,7 @@ def test_every_answer_carries_the_request_id(document: dict[str, Any]) -> None:
                 assert list(response["content"]) == ["application/problem+json"], f"{method} {path} {status}"
 
 
-def test_examples_are_what_their_schemas_say(document: dict[str, Any], promised: OpenAPIDocument) -> None:
+def test_examples_match_their_schemas(document: dict[str, Any], promised: OpenAPIDocument) -> None:
     faults: list[str] = []
     for method, path, operation in operations(document):
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
@@ -84,41 +84,41 @@ def test_examples_are_what_their_schemas_say(document: dict[str, Any], promised:
             examples = [one["value"] for one in media.get("examples", {}).values() if "value" in one]
             examples += [media["example"]] if "example" in media else []
             for example in examples:
-                told = json.loads(orjson.dumps(example))
-                faults += [f"{method} {path}: {fault}" for fault in promised.schema_faults(media["schema"], told)]
+                value = json.loads(orjson.dumps(example))
+                faults += [f"{method} {path}: {fault}" for fault in promised.schema_faults(media["schema"], value)]
     for slug, example in document["components"]["examples"].items():
         problem = {"$ref": "#/components/schemas/Problem"}
         faults += [f"{slug}: {fault}" for fault in promised.schema_faults(problem, example["value"])]
     assert not faults
 
 
-def test_bodies_have_examples(document: dict[str, Any]) -> None:
+def test_request_bodies_have_examples(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         for media in operation.get("requestBody", {}).get("content", {}).values():
             assert media.get("examples"), f"{method} {path}"
 
 
-def test_parameters_of_requests_have_no_examples(document: dict[str, Any]) -> None:
-    # Swagger UI fills in an example, and a filled-in If-None-Match or filter is sent.
+def test_optional_parameters_have_no_examples(document: dict[str, Any]) -> None:
+    # Swagger UI would send the example, for instance of a filter or of If-None-Match.
     for _, path, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             if not parameter["required"]:
                 assert "example" not in parameter, f"{path} {parameter['name']}"
 
 
-def test_document_is_served_as_the_same_bytes() -> None:
+def test_document_is_served_compressed_and_with_an_etag() -> None:
     plain, zipped = fetch("/openapi.json"), fetch("/openapi.json", accept_encoding="gzip")
     assert (plain.status, plain.headers["content-type"]) == (200, "application/json")
     assert gzip.decompress(zipped.body) == plain.body
     assert fetch("/openapi.json", if_none_match=plain.headers["etag"]).status == 304
 
 
-# What the service answers
+# Responses of the running service
 
 
 @pytest.fixture
 def call(promised: OpenAPIDocument) -> Callable[..., httpx.Response]:
-    """Sends a request, and fails if the answer is not one that the document promises."""
+    """Send a request and fail if the response does not match the document."""
 
     def send(client: httpx.Client, method: str, path: str, expected: int, **options: Any) -> httpx.Response:
         response = client.request(method, path, **options)
@@ -134,7 +134,7 @@ def call(promised: OpenAPIDocument) -> Callable[..., httpx.Response]:
     return send
 
 
-def test_items_answer_as_documented(me: httpx.Client, call: Callable[..., httpx.Response]) -> None:
+def test_item_responses_match_the_document(me: httpx.Client, call: Callable[..., httpx.Response]) -> None:
     key = {"Idempotency-Key": "documented-1"}
     path = call(me, "POST", "/v1/items/", 201, json={"name": "x"}, headers=key).headers["location"]
     call(me, "POST", "/v1/items/", 201, json={"name": "x"}, headers=key)
@@ -158,7 +158,7 @@ def test_items_answer_as_documented(me: httpx.Client, call: Callable[..., httpx.
     call(me, "DELETE", path, 404)
 
 
-def test_accounts_answer_as_documented(
+def test_account_responses_match_the_document(
     me: httpx.Client, anonymous: httpx.Client, call: Callable[..., httpx.Response]
 ) -> None:
     email = me.get("/v1/auth/me").json()["email"]
@@ -186,7 +186,9 @@ def test_accounts_answer_as_documented(
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-def test_pages_answer_as_documented(anonymous: httpx.Client, call: Callable[..., httpx.Response], accept: str) -> None:
+def test_page_responses_match_the_document(
+    anonymous: httpx.Client, call: Callable[..., httpx.Response], accept: str
+) -> None:
     headers = {"Accept": accept}
     for path in ("/", "/docs", "/problems/", "/problems/not-found", "/openapi.json"):
         etag = call(anonymous, "GET", path, 200, headers=headers).headers["etag"]
