@@ -73,7 +73,6 @@ def changes_of(entry: LogEntry) -> list[Change]:
 
 
 def version_of(entry: LogEntry) -> int | None:
-    """Return the version that the change created, if the entry keeps it."""
     return next((part[VERSION] for part in _parts(entry) if VERSION in part), None)
 
 

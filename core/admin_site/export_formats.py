@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from django.db import models
 
@@ -20,25 +20,26 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FORMULA = re.compile(r"[\s\x00-\x1f\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]")
 
 
-class Format(Protocol):
+class Format:
     """A file format: `beginning`, then pages of rows, then `end`."""
 
-    name: ClassVar[str]
-    suffix: ClassVar[str]
-    content_type: ClassVar[str]
+    name: str
+    suffix: str
+    content_type: str
     beginning: bytes
-    end: ClassVar[bytes]
+    end: bytes
 
-    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes: ...
+    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes:
+        raise NotImplementedError
 
 
 class JSONFormat(Format):
     """A JSON array with one row per line, each exactly as the API returns it."""
 
-    name, suffix, content_type, end = "JSON", "json", "application/json", b"\n]\n"
+    name, suffix, content_type = "JSON", "json", "application/json"
+    beginning, end = b"[\n", b"\n]\n"
 
     def __init__(self, to_json: Callable[[Row], bytes]) -> None:
-        self.beginning = b"[\n"
         self._to_json = to_json
 
     def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes:
@@ -49,7 +50,8 @@ class JSONFormat(Format):
 class CSVFormat(Format):
     """CSV (RFC 4180) of the fields of `as_rows`, with a header line. No cell is a formula."""
 
-    name, suffix, content_type, end = "CSV", "csv", "text/csv; charset=utf-8", b""
+    name, suffix, content_type = "CSV", "csv", "text/csv; charset=utf-8"
+    end = b""
 
     def __init__(self, queryset: ResourceQuerySet[Any]) -> None:
         names = queryset.model.row_fields()
@@ -71,7 +73,6 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
 
 
 def _cell_of(field: Any) -> Callable[[Any], str]:
-    """Return the function that turns a value of the field into the text of a cell."""
     if isinstance(field, models.UUIDField | models.ForeignKey):
         return canonical_uuid
     if isinstance(field, models.DateTimeField):

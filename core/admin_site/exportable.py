@@ -40,7 +40,6 @@ class ExportableAdmin(LargeTableAdmin):
         return exports + super().get_urls()
 
     def _export_list(self, request: HttpRequest, *, suffix: str) -> HttpResponseBase:
-        """Export the rows on all pages of the list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -71,6 +70,5 @@ class ExportableAdmin(LargeTableAdmin):
 
 
 def _list_description(request: HttpRequest) -> str:
-    """Describe the rows of a list, for the audit log."""
     filters = urlencode(list(request.GET.items()))
     return f"filtered by {filters}" if filters else "all"

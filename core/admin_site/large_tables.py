@@ -148,5 +148,4 @@ class LargeTableAdmin(LoggedAdmin):
 
 
 def is_sorted_by_user(request: HttpRequest) -> bool:
-    """Return whether the user chose the column to sort by."""
     return ORDER_VAR in request.GET

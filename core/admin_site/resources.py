@@ -81,9 +81,9 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
         if not self.instance._state.adding:
             self.initial["seen_version"] = self.instance.version
         if data is not None:
-            self.data = self._undo_browser(data.copy())
+            self.data = self._restore_line_breaks(data.copy())
 
-    def _undo_browser(self, data: Any) -> Any:
+    def _restore_line_breaks(self, data: Any) -> Any:
         """Restore line breaks that only the browser changed, so that they do not count as a change."""
         for name in self.schema.model_fields.keys() & data.keys():
             stored, sent = getattr(self.instance, name), data[name]

@@ -37,5 +37,4 @@ class AgentRouterAdminSite(AdminSite):
         }
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Return the front page with the health and metrics of the service."""
         return super().index(request, front_page(request) | (extra_context or {}))

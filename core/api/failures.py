@@ -10,8 +10,6 @@
 | with a path parameter | 404 |
 """
 
-from dataclasses import dataclass
-
 from core.api.contract import Failure, Header
 from core.api.headers import ACCEPT_PATCH, ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE
 from core.http.problems import (
@@ -43,36 +41,32 @@ STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """The traits of an operation that determine its problems."""
-
-    limited: bool = False
-    auth: bool = False
-    scope: bool = False
-    body: bool = False
-    patch: bool = False
-    query: bool = False
-    path: bool = False
-    negotiated: bool = True
-
-
-def automatic_failures(traits: Traits) -> list[Failure]:
-    """Return the problems that an operation with these traits can return."""
+def automatic_failures(
+    *,
+    limited: bool = False,
+    negotiated: bool = False,
+    auth: bool = False,
+    scope: bool = False,
+    body: bool = False,
+    patch: bool = False,
+    query: bool = False,
+    path: bool = False,
+) -> list[Failure]:
+    """Return the problems of an operation with these traits: rate limited, with a body, with a path parameter ..."""
     kinds: list[tuple[bool, tuple[type[Problem], ...]]] = [
         (True, (HostNotAllowed, HeadTooLarge, InternalError)),
-        (traits.negotiated, (NotAcceptable,)),
-        (traits.limited, (TooManyRequests, ServiceUnavailable)),
-        (traits.auth, (Unauthorized,)),
-        (traits.body, (MalformedJSON, RequestTimeout, ContentTooLarge)),
-        (traits.body or traits.query, (ValidationFailed,)),
-        (traits.path, (NotFound,)),
+        (negotiated, (NotAcceptable,)),
+        (limited, (TooManyRequests, ServiceUnavailable)),
+        (auth, (Unauthorized,)),
+        (body, (MalformedJSON, RequestTimeout, ContentTooLarge)),
+        (body or query, (ValidationFailed,)),
+        (path, (NotFound,)),
     ]
     failures = [Failure(problem) for applies, problems in kinds if applies for problem in problems]
-    if traits.body:
-        failures.append(Failure(UnsupportedMediaType, headers=(ACCEPT_PATCH,) if traits.patch else ()))
-    if traits.scope:
+    if body:
+        failures.append(Failure(UnsupportedMediaType, headers=(ACCEPT_PATCH,) if patch else ()))
+    if scope:
         failures.append(Failure(InsufficientScope, headers=(WWW_AUTHENTICATE,)))
-    elif traits.auth:
+    elif auth:
         failures.append(Failure(Forbidden, "API keys cannot manage accounts."))
     return failures

@@ -40,7 +40,6 @@ class API(NinjaAPI):
         return None  # type: ignore[return-value]
 
     def operations(self) -> Iterator[tuple[str, Operation]]:
-        """Yield every operation with its full path."""
         for router in self._get_bound_routers():
             for path, path_view in router.path_operations.items():
                 for operation in path_view.operations:

@@ -46,7 +46,6 @@ class Samples:
         return Samples(since)
 
     def labelled(self, name: str) -> Iterator[tuple[Labels, float]]:
-        """Yield the labels and value of each series of a metric."""
         return ((dict(labels), value) for labels, value in self.values.get(name, {}).items())
 
     def total(self, name: str, **labels: str) -> float:
@@ -88,7 +87,6 @@ class Traffic:
 
     @property
     def client_error_share(self) -> float | None:
-        """The share of 4xx, from 0 to 1. None without requests."""
         return self.client_errors / self.requests if self.requests else None
 
     def quantile_ms(self, share: float) -> float | None:
@@ -118,7 +116,6 @@ def traffic_of(samples: Samples) -> tuple[Traffic, dict[tuple[str, str], Traffic
 
 
 def _counted_in(labels: Labels, whole: Traffic, routes: dict[tuple[str, str], Traffic]) -> tuple[Traffic, ...]:
-    """Return the traffic that a series counts towards: none if its route is outside the API."""
     if not labels["view"].startswith(API_PREFIX):
         return ()
     return whole, routes.setdefault((labels["method"], labels["view"]), Traffic())

@@ -81,7 +81,6 @@ def health_panel() -> dict[str, Any]:
 
 
 def scope_text() -> str:
-    """Say which processes the figures cover."""
     if multiprocess.is_active():
         count = multiprocess.count_workers()
         workers = "the only worker" if count == 1 else f"all {count} workers"
@@ -92,7 +91,6 @@ def scope_text() -> str:
 
 
 def recent_text(span: Span) -> str:
-    """Say how long the recent span is."""
     minutes = round(span.seconds / 60)
     if minutes == 0:
         return f"last {span.seconds:.0f} s"
@@ -100,7 +98,6 @@ def recent_text(span: Span) -> str:
 
 
 def traffic_panel(span: Span) -> dict[str, Any]:
-    """Return the number, errors and latency of API requests, in total and for the busiest routes."""
     late, late_routes = traffic_of(span.recent)
     whole, whole_routes = traffic_of(span.whole)
     by_requests = sorted(whole_routes, key=lambda route: (-late_routes[route].requests, -whole_routes[route].requests))
@@ -133,7 +130,6 @@ def traffic_panel(span: Span) -> dict[str, Any]:
 
 
 def limits_panel(span: Span) -> list[dict[str, str]]:
-    """Return each configured rate limit and the number of requests that it refused."""
     rows = _limit_rows(span, "default", "each user, or each address without a user", settings.RATE_LIMIT)
     rows += _limit_rows(span, "auth", "each address, for log-in, refresh and registration", settings.RATE_LIMIT_AUTH)
     for route, rates in settings.RATE_LIMIT_ROUTES.items():
@@ -155,7 +151,6 @@ def _limit_rows(span: Span, name: str, scope: str, rates: Sequence[Rate]) -> lis
 
 
 def redis_panel(span: Span) -> list[Figure]:
-    """Return the state of Redis for this process, its failures, and the cache hits."""
     if redis.state == "disabled":
         return [
             Figure("Redis", "not configured"),
@@ -175,7 +170,6 @@ def redis_panel(span: Span) -> list[Figure]:
 
 
 def database_panel(span: Span) -> list[Figure]:
-    """Return the version, size, load and last backup of the database."""
     return [
         Figure("Database", _database_name()),
         Figure("Size", size_text(_database_bytes())),

@@ -33,7 +33,6 @@ class Recent:
         self._opened_at = time.monotonic()
 
     async def open(self) -> None:
-        """Take the first samples and start the task that takes the others."""
         self._opened_at = time.monotonic()
         if multiprocess.is_active():  # other workers, or those before a restart, have already counted
             await self._take()

@@ -24,18 +24,10 @@ PROBLEM_SCHEMA: JSONObject = {
             "format": "uri-reference",
         },
         "title": {"description": "The name of the problem type.", "type": "string"},
-        "status": {
-            "description": "The status of the response.",
-            "type": "integer",
-            "minimum": 400,
-            "maximum": 599,
-        },
+        "status": {"description": "The status of the response.", "type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"description": "The cause of this occurrence.", "type": "string"},
         "instance": {"description": "The path of the request.", "type": "string", "format": "uri-reference"},
-        "request_id": {
-            "description": "The id of the request, as in X-Request-ID and the log.",
-            "type": "string",
-        },
+        "request_id": {"description": "The id of the request, as in X-Request-ID and the log.", "type": "string"},
         "errors": {
             "description": "The errors of individual fields and parameters.",
             "type": "array",
@@ -97,17 +89,12 @@ class Components:
     def response_headers(self, headers: list[Header]) -> JSONObject:
         """Add the headers and return the `headers` member of a response."""
         for header in headers:
-            described = {
-                "description": header.description,
-                "schema": header.schema,
-                "example": header.example,
-            }
+            described = {"description": header.description, "schema": header.schema, "example": header.example}
             if self.headers.setdefault(header.name, described) != described:
                 raise ValueError(f"two headers of the OpenAPI document are called {header.name}")
         return {header.name: {"$ref": f"#/components/headers/{header.name}"} for header in headers}
 
     def problem_content(self, problems: list[type[Problem]]) -> JSONObject:
-        """Return the `content` member of a response that is one of these problems."""
         for problem in problems:
             self.examples[problem.slug] = {"summary": problem.title, "value": example_of(problem)}
         examples = {problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems}

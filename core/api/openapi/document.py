@@ -8,7 +8,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from core.api.contract import EXTRA, MERGE_PATCH, Contract, JSONObject
-from core.api.failures import Traits, automatic_failures
+from core.api.failures import automatic_failures
 from core.api.ninja_api import API
 from core.api.openapi.components import Components
 from core.api.openapi.introduction import INTRODUCTION
@@ -84,10 +84,10 @@ class Document(OpenAPISchema):
         summary, description = _texts(operation)
         parameters = self._parameters(operation, contract)
         body = describe_body(contract, self.components) or self._ninja_body(operation, contract)
-        needed = [getattr(auth, "scope", None) for auth in operation.auth_callbacks]
-        scopes = [scope for scope in needed if scope]
-        traits = Traits(
+        scopes = [scope for auth in operation.auth_callbacks if (scope := getattr(auth, "scope", None))]
+        failures = automatic_failures(
             limited=True,
+            negotiated=True,
             auth=bool(operation.auth_callbacks),
             scope=bool(scopes),
             body=body is not None,
@@ -102,7 +102,7 @@ class Document(OpenAPISchema):
             "tags": self._describe_tags(operation.tags or []),
             "parameters": parameters,
             "requestBody": body,
-            "responses": describe_responses(contract, automatic_failures(traits), self.components, limited=True),
+            "responses": describe_responses(contract, failures, self.components, limited=True),
             "security": [{"bearer": scopes}] if operation.auth_callbacks else None,
             "deprecated": operation.deprecated,
         }
@@ -137,7 +137,7 @@ class Document(OpenAPISchema):
         return body | {"content": {name: with_example(media, contract) for name in contract.body_types}}
 
     def _plain_details(self, plain: PlainOperation) -> JSONObject:
-        failures = automatic_failures(Traits(negotiated=False, path=plain.has_parameter))
+        failures = automatic_failures(path="{" in plain.path)
         return {
             "operationId": self._operation_id(plain.operation_id),
             "summary": plain.summary,
@@ -150,6 +150,5 @@ class Document(OpenAPISchema):
 
 
 def _texts(operation: Operation) -> tuple[str, str | None]:
-    """Return the docstring's first line as the summary, and the rest as the description."""
     first, _, rest = operation.signature.docstring.partition("\n")
     return first.rstrip(".") or operation.summary, rest.strip() or None

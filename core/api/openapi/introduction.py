@@ -7,7 +7,7 @@ DESCRIPTION = """\
 On this page, press *Authorize* and paste either of them.
 
 **Errors** are problems (RFC 9457, `application/problem+json`). The `type` of a problem is the path of a page that
-explains it; [this page lists all problem types](/problems/). Quote the `request_id` when you ask for help.
+explains it, and [the list of problems](/problems/) links to all of them. Quote the `request_id` when you ask for help.
 
 **Conditional requests**: the `ETag` of a resource is its version. With `If-None-Match` an unchanged resource is not
 sent again. With `If-Match` a change cannot overwrite the change of another client.

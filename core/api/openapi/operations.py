@@ -26,10 +26,7 @@ def describe_responses(
     responses = {str(success.status): _describe_success(success, headers, components)}
     if any(taken.not_modified for taken in contract.takes):
         kept = [header for header in headers if header.name in {"ETag", "Cache-Control"}]
-        responses["304"] = {
-            "description": NOT_MODIFIED,
-            "headers": components.response_headers([*kept, *common]),
-        }
+        responses["304"] = {"description": NOT_MODIFIED, "headers": components.response_headers([*kept, *common])}
     by_status: dict[int, list[Failure]] = {}
     for failure in [*contract.failures, *failures]:
         by_status.setdefault(failure.problem.status, []).append(failure)
@@ -71,7 +68,6 @@ def _describe_failures(failures: list[Failure], common: list[Header], components
 
 
 def describe_body(contract: Contract, components: Components) -> JSONObject | None:
-    """Return the `requestBody` of a contract with a body model, or None."""
     if contract.body is None:
         return None
     media: JSONObject = {"schema": components.model(contract.body, "validation")}
@@ -80,7 +76,6 @@ def describe_body(contract: Contract, components: Components) -> JSONObject | No
 
 
 def with_example(media: JSONObject, contract: Contract) -> JSONObject:
-    """Add the contract's example body to a media type object."""
     return media if contract.example is None else media | {"examples": {"Example": {"value": contract.example}}}
 
 
@@ -98,7 +93,6 @@ def describe_request_headers(contract: Contract) -> list[JSONObject]:
 
 
 def describe_query(query: type[BaseModel], components: Components) -> list[JSONObject]:
-    """Describe the fields of a model as query parameters."""
     schema: dict[str, Any] = query.model_json_schema(ref_template=REF_TEMPLATE, schema_generator=SchemaGenerator)
     components.add_schemas(schema.get("$defs", {}))
     required = schema.get("required", [])

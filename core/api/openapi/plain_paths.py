@@ -24,15 +24,13 @@ class PlainOperation:
     parameters: tuple[JSONObject, ...] = ()
     security: tuple[JSONObject, ...] = ()
 
-    @property
-    def has_parameter(self) -> bool:
-        return "{" in self.path
-
 
 def _object(properties: dict[str, Any]) -> JSONObject:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+LIVE = _object({"status": {"type": "string", "const": "live"}})
+STARTED = _object({"status": {"type": "string", "const": "started"}})
 LINKS = {"type": "object", "additionalProperties": {"type": "string", "format": "uri-reference"}}
 CHECK = _object(
     {
@@ -84,9 +82,8 @@ def _static(schema: JSONObject, *, example: Any = None, media_type: str = JSON, 
     return Contract(success=success, takes=(IF_NONE_MATCH,))
 
 
-def _health(status: str, *problems: Failure) -> Contract:
-    schema = _object({"status": {"type": "string", "const": status}})
-    success = Success(200, schema=schema, headers=(CACHE_CONTROL,), example={"status": status})
+def _health(schema: JSONObject, example: JSONObject, *problems: Failure) -> Contract:
+    success = Success(200, schema=schema, headers=(CACHE_CONTROL,), example=example)
     return Contract(success=success, problems=problems)
 
 
@@ -103,29 +100,21 @@ PLAIN_OPERATIONS = (
         operation_id="get_liveness",
         summary="Liveness",
         description="Succeeds if the process responds. Use it to restart a process that hangs.",
-        contract=_health("live"),
+        contract=_health(LIVE, {"status": "live"}),
     ),
     PlainOperation(
         path="/health/ready",
         operation_id="get_readiness",
         summary="Readiness",
         description="Checks the database, pending migrations and Redis, and fails while the service is stopping.",
-        contract=Contract(
-            success=Success(
-                200,
-                schema=READINESS,
-                headers=(CACHE_CONTROL,),
-                example={"status": "ready", "checks": CHECKS_EXAMPLE},
-            ),
-            problems=(NOT_READY,),
-        ),
+        contract=_health(READINESS, {"status": "ready", "checks": CHECKS_EXAMPLE}, NOT_READY),
     ),
     PlainOperation(
         path="/health/startup",
         operation_id="get_startup",
         summary="Startup",
         description="Succeeds once the service has been ready. Use it to delay the other two probes.",
-        contract=_health("started", NOT_READY),
+        contract=_health(STARTED, {"status": "started"}, NOT_READY),
     ),
     PlainOperation(
         path="/metrics",
