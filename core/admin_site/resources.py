@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
 from core.admin_site.changes import record_values
+from core.admin_site.export_formats import Row
 from core.admin_site.exportable import ExportableAdmin
 from core.admin_site.large_tables import is_sorted_by_user
 from core.admin_site.user_column import user_column
@@ -25,6 +26,7 @@ from core.http.problems import Problem
 from core.http.validation import describe
 from core.resources.cache.epoch import turn_on_commit
 from core.resources.model import Resource
+from core.resources.store import Store
 from core.values import same_json
 
 # Browsers send a line break of a textarea as CR LF, and drop it from an input.
@@ -67,12 +69,9 @@ class JSONFormField(forms.CharField):
 
 
 class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose values are checked by `schema`, the schema of the API's request bodies.
+    """A form whose values are checked by the schema of the API's request bodies. `ResourceAdmin` adds the fields."""
 
-    `ResourceAdmin` adds the fields. A field declared in a subclass replaces the one that the admin would add.
-    """
-
-    schema: ClassVar[type[BaseModel]]
+    schema: type[BaseModel]
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, data: Any = None, *arguments: Any, **options: Any) -> None:
@@ -117,25 +116,23 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ResourceAdmin(ExportableAdmin):
-    """The admin of a resource. A subclass sets `form` and `list_display`, and implements `store` and `to_json`:
-
-        class ItemForm(ResourceForm):
-            schema = ItemIn
+    """The admin of a resource. A subclass sets `store` and `list_display`:
 
         @admin.register(Item)
         class ItemAdmin(ResourceAdmin):
-            form = ItemForm
+            store = services.store
             list_display = ("name", "status", "owner", "version", "created_at")
 
-    Adding a field to the model and to `schema` is enough: the form shows every field of the schema, in its order,
-    with the schema's description as help text. The history and both exports include the field too.
+    A new field of the model and the schema needs no edit here. The form shows every field of the store's schema, in
+    its order, with its description as help text. The history and both exports include the field too.
 
-    To override: `content` selects and orders the form's fields, a field declared in the form replaces a generated
-    one, and `list_display`, `list_filter`, `sortable_by` and `search_fields` work as in Django. Lists stay fast only
-    if each field in `sortable_by` has an index.
+    To override: `content` selects and orders the form's fields, a field declared in a `form` (a `ResourceForm`)
+    replaces a generated one, and `list_display`, `list_filter`, `sortable_by` and `search_fields` work as in Django.
+    Lists stay fast only if each field in `sortable_by` has an index.
     """
 
-    form: type[ResourceForm]
+    store: Store[Any]
+    form = ResourceForm
     content: ClassVar[tuple[str, ...]] = ()
     formfield_overrides = {
         # The schema trims text and checks its length, with the same messages as the API.
@@ -153,9 +150,8 @@ class ResourceAdmin(ExportableAdmin):
     search_fields = ("id", "name")
     search_help_text = "An id, or the beginning of a name (case-sensitive)"
 
-    def store(self, found: Any, new: Any) -> None:
-        """Store a change of an object that the transaction has locked, as the API's service does."""
-        raise NotImplementedError
+    def to_json(self, row: Row) -> bytes:
+        return self.store.representer.to_json(row)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("owner")
@@ -169,15 +165,20 @@ class ResourceAdmin(ExportableAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Any:
         is_read_only = obj is not None and not self.has_change_permission(request, obj)
-        content = self.content or tuple(self.form.schema.model_fields)
+        content = self.content or tuple(self.store.content.model_fields)
         if is_read_only:
             content = tuple(map(self._read_only, content))
         system = (user_column(request, "owner"), *self.readonly_fields, "seen_version") if obj else ("owner",)
         return ((None, {"fields": content}), ("System", {"fields": system}))
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **options)
+        form.schema = self.store.content
+        return form
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Return the form field of a model field, with the schema's description as its help text."""
-        described = self.form.schema.model_fields.get(db_field.name)
+        described = self.store.content.model_fields.get(db_field.name)
         if described is not None and described.description:
             options["help_text"] = described.description
         return super().formfield_for_dbfield(db_field, request, **options)
@@ -205,8 +206,8 @@ class ResourceAdmin(ExportableAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             obj.save()
-        elif form.changed_data:
-            self.store(obj, form.checked)
+        elif form.changed_data and (row := self.store.lock(obj.pk)) is not None:
+            self.store.store_change(row, form.checked)
             turn_on_commit()
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:

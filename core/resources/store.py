@@ -48,7 +48,8 @@ class Store[Content: BaseModel]:
         may_access: Callable[[Principal, str], bool],
     ) -> None:
         self.representer = Representer(model)
-        self._model, self._content, self._path, self._may_access = model, content, path, may_access
+        self.content = content
+        self._model, self._path, self._may_access = model, path, may_access
         self._content_fields = model.content_fields()
         self._json_fields = {
             name for name in self._content_fields if isinstance(model._meta.get_field(name), JSONTextField)
@@ -113,7 +114,7 @@ class Store[Content: BaseModel]:
         self, principal: Principal, resource_id: str, patch: Any, *, precondition: Precondition
     ) -> Representation:
         """Apply a JSON Merge Patch. Raises NotFound, ValidationFailed, PreconditionFailed, PreconditionRequired."""
-        check_patch(patch, self._content)
+        check_patch(patch, self.content)
         return await self._change(resource_id, partial(self._patch_row, principal, patch, precondition))
 
     async def delete(self, principal: Principal, resource_id: str, *, precondition: Precondition) -> None:
@@ -134,7 +135,7 @@ class Store[Content: BaseModel]:
 
     def _patch_row(self, principal: Principal, patch: Any, precondition: Precondition, uuid: UUID) -> Representation:
         row = self._lock_visible(principal, uuid)
-        new = patched(self._content, self._content_of(row), patch)
+        new = patched(self.content, self._content_of(row), patch)
         precondition.check(row.version)
         return self.representer.represent(self.store_change(row, new))
 

@@ -1,6 +1,6 @@
 """Forms of resources in the admin: their fields come from the model and the schema."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django import forms
@@ -15,6 +15,7 @@ from core.admin_site.resources import JSONFormField, JSONTextArea, ResourceAdmin
 from core.auth.models import User
 from core.database.fields import JSONTextField
 from core.resources.model import Resource
+from core.resources.store import Store
 from core.values import uuid7
 
 
@@ -26,12 +27,7 @@ class ThingIn(BaseModel):
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
-class ThingForm(ResourceForm):
-    schema = ThingIn
-
-
 class ThingAdmin(ResourceAdmin):
-    form = ThingForm
     list_display = ("title", "owner")
 
 
@@ -39,9 +35,17 @@ class ThingSubsetAdmin(ThingAdmin):
     content = ("rank", "title")
 
 
+class ShortNotesForm(ResourceForm):
+    notes = forms.CharField(label="Remarks", required=False)
+
+
+class ThingFormAdmin(ThingAdmin):
+    form = ShortNotesForm
+
+
 @pytest.fixture
 def thing() -> Any:
-    """An instance of a resource that exists for these tests only."""
+    """An instance of a resource that exists only in these tests."""
     with isolate_apps("items"):
 
         class Thing(Resource):
@@ -50,7 +54,6 @@ def thing() -> Any:
             rank = models.PositiveIntegerField(default=0)
             is_urgent = models.BooleanField(default=False)
             extra = JSONTextField(default=dict, blank=True)
-            objects: ClassVar[models.Manager[Any]] = models.Manager()
 
             class Meta:
                 app_label = "items"
@@ -70,12 +73,18 @@ def request_of_superuser() -> HttpRequest:
     return request
 
 
-def form_class(kind: type[ResourceAdmin], thing: Any, request: HttpRequest) -> Any:
-    return kind(type(thing), admin.site).get_form(request, thing, change=True)
+def admin_of(thing: Any, kind: type[ResourceAdmin] = ThingAdmin) -> ResourceAdmin:
+    found = kind(type(thing), admin.site)
+    found.store = Store(type(thing), ThingIn, path="/v1/things", may_access=lambda principal, owner: True)
+    return found
+
+
+def form_class(thing: Any, request: HttpRequest, kind: type[ResourceAdmin] = ThingAdmin) -> Any:
+    return admin_of(thing, kind).get_form(request, thing, change=True)
 
 
 def test_form_has_every_field_of_the_schema(thing: Any, request_of_superuser: HttpRequest) -> None:
-    fields = form_class(ThingAdmin, thing, request_of_superuser).base_fields
+    fields = form_class(thing, request_of_superuser).base_fields
     assert set(fields) == {*ThingIn.model_fields, "seen_version"}
     assert [fields[name].help_text for name in ("title", "notes")] == ["What people call it.", ""]
     assert isinstance(fields["rank"], forms.IntegerField)
@@ -84,22 +93,28 @@ def test_form_has_every_field_of_the_schema(thing: Any, request_of_superuser: Ht
 
 
 def test_fieldset_follows_the_order_of_the_schema(thing: Any, request_of_superuser: HttpRequest) -> None:
-    (_, shown), _ = ThingAdmin(type(thing), admin.site).get_fieldsets(request_of_superuser, thing)
+    (_, shown), _ = admin_of(thing).get_fieldsets(request_of_superuser, thing)
     assert shown["fields"] == ("title", "notes", "rank", "is_urgent", "extra")
 
 
 def test_content_selects_and_orders_the_fields(thing: Any, request_of_superuser: HttpRequest) -> None:
-    (_, shown), _ = ThingSubsetAdmin(type(thing), admin.site).get_fieldsets(request_of_superuser, thing)
+    (_, shown), _ = admin_of(thing, ThingSubsetAdmin).get_fieldsets(request_of_superuser, thing)
     assert shown["fields"] == ("rank", "title")
-    fields = form_class(ThingSubsetAdmin, thing, request_of_superuser).base_fields
+    fields = form_class(thing, request_of_superuser, ThingSubsetAdmin).base_fields
     assert set(fields) == {"rank", "title", "seen_version"}
+
+
+def test_declared_form_field_replaces_the_generated_one(thing: Any, request_of_superuser: HttpRequest) -> None:
+    fields = form_class(thing, request_of_superuser, ThingFormAdmin).base_fields
+    assert set(fields) == {*ThingIn.model_fields, "seen_version"}
+    assert fields["notes"].label == "Remarks"
 
 
 SENT = {"title": "new", "rank": "3", "extra": '{"a": 1}', "is_urgent": "on", "seen_version": "1"}
 
 
 def sent_form(thing: Any, request: HttpRequest, fields: dict[str, str]) -> Any:
-    return form_class(ThingAdmin, thing, request)(RequestFactory().post("/", fields).POST, instance=thing)
+    return form_class(thing, request)(RequestFactory().post("/", fields).POST, instance=thing)
 
 
 def test_form_reads_every_field(thing: Any, request_of_superuser: HttpRequest) -> None:
