@@ -11,7 +11,8 @@ from django.test import RequestFactory
 from django.test.utils import isolate_apps
 from pydantic import BaseModel, Field
 
-from core.admin_site.resources import JSONFormField, JSONTextArea, ResourceAdmin, ResourceForm
+from core.admin_site.resource_form import JSONFormField, JSONTextArea, ResourceForm
+from core.admin_site.resources import ResourceAdmin
 from core.auth.models import User
 from core.database.fields import JSONTextField
 from core.resources.model import Resource
@@ -24,6 +25,7 @@ class ThingIn(BaseModel):
     notes: str = ""
     rank: int = Field(0, ge=0)
     is_urgent: bool = False
+    lines: list[str] = []
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -53,6 +55,7 @@ def thing() -> Any:
             notes = models.TextField(default="", blank=True)
             rank = models.PositiveIntegerField(default=0)
             is_urgent = models.BooleanField(default=False)
+            lines = JSONTextField(default=list, blank=True)
             extra = JSONTextField(default=dict, blank=True)
 
             class Meta:
@@ -94,7 +97,7 @@ def test_form_has_every_field_of_the_schema(thing: Any, request_of_superuser: Ht
 
 def test_fieldset_follows_the_order_of_the_schema(thing: Any, request_of_superuser: HttpRequest) -> None:
     (_, shown), _ = admin_of(thing).get_fieldsets(request_of_superuser, thing)
-    assert shown["fields"] == ("title", "notes", "rank", "is_urgent", "extra")
+    assert shown["fields"] == ("title", "notes", "rank", "is_urgent", "lines", "extra")
 
 
 def test_content_selects_and_orders_the_fields(thing: Any, request_of_superuser: HttpRequest) -> None:
@@ -122,6 +125,12 @@ def test_form_reads_every_field(thing: Any, request_of_superuser: HttpRequest) -
     assert form.is_valid()
     assert form.checked == ThingIn(title="new", rank=3, is_urgent=True, extra={"a": 1})
     assert set(form.changed_data) == {"title", "rank", "is_urgent", "extra"}
+
+
+def test_empty_json_is_the_default(thing: Any, request_of_superuser: HttpRequest) -> None:
+    form = sent_form(thing, request_of_superuser, SENT | {"lines": " ", "extra": ""})
+    assert form.is_valid()
+    assert (form.cleaned_data["lines"], form.cleaned_data["extra"]) == ([], {})
 
 
 def test_schema_checks_the_values(thing: Any, request_of_superuser: HttpRequest) -> None:
