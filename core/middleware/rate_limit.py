@@ -16,7 +16,7 @@ from django.utils.decorators import async_only_middleware
 from core.http.problem_responses import problem_response
 from core.http.problems import TooManyRequests
 from core.http.request import GetResponse, Request
-from core.ratelimit.buckets import Plan
+from core.ratelimit.buckets import LimitPlan
 from core.ratelimit.local import LocalLimiter
 from core.ratelimit.policies import ADMIN_PASSWORD_PATHS, Limits
 from core.redis.client import redis
@@ -69,7 +69,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def _refuse(request: Request, plan: Plan, verdict: bytes) -> HttpResponseBase:
+def _refuse(request: Request, plan: LimitPlan, verdict: bytes) -> HttpResponseBase:
     seconds, _, header = verdict.partition(b" ")
     request.response_headers.append((b"ratelimit", header))
     for name in _USED_UP.findall(header):

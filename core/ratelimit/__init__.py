@@ -1,6 +1,5 @@
-"""Rate limits: GCRA, counted in Redis, or in the process while Redis does not answer.
+"""Rate limits: GCRA, counted in Redis, or in each process while Redis does not answer.
 
-Reading order: `rates` (what settings say), `policies` (which limits a request falls under), `buckets` (the
-numbers, what is sent and what is told), `gcra.lua` (the count in Redis), `local` (the same count in the
-process).
+Read in this order: `rates` parses the settings, `policies` chooses the limits of a request, `buckets` defines the
+numbers and the Redis command, `gcra.lua` counts in Redis, and `local` counts in the process.
 """

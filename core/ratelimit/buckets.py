@@ -1,12 +1,12 @@
-"""The numbers of a limit, and what is sent to Redis and told to clients about it.
+"""The numbers of a rate limit, and the Redis command and response header made from them.
 
-GCRA as a bucket that is full at first and refills steadily: a request takes `cost`, a unit of time brings
-`refill`, and more than `capacity` does not fit. So at most `quota` requests pass at once, and no window,
-wherever it begins, sees more than the refill of its length on top of that.
+A limit is a bucket (GCRA) that starts full and refills steadily. A request takes `cost`, each unit of time adds
+`refill`, and the bucket holds `capacity`. So at most `quota` requests pass at once, and any window passes at most that
+burst plus the refill during the window.
 
-All numbers are whole: the least ones in the proportion of quota and window. A unit of time is a microsecond,
-or as many tens of them as it takes for every number to fit into Redis' doubles (2^53): the counts are exact
-at any rate, where a theoretical arrival time in seconds is not at 60 ns a request.
+All numbers are integers, reduced to lowest terms. The unit of time is the smallest power of ten microseconds with
+which every number fits into the doubles of Redis' Lua (2^53). So the count is exact at any rate, unlike a theoretical
+arrival time in seconds at 60 ns a request.
 """
 
 import math
@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from core.ratelimit.rates import Rate
 
-EXACT = 2**53
+MAX_EXACT = 2**53
 KEY_PREFIX = b"ar:rl:{"
 
 
 class Bucket(NamedTuple):
-    """One rate's name for clients and its whole numbers."""
+    """A rate with its policy name and its integers."""
 
     name: str
     rate: Rate
@@ -30,74 +30,67 @@ class Bucket(NamedTuple):
 
     @property
     def capacity(self) -> int:
-        """What `quota` requests take."""
         return self.rate.quota * self.cost
 
     @property
     def refill_per_second(self) -> int:
-        """In the same unit as `cost`."""
         return self.refill * 1_000_000 // self.unit_microseconds
 
     @property
     def key_suffix(self) -> bytes:
-        """The rate is part of the key: after a change of settings nothing is read in the wrong numbers."""
+        """The end of the Redis key. It contains the rate, so a changed setting starts with a new bucket."""
         return f"}}:{self.name}:{self.rate.quota}/{self.rate.window_seconds}".encode()
 
     @property
     def policy(self) -> str:
-        """The member of RateLimit-Policy."""
+        """The bucket's part of the RateLimit-Policy header."""
         return f'"{self.name}";q={self.rate.quota};w={self.rate.window_seconds}'
 
 
 def make_bucket(name: str, rate: Rate) -> Bucket:
-    """Chooses the finest unit of time in which everything stays exact."""
+    """Return a bucket with the finest unit of time in which all numbers are exact."""
     for unit in (1, 10, 100, 1000, 10_000, 100_000, 1_000_000):
         window = rate.window_seconds * 1_000_000 // unit
-        shared = math.gcd(rate.quota, window)
-        bucket = Bucket(name, rate, unit, cost=window // shared, refill=rate.quota // shared)
-        if bucket.capacity < EXACT:
+        divisor = math.gcd(rate.quota, window)
+        bucket = Bucket(name, rate, unit, cost=window // divisor, refill=rate.quota // divisor)
+        if bucket.capacity < MAX_EXACT:
             return bucket
     raise ValueError(f"{rate.quota} in {rate.window_seconds} s cannot be counted exactly")
 
 
 def make_buckets(name: str, rates: Sequence[Rate]) -> tuple[Bucket, ...]:
-    """The buckets of joined rates: `default`, `default-2`, and so on."""
+    """Return the buckets of combined rates, named `default`, `default-2` and so on."""
     return tuple(make_bucket(name if n == 1 else f"{name}-{n}", rate) for n, rate in enumerate(rates, 1))
 
 
-class Plan:
-    """The buckets that a request is charged to, all or none of them, and what is made of them once."""
+class LimitPlan:
+    """The buckets that a request is charged to, all or none, with everything that can be computed in advance."""
 
     def __init__(self, buckets: Sequence[Bucket], *, script_sha: bytes, by_address: bool = False) -> None:
         self.buckets = tuple(buckets)
         self.by_address = by_address
-        self.policy_header = (b"ratelimit-policy", ", ".join(one.policy for one in buckets).encode())
-        self._suffixes = [one.key_suffix for one in buckets]
-        arguments = b"".join(
-            _packed(str(value).encode())
-            for one in buckets
-            for value in (one.name, one.cost, one.refill, one.unit_microseconds, one.capacity)
-        )
-        keys = b"".join(b"$%d\r\n" + KEY_PREFIX + b"%b" + suffix + b"\r\n" for suffix in self._suffixes)
-        head = b"*%d\r\n" % (3 + 6 * len(buckets)) + _packed(b"EVALSHA") + _packed(script_sha)
-        self._command = head + _packed(b"%d" % len(buckets)) + keys + arguments
-        self._lengths = [len(KEY_PREFIX) + len(suffix) for suffix in self._suffixes]
+        self.policy_header = (b"ratelimit-policy", ", ".join(bucket.policy for bucket in buckets).encode())
+        self._suffixes = [bucket.key_suffix for bucket in buckets]
+        words = [b"EVALSHA", script_sha, b"%d" % len(buckets)]
+        arguments = [
+            str(value).encode()
+            for bucket in buckets
+            for value in (bucket.name, bucket.cost, bucket.refill, bucket.unit_microseconds, bucket.capacity)
+        ]
+        self._start = b"*%d\r\n" % (len(words) + len(buckets) + len(arguments)) + _pack_words(words)
+        self._end = _pack_words(arguments)
 
     def pack(self, tag: bytes) -> bytes:
-        """The packed EVALSHA that charges a principal; packing it anew each time would take six times as
-        long.
+        """Return the command that charges the principal with this tag, in Redis' protocol.
 
-        The tag is the keys' hash tag, so that they share a slot of a Redis Cluster.
+        It is packed here because only the keys differ between requests.
         """
-        values: list[int | bytes] = []
-        for length in self._lengths:
-            values += (length + len(tag), tag)
-        return self._command % tuple(values)
+        return self._start + _pack_words(self.keys(tag)) + self._end
 
     def keys(self, tag: bytes) -> list[bytes]:
-        """The buckets' keys for a principal."""
+        """Return the buckets' keys. The tag is their hash tag, so they share a slot of a Redis Cluster."""
         return [KEY_PREFIX + tag + suffix for suffix in self._suffixes]
 
 
-def _packed(word: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(word), word)
+def _pack_words(words: Sequence[bytes]) -> bytes:
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])

@@ -1,4 +1,4 @@
-"""The system check of RATE_LIMIT_ROUTES: a limit on a route that does not exist limits nothing."""
+"""The system check of RATE_LIMIT_ROUTES, because a limit on a route that does not exist would limit nothing."""
 
 from collections.abc import Iterable
 from importlib import import_module
@@ -13,17 +13,16 @@ from core.ratelimit.rates import RouteRates, normalize_template
 
 @register("urls")
 def check_rate_limit_routes(**_: Any) -> list[Error]:
-    """Every route in RATE_LIMIT_ROUTES must be one of the API that the root URLconf mounts."""
+    """Compare RATE_LIMIT_ROUTES with the routes of the APIs in the root URLconf."""
     urlconf = import_module(settings.ROOT_URLCONF)
     apis = [value for value in vars(urlconf).values() if isinstance(value, API)]
-    operations = [one for api in apis for one in api.operations()]
-    return unknown_routes(
-        settings.RATE_LIMIT_ROUTES, ((method, path) for path, one in operations for method in one.methods)
-    )
+    operations = [operation for api in apis for operation in api.operations()]
+    known = [(method, path) for path, operation in operations for method in operation.methods]
+    return unknown_routes(settings.RATE_LIMIT_ROUTES, known)
 
 
 def unknown_routes(limited: RouteRates, known: Iterable[tuple[str, str]]) -> list[Error]:
-    """An error for each limited route that is not among the known methods and templates."""
+    """Return an error for each limited route that is not among the known methods and path templates."""
     routes = sorted({(method, normalize_template(template)) for method, template in known})
     return [
         Error(

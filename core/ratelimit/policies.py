@@ -1,55 +1,55 @@
-"""Which limits a request falls under.
+"""Chooses the limits of a request.
 
-`default` over all of /v1, by principal. `auth` in its place over the calls that take a password or hand out
-tokens, the admin's forms among them, by address. A route's own limit in addition.
+`default` applies to all of /v1, for each principal. `auth` replaces `default` for requests that send a password or
+return tokens, the admin's forms included, for each address. A route's own limit applies in addition.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.ratelimit.buckets import Bucket, Plan, make_buckets
+from core.ratelimit.buckets import LimitPlan, make_buckets
 from core.ratelimit.rates import METHODS, Rate, RouteRates, normalize_template
 from core.redis.client import redis
 
 SCRIPT_SHA = redis.register_script(Path(__file__).with_name("gcra.lua").read_text(encoding="utf-8"))
 
-# Django's own pages, which have no route: somebody who guesses passwords must not have a second way.
+# These forms have no route, but guessing passwords through the admin must count, too.
 ADMIN_PASSWORD_PATHS = frozenset({"/admin/login/", "/admin/password_change/"})
 AUTH_ROUTES = frozenset(
-    ("POST", path)
-    for path in (
-        *(f"/v1/auth/{name}" for name in ("login", "register", "refresh")),
-        *map(normalize_template, ADMIN_PASSWORD_PATHS),
-    )
+    ("POST", normalize_template(path))
+    for path in ("/v1/auth/login", "/v1/auth/register", "/v1/auth/refresh", *ADMIN_PASSWORD_PATHS)
 )
 
 
 class Limits:
-    """The plans of all routes, made from the settings."""
+    """The limits of all routes, made from the settings."""
 
     def __init__(self, default: Sequence[Rate], auth: Sequence[Rate], routes: RouteRates) -> None:
-        self._default, self._auth = make_buckets("default", default), make_buckets("auth", auth)
+        self._default = make_buckets("default", default)
+        self._auth = make_buckets("auth", auth)
         self._routes = {route: make_buckets(policy_name(*route), rates) for route, rates in routes.items()}
-        self._default_plan = Plan(self._default, script_sha=SCRIPT_SHA)
-        self._plans: dict[tuple[str, str], Plan] = {}
+        self._default_plan = LimitPlan(self._default, script_sha=SCRIPT_SHA)
+        self._auth_plan = LimitPlan(self._auth, script_sha=SCRIPT_SHA, by_address=True)
+        self._plans: dict[tuple[str, str | None], LimitPlan] = {}
 
-    def plan(self, method: str, template: str | None) -> Plan:
-        """The plan for a route below /v1, or for none (`None`: a path that does not exist)."""
-        plan = self._plans.get((method, template or ""))
-        return plan or self._make_plan(method, template)
-
-    def _make_plan(self, method: str, template: str | None) -> Plan:
-        counted_as = "GET" if method == "HEAD" else method
-        if template is None or counted_as not in METHODS:
+    def plan(self, method: str, template: str | None) -> LimitPlan:
+        """Return the plan of a route. `template` is None if the path does not exist."""
+        if template is None or (method not in METHODS and method != "HEAD"):
             return self._default_plan
-        route = (counted_as, normalize_template(template))
-        by_address = route in AUTH_ROUTES
-        buckets: tuple[Bucket, ...] = self._auth if by_address else self._default
-        plan = Plan(buckets + self._routes.get(route, ()), script_sha=SCRIPT_SHA, by_address=by_address)
-        self._plans[method, template] = plan
+        plan = self._plans.get((method, template))
+        if plan is None:
+            plan = self._plans[method, template] = self._make_plan("GET" if method == "HEAD" else method, template)
         return plan
+
+    def _make_plan(self, method: str, template: str) -> LimitPlan:
+        route = (method, normalize_template(template))
+        plan = self._auth_plan if route in AUTH_ROUTES else self._default_plan
+        own = self._routes.get(route)
+        if own is None:
+            return plan
+        return LimitPlan(plan.buckets + own, script_sha=SCRIPT_SHA, by_address=plan.by_address)
 
 
 def policy_name(method: str, template: str) -> str:
-    """A route's name among the policies, such as `POST /v1/items`: a structured-field string, and unique."""
+    """Return the unique policy name of a route, such as `POST /v1/items`."""
     return f"{method} {template.replace('{}', '{id}')}"

@@ -1,4 +1,4 @@
-"""Rates as settings write them: `100/minute`, several joined by `;`."""
+"""Parses the rates in the settings: `100/minute`, several joined by `;`."""
 
 import json
 import re
@@ -13,19 +13,19 @@ _ROUTE = re.compile(r"([A-Z]+) +(/v1/[\w.~{}/-]+)", re.ASCII)
 
 
 class Rate(NamedTuple):
-    """So many requests in any window of so many seconds."""
+    """A number of requests in any window of so many seconds."""
 
     quota: int
     window_seconds: int
 
 
 type Rates = tuple[Rate, ...]
-# By method and path template, the latter as `normalize_template` leaves it.
+# By method and normalized path template.
 type RouteRates = dict[tuple[str, str], Rates]
 
 
 def parse_rates(text: str) -> Rates:
-    """The rates of `10/second;1000/hour`. Raises ValueError with a message that says what is allowed."""
+    """Parse `10/second;1000/hour`. Raises ValueError with a message that explains the format."""
     return tuple(_parse_rate(part.strip()) for part in text.split(";"))
 
 
@@ -42,9 +42,9 @@ def _parse_rate(text: str) -> Rate:
 
 
 def parse_route_rates(text: str) -> RouteRates:
-    """The rates of `{"POST /v1/items/": "20/minute"}`.
+    """Parse `{"POST /v1/items/": "20/minute"}`. Raises ValueError with a message that explains the format.
 
-    Raises ValueError with a message that says what is allowed. That the routes exist is for a system check.
+    A system check (core/ratelimit/checks.py) verifies later that the routes exist.
     """
     try:
         routes = json.loads(text)
@@ -69,11 +69,11 @@ def _parse_route(name: str) -> tuple[str, str]:
     if not found or found[1] not in METHODS:
         raise ValueError(
             f"{name[:80]!r} is not a route: write {', '.join(METHODS)} (HEAD counts as GET), a space and a "
-            "path below /v1/ as the OpenAPI document has it"
+            "path below /v1/ as in the OpenAPI document"
         )
     return found[1], normalize_template(found[2])
 
 
 def normalize_template(template: str) -> str:
-    """A path template without its last slash and its parameters' names: neither tells routes apart."""
+    """Return a path template without its trailing slash and parameter names, which do not distinguish routes."""
     return re.sub(r"\{[^/]*\}", "{}", template).rstrip("/")

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.ratelimit import policies
-from core.ratelimit.buckets import EXACT, Bucket, Plan, make_bucket, make_buckets
-from core.ratelimit.local import LOOKED_AT, LocalLimiter
+from core.ratelimit.buckets import MAX_EXACT, Bucket, LimitPlan, make_bucket, make_buckets
+from core.ratelimit.local import KEYS_SEARCHED, LocalLimiter
 from core.ratelimit.rates import MAX_QUOTA, Rate
 from core.redis.client import RedisClient
 from tests.redis_server import RedisServer
@@ -41,8 +41,8 @@ class Clock:
         return self.now
 
 
-def plan_of(*rates: Rate) -> Plan:
-    return Plan(make_buckets("p", rates), script_sha=b"0" * 40)
+def plan_of(*rates: Rate) -> LimitPlan:
+    return LimitPlan(make_buckets("p", rates), script_sha=b"0" * 40)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def client(server: RedisServer) -> Iterator["redis.Redis"]:
 def test_numbers_are_whole_and_fit_into_redis_doubles(rate: Rate) -> None:
     bucket = make_bucket("p", rate)
     window = rate.window_seconds * 1_000_000 // bucket.unit_microseconds
-    assert bucket.cost * rate.quota == bucket.refill * window == bucket.capacity < EXACT
+    assert bucket.cost * rate.quota == bucket.refill * window == bucket.capacity < MAX_EXACT
     assert bucket.refill_per_second * rate.window_seconds == bucket.capacity
 
 
@@ -144,7 +144,7 @@ def test_memory_is_bounded_and_full_buckets_go_first() -> None:
     slow, quick, clock = plan_of(Rate(1, 86400)), plan_of(Rate(1, 1)), Clock()
     local = LocalLimiter(max_keys=100, clock_microseconds=clock)
     local.charge(slow, b"kept")
-    for n in range(LOOKED_AT - 1):
+    for n in range(KEYS_SEARCHED - 1):
         local.charge(quick, b"quick%d" % n)
     clock.now += 2_000_000
     for n in range(100 - 1):
@@ -182,11 +182,11 @@ def left_of(verdict: bytes) -> list[int]:
 def test_plans_with_a_bucket_in_common_share_what_was_said_of_it() -> None:
     clock, [shared] = Clock(), make_buckets("default", [Rate(5, 60)])
     [own] = make_buckets("own", [Rate(2, 60)])
-    alone, both = (Plan(buckets, script_sha=b"0" * 40) for buckets in ((shared,), (shared, own)))
+    alone, both = (LimitPlan(buckets, script_sha=b"0" * 40) for buckets in ((shared,), (shared, own)))
     local = LocalLimiter(clock_microseconds=clock)
     local.note(both, b"x", b'"default";r=3;t=12, "own";r=0;t=30')
     clock.now += 1
-    local.note(Plan((shared,), script_sha=b"1" * 40), b"x", b'"default";r=2;t=12')
+    local.note(LimitPlan((shared,), script_sha=b"1" * 40), b"x", b'"default";r=2;t=12')
     assert local.charge(alone, b"x") == b'"default";r=1;t=12'
     assert local.charge(both, b"x") == b'30 "default";r=1;t=12, "own";r=0;t=30'
     assert local.charge(alone, b"y") == b'"default";r=4;t=12'
@@ -202,19 +202,19 @@ def test_memory_of_what_was_said_is_bounded_and_the_last_is_in_it() -> None:
     for number in range(1000):
         local.note(plan, b"%d" % number, verdicts)
         assert local.charge(plan, b"%d" % max(number - 45, 0))[:2] == b"12"
-        assert sum(map(len, local._verdicts.values())) <= 100
+        assert len(local._verdicts) <= 100
 
 
 CALLER = """
 import asyncio, sys
-from core.ratelimit.buckets import Plan, make_buckets
+from core.ratelimit.buckets import LimitPlan, make_buckets
 from core.ratelimit.rates import Rate
 from core.redis.client import RedisClient
 
 async def main():
     client = RedisClient()
     sha = client.register_script(open(sys.argv[2]).read())
-    plan = Plan(make_buckets("p", [Rate(40, 3600), Rate(100, 3600)]), script_sha=sha)
+    plan = LimitPlan(make_buckets("p", [Rate(40, 3600), Rate(100, 3600)]), script_sha=sha)
     await client.open(sys.argv[1], 10)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -260,7 +260,7 @@ def test_packed_command_is_what_the_script_wants(server: RedisServer, rates: lis
     async def main() -> None:
         client = RedisClient()
         sha = client.register_script(SOURCE)
-        plan = Plan(make_buckets("p", rates), script_sha=sha)
+        plan = LimitPlan(make_buckets("p", rates), script_sha=sha)
         await client.open(server.url, 5)
         tag = f"{rates}".encode()
         replies = await client.call([plan.pack(tag)] * 2)
@@ -278,5 +278,5 @@ def test_packed_command_is_what_the_script_wants(server: RedisServer, rates: lis
 
 def test_joined_rates_have_names_of_their_own() -> None:
     buckets: tuple[Bucket, ...] = make_buckets("default", [Rate(10, 1), Rate(100, 60)])
-    plan = Plan(buckets, script_sha=b"0" * 40)
+    plan = LimitPlan(buckets, script_sha=b"0" * 40)
     assert plan.policy_header == (b"ratelimit-policy", b'"default";q=10;w=1, "default-2";q=100;w=60')

@@ -11,7 +11,7 @@ import redis
 import uvloop
 from redis.crc import key_slot
 
-from core.ratelimit.buckets import Plan, make_buckets
+from core.ratelimit.buckets import LimitPlan, make_buckets
 from core.ratelimit.policies import SCRIPT_SHA
 from core.ratelimit.rates import Rate
 from core.redis.client import RedisClient
@@ -120,7 +120,7 @@ def test_error_in_one_node_is_its_calls_alone(cluster: RedisCluster) -> None:
 
 def test_limits_are_exact_over_processes(cluster: RedisCluster) -> None:
     async def job() -> None:
-        plan = Plan(make_buckets("default", [Rate(50, 3600)]), script_sha=SCRIPT_SHA)
+        plan = LimitPlan(make_buckets("default", [Rate(50, 3600)]), script_sha=SCRIPT_SHA)
         clients = [RedisClient(), RedisClient()]
         for client in clients:
             client._refusals._scripts.update(client_of_process._refusals._scripts)

@@ -3,7 +3,7 @@
 import pytest
 from redis.crc import key_slot
 
-from core.ratelimit.buckets import Plan, make_buckets
+from core.ratelimit.buckets import LimitPlan, make_buckets
 from core.ratelimit.rates import Rate
 from core.redis.pipeline import Command
 from core.redis.slots import key_in, read_node, read_owners, slot_of
@@ -32,7 +32,7 @@ def test_slot_is_that_of_the_first_key(command: Command, key: bytes | None) -> N
 
 def test_limits_of_a_request_share_the_slot_of_whom_they_are_for() -> None:
     buckets = make_buckets("default", [Rate(5, 60), Rate(50, 3600)]) + make_buckets("POST /v1/items", [Rate(1, 1)])
-    assert slot_of(Plan(buckets, script_sha=b"0" * 40).pack(b"somebody")) == key_slot(b"somebody")
+    assert slot_of(LimitPlan(buckets, script_sha=b"0" * 40).pack(b"somebody")) == key_slot(b"somebody")
 
 
 @pytest.mark.parametrize("slots", [range(16384), range(5000, 6000), range(16383, 16384)])
