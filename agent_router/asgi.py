@@ -16,7 +16,6 @@ from agent_router.api import api  # noqa: E402
 from agent_router.settings import env  # noqa: E402
 from agent_router.urls import urlpatterns  # noqa: E402
 from core.admin_site.overview.recent import recent  # noqa: E402
-from core.auth.credentials.jwt import warm_up_tokens  # noqa: E402
 from core.auth.credentials.key_usage import key_usage  # noqa: E402
 from core.auth.passwords.hashing import hashing  # noqa: E402
 from core.database.pool import database  # noqa: E402
@@ -51,9 +50,7 @@ lifespan.resources = [
     log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
     sampler, recent, parent_watch, warm_up,
 ]  # fmt: skip
-warm_up.jobs = [
-    warm_up_tokens, analyze_unknown_tables, hashing.warm_up,
-]  # fmt: skip
+warm_up.jobs = [analyze_unknown_tables]
 application = Handler(router)
 bound_connections()
 

@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 from core.admin_site.export_formats import Format, Row
 from core.auth import audit
 from core.auth.audit import Event
-from core.auth.backends import caller_of_any
+from core.auth.caller import caller_of
 from core.database.pool import database
 from core.resources.model import ResourceQuerySet
 from core.values import now, rfc3339
@@ -111,5 +111,5 @@ def _python_value(field: models.Field[Any, Any], text: Any) -> Any:
 
 def _record(request: HttpRequest, detail: str) -> None:
     user_id: Any = request.user.pk
-    event = audit.record(Event.EXPORTED, caller_of_any(request), user_id=user_id, detail=detail[:MAX_DETAIL_CHARS])
+    event = audit.record(Event.EXPORTED, caller_of(request), user_id=user_id, detail=detail[:MAX_DETAIL_CHARS])
     transaction.on_commit(partial(audit.announce, [event]))

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 
-from core.admin_site.accounts.log_in_form import LogInForm
+from core.admin_site.accounts.forms import LoginForm
 from core.admin_site.overview.panels import front_page
 
 LINKS = (
@@ -23,7 +23,7 @@ class AgentRouterAdminSite(AdminSite):
     Templates in core/templates/admin replace Django's, because `core` comes first in INSTALLED_APPS.
     """
 
-    login_form = LogInForm
+    login_form = LoginForm
     site_header = "Agent Router"
     site_title = "Agent Router"
     index_title = "Overview"

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class AuthConfig(AppConfig):
-    """The app's label is `accounts`, because `auth` belongs to Django's own app of groups and permissions."""
+    """Labelled `accounts`, because the label `auth` belongs to Django's own app."""
 
     name = "core.auth"
     label = "accounts"

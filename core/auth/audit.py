@@ -1,14 +1,13 @@
-"""The record of what happens to accounts: a row for staff, a log line for machines, a metric for alerts.
+"""The audit log: for each event a database row for staff, a log line for machines and a metric for alerts.
 
-The row is saved in the transaction of what it tells, so that neither exists without the other; line and
-metric follow the commit. None of them holds a secret: no password, token or key, and of an address that
-failed to log in only a keyed digest, since it may be somebody's mistyped password.
+The row is saved in the transaction of the change, so neither exists without the other. The log line and the metric
+follow the commit. None of them holds a password, token or key. Of an address that failed to log in they hold only a
+keyed digest, because people type passwords into the e-mail field.
 """
 
 import logging
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from core.auth import metrics
@@ -17,8 +16,8 @@ from core.auth.models import AuditEvent
 
 logger = logging.getLogger("agent_router.audit")
 
-# As named in the log line, where a name with `api_key` in it would have its value taken for a secret.
-NOTED = {
+# From the name in the log line to the model's field. A name with `api_key` in it would be redacted as a secret.
+LOGGED_FIELDS = {
     "user_id": "user_id",
     "email_digest": "email_digest",
     "session_id": "session_id",
@@ -30,11 +29,11 @@ NOTED = {
 
 
 class Event(StrEnum):
-    """Everything that is recorded."""
+    """The kinds of audit events."""
 
     REGISTERED = "registered"
     LOGGED_IN = "logged_in"
-    LOG_IN_FAILED = "log_in_failed"
+    LOGIN_FAILED = "log_in_failed"
     LOCKED = "account_locked"
     UNLOCKED = "account_unlocked"
     REFRESHED = "refreshed"
@@ -65,7 +64,7 @@ def record(
     api_key_id: UUID | None = None,
     detail: str = "",
 ) -> AuditEvent:
-    """Saves the event in the transaction that is open; `announce` it after the commit."""
+    """Save an event in the open transaction. Call `announce` with it after the commit."""
     return AuditEvent.objects.create(
         event=event,
         user_id=user_id,
@@ -80,10 +79,10 @@ def record(
 
 
 def announce(events: Iterable[AuditEvent]) -> None:
-    """Logs and counts events that are committed."""
+    """Log and count committed events."""
     for event in events:
-        noted: dict[str, Any] = {name: getattr(event, field) for name, field in NOTED.items()}
-        extra = {name: str(value) for name, value in noted.items() if value}
+        values = {name: getattr(event, field) for name, field in LOGGED_FIELDS.items()}
+        extra = {name: str(value) for name, value in values.items() if value}
         logger.info(event.event, extra={"audit_event": str(event.event), **extra})
         metrics.events.labels(event.event).inc()
         if event.event == Event.REUSE_DETECTED:

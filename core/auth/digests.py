@@ -1,4 +1,4 @@
-"""What is kept in the database in place of a secret."""
+"""Digests that the database stores instead of secrets."""
 
 import hashlib
 
@@ -8,15 +8,18 @@ DIGEST_LENGTH = 64
 
 
 def secret_digest(secret: str) -> str:
-    """SHA-256 as hexadecimal text. Without salt or stretching: what it is used for has 256 random bits."""
+    """Return the SHA-256 digest in hexadecimal.
+
+    Salt and stretching are unnecessary: every secret hashed here has 256 random bits.
+    """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def email_digest(canonical_email: str) -> str:
-    """Stands for an address that may belong to nobody, as hexadecimal text.
+    """Return a digest, in hexadecimal, that stands for an e-mail address that may have no account.
 
-    Keyed with SECRET_KEY, because addresses can be guessed, and because people type passwords into this
-    field: neither may be found out from the tables of tries and audit events.
+    The digest is keyed with SECRET_KEY. Otherwise anybody with a copy of the database could guess addresses, and
+    passwords that people typed into the e-mail field.
     """
     value = canonical_email.encode("utf-8", "surrogatepass")
     return salted_hmac("core.auth.email", value, algorithm="sha256").hexdigest()

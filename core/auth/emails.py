@@ -1,14 +1,13 @@
-"""E-mail addresses: one canonical form, so that addresses which differ only in case are one account."""
+"""The canonical form of e-mail addresses."""
 
 import unicodedata
 
-EMAIL_MAX_LENGTH = 254  # RFC 5321: a path is at most 256 octets, angle brackets included
+EMAIL_MAX_LENGTH = 254  # RFC 5321: a path has at most 256 octets, angle brackets included
 
 
 def canonical_email(address: str) -> str:
-    """The form in which addresses are stored and compared: trimmed, NFKC, case folded.
+    """Return the form in which addresses are stored and compared: trimmed, NFKC, case folded.
 
-    Mail servers may tell local parts apart by case; people do not, and two accounts that look alike are a
-    trap.
+    Mail servers may distinguish local parts by case, but two accounts that look alike would invite impersonation.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address.strip()).casefold())

@@ -1,8 +1,8 @@
-"""Logging in, and proving to know the password of an account.
+"""Logging in, and verifying the password of an account.
 
-An address without an account takes the same way as a wrong password, step by step: a place in the queue, one
-transaction that counts the try and looks the account up, one hash, one transaction that notes the failure. So
-neither body nor status nor time tells whether an address has an account.
+An address without an account takes the same steps as a wrong password: a slot in the hashing queue, one transaction
+that counts the attempt and looks up the account, one hash, and one transaction that records the failure. So neither
+body, status nor timing reveals whether an address has an account.
 """
 
 from functools import partial
@@ -24,8 +24,8 @@ from core.http.problems import Problem, Unauthorized
 from core.values import now
 
 
-class Try(NamedTuple):
-    """A try that was counted, and the active account that it is for; without one, no id and no hash."""
+class LoginAttempt(NamedTuple):
+    """A counted attempt, with the active account it is for. Without an account: no id and an empty hash."""
 
     email_digest: str
     is_last: bool
@@ -33,87 +33,93 @@ class Try(NamedTuple):
     encoded: str
 
     def __repr__(self) -> str:
-        return f"Try(user_id={self.user_id})"
+        return f"LoginAttempt(user_id={self.user_id})"
 
 
 class Proof(NamedTuple):
-    """A password that was right: for which account, and the hash that it was compared with."""
+    """A correct password: its account, and the hash it was compared with.
+
+    `upgraded` is a new hash of the password, or None if the hashing parameters have not changed.
+    """
 
     user_id: UUID
     email_digest: str
     encoded: str
     upgraded: str | None
-    """The same password's hash with parameters that have changed since; None when they have not."""
 
     def __repr__(self) -> str:
         return f"Proof(user_id={self.user_id})"
 
 
 def wrong_credentials() -> Unauthorized:
-    """The one answer to an unknown address, a wrong password and an account that is not active."""
+    """Return the one problem for an unknown address, a wrong password and an inactive account."""
     return Unauthorized("E-mail or password is wrong", headers=CHALLENGE)
 
 
 async def log_in(email: str, password: str, caller: Caller) -> sessions.Tokens:
-    """Tokens of a new session. Raises Unauthorized, AccountLocked, ServiceUnavailable."""
-    with hashing.place():
+    """Begin a session and return its tokens. Raises Unauthorized, AccountLocked, ServiceUnavailable."""
+    with hashing.slot():
         proof = await prove_password(canonical_email(email), password, caller, refusal=wrong_credentials())
-        outcome = await database.write(partial(_begin_session, proof, caller))
-    if outcome is None:
-        # The account was deactivated, or its password changed, while this one was being verified.
+        begun = await database.write(partial(_begin_session, proof, caller))
+    if begun is None:
+        # The account was deactivated or its password changed while this password was being verified.
         raise wrong_credentials()
-    tokens, event = outcome
+    tokens, event = begun
     audit.announce([event])
     return tokens
 
 
 async def prove_password(
-    email: str, password: str, caller: Caller, *, refusal: Problem, failure: Event = Event.LOG_IN_FAILED
+    email: str, password: str, caller: Caller, *, refusal: Problem, failure: Event = Event.LOGIN_FAILED
 ) -> Proof:
-    """Counts a try and verifies the password; raises `refusal` if it is wrong, AccountLocked after too many.
+    """Count an attempt and verify the password. Raises `refusal` if it is wrong, AccountLocked after too many.
 
-    Within `hashing.place()`, so that a service that is too busy to try does not count the try either. The try
-    stays counted until the caller's transaction forgets it.
+    Call this within `hashing.slot()`, so that an overloaded service does not count attempts that it refuses. The
+    attempt stays counted until the caller's transaction calls `lock_proven_user`.
     """
-    one = await database.write(partial(begin_try, email))
-    is_right, upgraded = await hashing.run(partial(verify_and_upgrade, password, one.encoded or hashing.nobodys_hash))
-    if one.user_id is None or not is_right:
-        audit.announce(await database.write(partial(note_failure, one, caller, failure)))
+    attempt = await database.write(partial(count_attempt, email))
+    is_correct, upgraded = await hashing.run(
+        partial(verify_and_upgrade, password, attempt.encoded or hashing.dummy_hash)
+    )
+    if attempt.user_id is None or not is_correct:
+        audit.announce(await database.write(partial(record_failure, attempt, caller, failure)))
         raise refusal
-    return Proof(one.user_id, one.email_digest, one.encoded, upgraded)
+    return Proof(attempt.user_id, attempt.email_digest, attempt.encoded, upgraded)
 
 
-def begin_try(email: str) -> Try:
-    """Counts a try and looks for the active account with this canonical address. In a transaction.
+def count_attempt(email: str) -> LoginAttempt:
+    """Count an attempt and look up the active account of a canonical address, in the open transaction.
 
     Raises AccountLocked.
     """
     digest = email_digest(email)
-    is_last = lockout.count_try(digest)
-    account = User.objects.filter(email=email, is_active=True).values_list("id", "password").first()
-    user_id, encoded = account or (None, "")
-    return Try(email_digest=digest, is_last=is_last, user_id=user_id, encoded=encoded)
+    is_last = lockout.count_attempt(digest)
+    user = User.objects.filter(email=email, is_active=True).only("id", "password").first()
+    if user is None:
+        return LoginAttempt(email_digest=digest, is_last=is_last, user_id=None, encoded="")
+    return LoginAttempt(email_digest=digest, is_last=is_last, user_id=user.id, encoded=user.password)
 
 
-def note_failure(one: Try, caller: Caller, failure: Event, *, detail: str = "") -> list[AuditEvent]:
-    """Records a wrong password, and that it locked the account if it did. In a transaction.
+def record_failure(attempt: LoginAttempt, caller: Caller, failure: Event, *, detail: str = "") -> list[AuditEvent]:
+    """Record a wrong password, and the lock if this was the last attempt, in the open transaction.
 
-    Refused tries are not recorded one by one, so an address adds at most eleven rows in a quarter of an hour.
+    Attempts on a locked account are not recorded, so an address adds at most eleven rows in 15 minutes.
     """
-    kinds = [failure, Event.LOCKED] if one.is_last else [failure]
+    kinds = [failure, Event.LOCKED] if attempt.is_last else [failure]
     return [
-        audit.record(kind, caller, user_id=one.user_id, email_digest=one.email_digest, detail=detail) for kind in kinds
+        audit.record(kind, caller, user_id=attempt.user_id, email_digest=attempt.email_digest, detail=detail)
+        for kind in kinds
     ]
 
 
 def lock_proven_user(proof: Proof) -> User | None:
-    """The account, locked, if it is still active and its password still the one that was proven.
+    """Lock and return the account, if it is still active and its password still is the proven one.
 
-    Forgets the tries, and stores the upgraded hash. In a transaction.
+    Clears the counted attempts and stores the upgraded hash, in the open transaction.
     """
     user = User.objects.select_for_update().filter(id=proof.user_id, is_active=True, password=proof.encoded).first()
     if user is not None:
-        lockout.forget_tries(proof.email_digest)
+        lockout.clear_attempts(proof.email_digest)
         if proof.upgraded is not None:
             user.password = proof.upgraded
             user.save(update_fields=["password"])

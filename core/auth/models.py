@@ -1,4 +1,4 @@
-"""Accounts and everything by which somebody may act for one."""
+"""Users, and the sessions, keys and records that belong to them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KEY_PREFIX_LENGTH = 12
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users, and finds them by e-mail whatever its case."""
+    """Creates users, and finds them by e-mail in any case."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A saved user. Hashes the password in this thread: not for the event loop."""
+        """Save a user and return it. Hashes the password in this thread, so do not call it on the event loop."""
         if not email:
             raise ValueError("a user needs an e-mail address")
         user = self.model(email=canonical_email(email), **fields)
@@ -30,7 +30,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A user who may do everything, in the admin and in the API."""
+        """Save a user with every permission in the admin and in the API."""
         return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
 
     def get_by_natural_key(self, username: str | None) -> User:
@@ -38,23 +38,25 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """An account. Its e-mail is its name, stored in canonical form, so unique whatever its case."""
+    """An account. Its user name is the canonical e-mail address, so it is unique in any case."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(
         "e-mail",
         max_length=EMAIL_MAX_LENGTH,
         unique=True,
-        error_messages={"unique": "A user with this e-mail exists."},
+        error_messages={"unique": "A user with this e-mail already exists."},
     )
     is_active = models.BooleanField(
         "active",
         default=True,
-        help_text="Untick in place of deleting: ends every session and key within a second.",
+        help_text="Untick this instead of deleting the account: all sessions and API keys end within a second.",
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="Sees every item, and may enter the admin.")
+    is_staff = models.BooleanField("staff", default=False, help_text="May log in to the admin, and sees every item.")
     created_at = models.DateTimeField(default=now, editable=False)
-    logged_out_at = models.DateTimeField(null=True, editable=False, help_text="When all sessions were ended at once.")
+    logged_out_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the user or staff last ended all sessions."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -73,27 +75,27 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email = canonical_email(self.email)
 
     def save(self, **options: Any) -> None:
-        """Stores it together with what must follow (core/auth/signals.py): sessions and keys that end."""
+        """Save the user, and end sessions and keys (core/auth/signals.py), in one transaction."""
         with transaction.atomic(using=options.get("using")):
             super().save(**options)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """What a session of the admin is held against: it ends with the password, and when all sessions end."""
-        found: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
-        return f"{found}:{self.logged_out_at.timestamp()}" if self.logged_out_at else found
+        # Django ends an admin session when this value changes: with the password, or when all sessions end.
+        auth_hash: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{auth_hash}:{self.logged_out_at.timestamp()}" if self.logged_out_at else auth_hash
 
 
 class Session(models.Model):
-    """One log-in: what its refresh tokens and access tokens live and die with."""
+    """A login. Its refresh tokens and access tokens end with it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField(help_text="When it was last refreshed.")
+    last_used_at = models.DateTimeField(help_text="When the session began or was last refreshed.")
     ip = models.GenericIPAddressField("IP", null=True)
     user_agent = models.CharField(max_length=USER_AGENT_MAX_LENGTH, blank=True)
-    expires_at = models.DateTimeField(db_index=True, help_text="Moves on with every refresh, up to the last.")
-    last_expires_at = models.DateTimeField("expires at the latest")
+    expires_at = models.DateTimeField(db_index=True, help_text="Each refresh extends it, up to the latest expiry.")
+    last_expires_at = models.DateTimeField("latest expiry")
     revoked_at = models.DateTimeField(null=True)
     revoked_because = models.CharField(max_length=32, blank=True)
 
@@ -105,10 +107,10 @@ class Session(models.Model):
 
 
 class RefreshToken(models.Model):
-    """One link of a session's chain of refresh tokens; only its digest is known here.
+    """A refresh token, stored as a digest.
 
-    A used one is kept until it would have expired, to recognize it when it is presented again. That a token
-    has at most one successor is held by the database too: `parent` is unique.
+    A used token is kept until it would have expired, to detect its reuse. `parent` is unique, so the database enforces
+    that a token has at most one successor.
     """
 
     digest = models.CharField(primary_key=True, max_length=DIGEST_LENGTH)
@@ -123,7 +125,7 @@ class RefreshToken(models.Model):
 
 
 class APIKey(models.Model):
-    """A key for scripts: `ar_<prefix>_<secret>`, of which the secret is kept as a digest only."""
+    """A key for scripts, `ar_<prefix>_<secret>`. The secret is stored as a digest."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
@@ -135,7 +137,7 @@ class APIKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
-    known_ips = models.TextField(blank=True, help_text="Where it was used from lately, separated by spaces.")
+    known_ips = models.TextField("known IPs", blank=True, help_text="Recent client addresses, separated by spaces.")
 
     class Meta:
         ordering = ("-created_at", "-id")
@@ -145,36 +147,30 @@ class APIKey(models.Model):
         return f"ar_{self.prefix}_…"
 
 
-class LogInTries(models.Model):
-    """The latest tries to log in as one address, whether it has an account or not.
-
-    See `core.auth.passwords.lockout`.
-    """
+class Lockout(models.Model):
+    """The recent login attempts for an e-mail address, with or without an account (core/auth/passwords/lockout.py)."""
 
     email_digest = models.CharField(primary_key=True, max_length=DIGEST_LENGTH)
     tried_at = models.TextField(help_text="JSON list of times, in seconds since 1970.")
     locked_until = models.DateTimeField(null=True)
-    forgotten_at = models.DateTimeField(db_index=True, help_text="From when on this row means nothing.")
+    forgotten_at = models.DateTimeField(db_index=True, help_text="When the row becomes stale.")
 
     class Meta:
-        verbose_name_plural = "log-in tries"
+        db_table = "accounts_logintries"  # the model's first name
 
     def __str__(self) -> str:
         return self.email_digest
 
 
 class AuditEvent(models.Model):
-    """What happened to an account.
-
-    Names its subject without a foreign key: the record outlives the account.
-    """
+    """An event of the audit log. It has no foreign keys, because it outlives the account."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(default=now, db_index=True)
     event = models.CharField(max_length=32, db_index=True)
     user_id = models.UUIDField(null=True, db_index=True)
     email_digest = models.CharField(
-        max_length=DIGEST_LENGTH, blank=True, help_text="In place of an address that failed to log in."
+        max_length=DIGEST_LENGTH, blank=True, help_text="Stands for the address of a failed login."
     )
     session_id = models.UUIDField(null=True)
     api_key_id = models.UUIDField(null=True)

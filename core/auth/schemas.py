@@ -1,4 +1,4 @@
-"""What the calls of /v1/auth take and give."""
+"""Request and response bodies of /v1/auth."""
 
 import re
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from core.auth.models import KEY_NAME_MAX_LENGTH
 from core.auth.passwords.rules import PASSWORD_MAX_LENGTH
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-# A password that is only compared may have been set where no limit holds; this one merely bounds the work.
+# Longer than PASSWORD_MAX_LENGTH, because `createsuperuser` may accept longer passwords. It only bounds the work.
 GIVEN_PASSWORD_MAX_LENGTH = 1024
 REFRESH_TOKEN_MAX_LENGTH = 4096
 
@@ -35,9 +35,9 @@ def _valid_email(text: str) -> str:
 
 
 def _rfc3339_text(value: Any) -> Any:
-    """pydantic takes numbers and dates without a time for times as well; the contract does not."""
+    # pydantic also accepts numbers, and dates without a time.
     if value is not None and not (isinstance(value, str) and RFC3339.fullmatch(value)):
-        raise PydanticCustomError("datetime_rfc3339", "must be a time of RFC 3339, such as 2030-01-31T12:00:00Z")
+        raise PydanticCustomError("datetime_rfc3339", "must be an RFC 3339 time, such as 2030-01-31T12:00:00Z")
     return value
 
 
@@ -51,69 +51,69 @@ def _in_the_future(moment: datetime) -> datetime:
     return moment
 
 
-def _moment_schema(description: str) -> dict[str, Any]:
-    return {"type": "string", "format": "date-time", "description": description}
-
-
 type NewEmail = Annotated[
-    str, StringConstraints(min_length=3, max_length=EMAIL_MAX_LENGTH), AfterValidator(_valid_email),
-    Field(description="In any case; answered in lower case.", json_schema_extra={"format": "email"}),
-]  # fmt: skip
+    str,
+    StringConstraints(min_length=3, max_length=EMAIL_MAX_LENGTH),
+    AfterValidator(_valid_email),
+    Field(description="Case does not matter. Responses have it in lower case.", json_schema_extra={"format": "email"}),
+]
 type GivenEmail = Annotated[str, StringConstraints(max_length=EMAIL_MAX_LENGTH)]
 type NewPassword = Annotated[
     str,
     StringConstraints(max_length=PASSWORD_MAX_LENGTH),
     Field(
-        description="At least 8 characters; none of the common ones, not like the e-mail, not digits alone.",
+        description="At least 8 characters. Not a common password, not similar to the e-mail, not only digits.",
         json_schema_extra={"minLength": 8},
     ),
 ]
 type GivenPassword = Annotated[str, StringConstraints(max_length=GIVEN_PASSWORD_MAX_LENGTH)]
 type FutureMoment = Annotated[AwareDatetime, BeforeValidator(_rfc3339_text), AfterValidator(_in_the_future)]
-type Moment = Annotated[str, Field(json_schema_extra=_moment_schema("RFC 3339, UTC, microseconds."))]
+type Moment = Annotated[
+    str, Field(json_schema_extra={"format": "date-time", "description": "RFC 3339, UTC, with microseconds."})
+]
 
 
-class _In(Schema):
-    # ninja builds a model around each, which is the one that validates.
+class _Body(Schema):
+    # ninja builds a model around each schema, and only that model validates.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-class RegisterIn(_In):
+class RegisterIn(_Body):
     """A new account."""
 
     email: NewEmail
     password: NewPassword
 
 
-class LoginIn(_In):
-    """Who logs in."""
+class LoginIn(_Body):
+    """The credentials of a login."""
 
     email: GivenEmail
     password: GivenPassword
 
 
-class RefreshIn(_In):
-    """The refresh token of the last answer; it is good for one use."""
+class RefreshIn(_Body):
+    """The latest refresh token. It can be used once."""
 
     refresh_token: Annotated[str, StringConstraints(max_length=REFRESH_TOKEN_MAX_LENGTH)]
 
 
-class PasswordIn(_In):
-    """A new password, and the current one as proof."""
+class PasswordIn(_Body):
+    """A new password, and the current password as proof."""
 
     current_password: GivenPassword
     new_password: NewPassword
 
 
-class AccountIn(_In):
-    """A new e-mail address, and the password as proof."""
+class AccountIn(_Body):
+    """A new e-mail address, and the current password as proof."""
 
     email: NewEmail
     current_password: GivenPassword
 
 
-class APIKeyIn(_In):
-    """A new API key. A scope to write does not imply the one to read."""
+class APIKeyIn(_Body):
+    """A new API key. A write scope does not include the read scope."""
 
     name: Annotated[
         str,
@@ -121,7 +121,9 @@ class APIKeyIn(_In):
         Field(json_schema_extra={"pattern": r"\S"}),
     ]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)]
-    expires_at: FutureMoment | None = Field(None, description="When the key ends; never, if left out.")
+    expires_at: FutureMoment | None = Field(
+        None, description="When the key expires. Without it, the key does not expire."
+    )
 
 
 class UserOut(Described):
@@ -143,18 +145,18 @@ class TokensOut(Described):
 
 
 class SessionOut(Described):
-    """A place where the user is logged in."""
+    """A login session."""
 
     id: UUID
     created_at: Moment
-    last_used_at: Moment = Field(description="When it was last refreshed, or begun.")
+    last_used_at: Moment = Field(description="When the session began or was last refreshed.")
     ip: str | None
     user_agent: str
-    current: bool = Field(description="Whether it is the one that asks.")
+    current: bool = Field(description="Whether this request uses the session.")
 
 
 class SessionsOut(Described):
-    """The user's live sessions, the last used first."""
+    """The user's live sessions, the most recently used first."""
 
     sessions: list[SessionOut]
 
@@ -165,19 +167,19 @@ class APIKeyOut(Described):
     id: UUID
     name: str
     scopes: list[str]
-    prefix: str = Field(description="The part of the key by which it can be told.")
+    prefix: str = Field(description="The public part of the key, to recognize it.")
     expires_at: Moment | None
     created_at: Moment
-    last_used_at: Moment | None = Field(description="To the minute.")
+    last_used_at: Moment | None = Field(description="Accurate to a minute.")
 
 
 class NewAPIKeyOut(APIKeyOut):
-    """A new API key with its text, which is shown this once."""
+    """A new API key with its text, which no other response contains."""
 
     key: str
 
 
 class APIKeysOut(Described):
-    """The user's API keys, the newest first."""
+    """The user's API keys, newest first."""
 
     api_keys: list[APIKeyOut]

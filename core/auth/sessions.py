@@ -1,7 +1,11 @@
-"""Sessions: begun by a log-in, kept alive by refreshing, ended by many things."""
+"""Login sessions: a login begins one, refreshing extends it, and logging out ends it.
+
+These are rows of `Session`, not Django's own sessions, which only the admin uses.
+"""
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -14,7 +18,7 @@ from core.auth import audit
 from core.auth.audit import Event
 from core.auth.caller import Caller
 from core.auth.credentials import revocation
-from core.auth.credentials.identify import unauthorized
+from core.auth.credentials.identify import invalid_token
 from core.auth.credentials.jwt import access_tokens
 from core.auth.digests import secret_digest
 from core.auth.models import AuditEvent, RefreshToken, Session, User
@@ -28,7 +32,7 @@ REFRESH_TOKEN_BYTES = 32
 
 
 class Tokens(NamedTuple):
-    """What a client gets at log-in and at every refresh. Lifetimes in seconds."""
+    """The tokens a client receives at login and at every refresh. Lifetimes are in seconds."""
 
     access_token: str
     refresh_token: str
@@ -39,8 +43,9 @@ class Tokens(NamedTuple):
         return f"Tokens(expires_in={self.expires_in})"
 
 
-class Refreshed(NamedTuple):
-    """What came of a refresh: tokens, or why there are none; and what has to be told after the commit."""
+@dataclass(frozen=True)
+class Refreshed:
+    """The result of a refresh: new tokens or a refusal, and the events to announce after the commit."""
 
     tokens: Tokens | None = None
     refusal: str = ""
@@ -49,12 +54,12 @@ class Refreshed(NamedTuple):
 
 
 def live_sessions(user_id: UUID) -> QuerySet[Session]:
-    """The user's sessions that are still good."""
+    """Select the user's sessions that are neither revoked nor expired."""
     return Session.objects.filter(user_id=user_id, revoked_at__isnull=True, expires_at__gt=now())
 
 
 def begin_session(user: User, caller: Caller) -> tuple[Session, Tokens]:
-    """A new session with its first tokens. Inside a transaction that locks the user."""
+    """Create a session and its first tokens. Requires a transaction that locks the user."""
     moment = now()
     last = moment + timedelta(seconds=settings.REFRESH_TOKEN_ABSOLUTE_TTL)
     session = _create(user, caller, moment, expires_at=_next_expiry(moment, last), last_expires_at=last)
@@ -62,60 +67,40 @@ def begin_session(user: User, caller: Caller) -> tuple[Session, Tokens]:
 
 
 def begin_session_without_refreshing(user: User, caller: Caller, *, ttl_seconds: int) -> tuple[Session, str]:
-    """A session that ends with its one access token, and the token.
-
-    Inside a transaction that locks the user.
-    """
+    """Create a session that ends with its only access token. Requires a transaction that locks the user."""
     moment = now()
     end = moment + timedelta(seconds=ttl_seconds)
     session = _create(user, caller, moment, expires_at=end, last_expires_at=end)
     return session, access_tokens().issue(user_id=user.id, session_id=session.id, ttl_seconds=ttl_seconds)
 
 
-def _create(
-    user: User, caller: Caller, moment: datetime, *, expires_at: datetime, last_expires_at: datetime
-) -> Session:
-    _make_room(user.id)
-    return Session.objects.create(
-        user=user,
-        created_at=moment,
-        last_used_at=moment,
-        ip=caller.ip,
-        user_agent=caller.user_agent,
-        expires_at=expires_at,
-        last_expires_at=last_expires_at,
-    )
-
-
 async def refresh(refresh_token: str, caller: Caller) -> Tokens:
-    """New tokens for a refresh token, which dies.
+    """Return new tokens and invalidate the refresh token. Raises Unauthorized if it is unknown, expired or used.
 
-    Raises Unauthorized for one that is unknown, expired or used.
-
-    One that was used already is in two hands, and nobody can tell whose are the right ones: its session ends
-    (RFC 9700, section 4.14.2). So of several at once at most one gets tokens, and they don't last.
+    Reusing a refresh token ends its session, because the token may have been stolen (RFC 9700, section 4.14.2). So
+    at most one of several concurrent refreshes succeeds, and the reuse by the others ends the session.
     """
-    outcome = await database.write(partial(_refresh, secret_digest(refresh_token), caller))
-    audit.announce(outcome.events)
-    if outcome.revoked_session is not None:
-        revocation.sessions.forget(str(outcome.revoked_session))
-    if outcome.tokens is None:
-        raise unauthorized(outcome.refusal)
-    return outcome.tokens
+    refreshed = await database.write(partial(_refresh, secret_digest(refresh_token), caller))
+    audit.announce(refreshed.events)
+    if refreshed.revoked_session is not None:
+        forget_sessions([refreshed.revoked_session])
+    if refreshed.tokens is None:
+        raise invalid_token(refreshed.refusal)
+    return refreshed.tokens
 
 
 def _refresh(digest: str, caller: Caller) -> Refreshed:
-    # Locks token and session: whoever else refreshes or ends the session waits, and then sees what was done.
+    # The lock makes concurrent refreshes and logouts of the session wait, so they see this refresh's result.
     locked = RefreshToken.objects.select_for_update(of=("self", "session")).select_related("session__user")
     token = locked.filter(digest=digest).first()
     moment = now()
     if token is None:
-        return Refreshed(refusal="The refresh token is not known")
+        return Refreshed(refusal="The refresh token is unknown")
     session = token.session
     if session.revoked_at is not None or not session.user.is_active:
         return Refreshed(refusal="The session of this refresh token has ended")
     if token.used_at is not None:
-        end_chosen(Session.objects.filter(pk=session.pk), "refresh token reuse")
+        revoke_sessions(Session.objects.filter(pk=session.pk), "refresh token reuse")
         event = audit.record(Event.REUSE_DETECTED, caller, user_id=session.user_id, session_id=session.id)
         refusal = "The refresh token was used before; its session has been ended"
         return Refreshed(refusal=refusal, revoked_session=session.id, events=[event])
@@ -133,82 +118,107 @@ def _refresh(digest: str, caller: Caller) -> Refreshed:
 
 
 async def list_sessions(principal: Principal) -> list[Session]:
-    """The user's live sessions, the latest used first."""
-    return await database.read(lambda: list(live_sessions(principal.user_id)[:SESSIONS_PER_USER]))
+    """Return the user's live sessions, the most recently used first."""
+    return await database.read(partial(_list_sessions, principal.user_id))
 
 
 async def end_session(principal: Principal, session_id: UUID, caller: Caller) -> None:
-    """Ends one of the user's live sessions; raises NotFound for any other."""
-
-    def choose() -> QuerySet[Session]:
-        return live_sessions(principal.user_id).filter(id=session_id)
-
-    await _end_and_announce(choose, principal, caller, event=Event.SESSION_ENDED, must_find=True)
+    """End one of the user's live sessions. Raises NotFound for any other session."""
+    event = await database.write(partial(_end_session, principal.user_id, session_id, caller))
+    forget_sessions([session_id])
+    audit.announce([event])
 
 
 async def end_own_session(principal: Principal, caller: Caller) -> None:
-    """Logs out: ends the session of the access token."""
+    """Log out: end the session of the access token."""
     assert principal.session_id is not None
-    chosen = partial(Session.objects.filter, id=principal.session_id)
-    await _end_and_announce(chosen, principal, caller, event=Event.LOGGED_OUT)
+    event = await database.write(partial(_log_out, principal.user_id, principal.session_id, caller))
+    forget_sessions([principal.session_id])
+    audit.announce([event])
 
 
 async def end_every_session(principal: Principal, caller: Caller) -> None:
-    """Logs out everywhere, of the admin too."""
-
-    def choose() -> QuerySet[Session]:
-        end_admin_sessions(principal.user_id)
-        return Session.objects.filter(user_id=principal.user_id)
-
-    await _end_and_announce(choose, principal, caller, event=Event.LOGGED_OUT_EVERYWHERE)
+    """Log out everywhere, in the admin too."""
+    session_ids, event = await database.write(partial(_log_out_everywhere, principal, caller))
+    forget_sessions(session_ids)
+    audit.announce([event])
 
 
-async def _end_and_announce(
-    choose: Callable[[], QuerySet[Session]],
-    principal: Principal,
-    caller: Caller,
-    *,
-    event: Event,
-    must_find: bool = False,
-) -> None:
-    def job() -> tuple[list[UUID], AuditEvent]:
-        ended = end_chosen(choose(), event)
-        if must_find and not ended:
-            raise NotFound
-        only = ended[0] if len(ended) == 1 else None
-        return ended, audit.record(event, caller, user_id=principal.user_id, session_id=only)
-
-    ended, recorded = await database.write(job)
-    forget_sessions(ended)
-    audit.announce([recorded])
+def _list_sessions(user_id: UUID) -> list[Session]:
+    return list(live_sessions(user_id)[:SESSIONS_PER_USER])
 
 
-def end_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -> list[UUID]:
-    """Ends the user's sessions, except perhaps one; their ids. Inside a transaction, for other services."""
-    chosen = Session.objects.filter(user_id=user_id)
-    return end_chosen(chosen if but is None else chosen.exclude(id=but), because)
+def _end_session(user_id: UUID, session_id: UUID, caller: Caller) -> AuditEvent:
+    if not revoke_sessions(live_sessions(user_id).filter(id=session_id), Event.SESSION_ENDED):
+        raise NotFound
+    return audit.record(Event.SESSION_ENDED, caller, user_id=user_id, session_id=session_id)
+
+
+def _log_out(user_id: UUID, session_id: UUID, caller: Caller) -> AuditEvent:
+    revoke_sessions(Session.objects.filter(id=session_id), Event.LOGGED_OUT)
+    return audit.record(Event.LOGGED_OUT, caller, user_id=user_id, session_id=session_id)
+
+
+def _log_out_everywhere(principal: Principal, caller: Caller) -> tuple[list[UUID], AuditEvent]:
+    user_id, event = principal.user_id, Event.LOGGED_OUT_EVERYWHERE
+    end_admin_sessions(user_id)
+    session_ids = end_user_sessions(user_id, because=event)
+    return session_ids, audit.record(event, caller, user_id=user_id, session_id=principal.session_id)
+
+
+def end_user_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -> list[UUID]:
+    """End all of the user's sessions except `but`, in the open transaction, and return the ended sessions' ids."""
+    rows = Session.objects.filter(user_id=user_id)
+    return revoke_sessions(rows if but is None else rows.exclude(id=but), because)
 
 
 def end_admin_sessions(user_id: UUID) -> None:
-    """Ends what Django keeps for the user's browsers. Before the sessions are locked, as a log-in does."""
+    """End the user's Django sessions.
+
+    Call this before locking rows of Session: a login locks the user first, too, and another order could deadlock.
+    """
     User.objects.filter(id=user_id).update(logged_out_at=now())
 
 
-def forget_sessions(session_ids: Iterable[UUID]) -> None:
-    """Makes the end of these sessions hold in this process at once; in others it does within a second."""
-    for session_id in session_ids:
-        revocation.sessions.forget(str(session_id))
+def revoke_sessions(rows: QuerySet[Session], because: str) -> list[UUID]:
+    """Revoke the sessions that are not yet revoked, in the open transaction, and return their ids.
 
-
-def end_chosen(chosen: QuerySet[Session], because: str) -> list[UUID]:
-    """Revokes the sessions, locked in one order so that no two calls wait for each other; whose end is new.
-
-    Inside a transaction.
+    Rows are locked in id order to avoid deadlocks.
     """
-    not_yet = chosen.filter(revoked_at__isnull=True).select_for_update().order_by("id")
-    ids = list(not_yet.values_list("id", flat=True))
+    unrevoked = rows.filter(revoked_at__isnull=True).select_for_update().order_by("id")
+    ids = list(unrevoked.values_list("id", flat=True))
     Session.objects.filter(id__in=ids).update(revoked_at=now(), revoked_because=because[:32])
     return ids
+
+
+def forget_sessions(session_ids: Iterable[UUID]) -> None:
+    """Refuse these ended sessions in this process at once. Other processes notice within a second."""
+    for session_id in session_ids:
+        revocation.session_cache.forget(str(session_id))
+
+
+def _create(
+    user: User, caller: Caller, moment: datetime, *, expires_at: datetime, last_expires_at: datetime
+) -> Session:
+    _delete_surplus(user.id)
+    return Session.objects.create(
+        user=user,
+        created_at=moment,
+        last_used_at=moment,
+        ip=caller.ip,
+        user_agent=caller.user_agent,
+        expires_at=expires_at,
+        last_expires_at=last_expires_at,
+    )
+
+
+def _delete_surplus(user_id: UUID) -> None:
+    """Bound the number of a user's sessions: delete ended sessions first, then the least recently used."""
+    if Session.objects.filter(user_id=user_id).count() < SESSIONS_PER_USER:
+        return
+    newest = live_sessions(user_id).order_by("-last_used_at", "-id")[: SESSIONS_PER_USER - 1]
+    kept = list(newest.values_list("id", flat=True))
+    Session.objects.filter(user_id=user_id).exclude(id__in=kept).delete()
 
 
 def _issue(session: Session, *, parent: RefreshToken | None, moment: datetime) -> Tokens:
@@ -231,14 +241,3 @@ def _issue(session: Session, *, parent: RefreshToken | None, moment: datetime) -
 
 def _next_expiry(moment: datetime, last: datetime) -> datetime:
     return min(moment + timedelta(seconds=settings.REFRESH_TOKEN_IDLE_TTL), last)
-
-
-def _make_room(user_id: UUID) -> None:
-    """Keeps the number of a user's sessions bounded.
-
-    Those that have ended go first, then the longest unused.
-    """
-    kept = live_sessions(user_id).order_by("-last_used_at", "-id").values_list("id", flat=True)[: SESSIONS_PER_USER - 1]
-    keep = list(kept)
-    if Session.objects.filter(user_id=user_id).count() >= SESSIONS_PER_USER:
-        Session.objects.filter(user_id=user_id).exclude(id__in=keep).delete()

@@ -78,8 +78,8 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     async def none(key: str) -> None:
         assert key.isascii() or "\ufffd" in key
 
-    monkeypatch.setattr(revocation, "sessions", revocation.StandingCache(none))
-    monkeypatch.setattr(revocation, "api_keys", revocation.StandingCache(none))
+    monkeypatch.setattr(revocation, "session_cache", revocation.CredentialCache(none))
+    monkeypatch.setattr(revocation, "api_key_cache", revocation.CredentialCache(none))
 
 
 GOOD = access_tokens().issue(user_id=uuid4(), session_id=uuid4(), ttl_seconds=3600)

@@ -1,1 +1,1 @@
-"""Accounts in the admin: users, groups, sessions, API keys and the audit events."""
+"""The admin pages of users, groups, sessions, API keys and the audit log."""

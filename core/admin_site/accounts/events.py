@@ -1,24 +1,23 @@
-"""The audit log in the admin, to read."""
+"""The admin page of the audit log."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
-from core.admin_site.accounts.staff import ReadOnly, program_column
+from core.admin_site.accounts.staff import ReadOnly, client_column
 from core.admin_site.large_tables import LargeTableAdmin
 from core.auth.audit import Event
-from core.auth.caller import known_ip
+from core.auth.caller import canonical_ip
 from core.auth.digests import email_digest
 from core.auth.emails import canonical_email
 from core.auth.models import AuditEvent, User
 
 
 class EventFilter(admin.SimpleListFilter):
-    """The kinds of events, known without asking a table that may be long."""
+    """Offers every kind of event without a query on the table, which may be large."""
 
     title = parameter_name = "event"
 
@@ -31,40 +30,40 @@ class EventFilter(admin.SimpleListFilter):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly, LargeTableAdmin):
-    """What happened, the latest first."""
-
-    list_display = ("created_at", "event", "user", "ip", "program", "detail")
-    program = program_column
+    list_display = ("created_at", "event", "user", "ip", "client", "detail")
+    client = client_column
     list_filter = (EventFilter,)
     sortable_by = ("created_at",)
     date_hierarchy = "created_at"
     search_fields = ("user_id",)
-    search_help_text = "An e-mail (whether it has an account or not), a user's id, or an IP address"
+    search_help_text = "E-mail (with or without an account), user id or IP address"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        """With each event's e-mail as its user has it now."""
-        email = User.objects.filter(id=models.OuterRef("user_id")).values("email")
-        found: QuerySet[AuditEvent] = super().get_queryset(request)
-        return found.annotate(user_email=models.Subquery(email))
+        """Annotate each event with the present e-mail of its user."""
+        email = User.objects.filter(id=OuterRef("user_id")).values("email")
+        events: QuerySet[AuditEvent] = super().get_queryset(request)
+        return events.annotate(user_email=Subquery(email))
 
     @admin.display(description="user")
     def user(self, event: AuditEvent) -> str:
-        """The e-mail; the id of a user who is gone; what stands for an address without an account."""
+        """Show the e-mail, the id of a deleted user, or the digest of an address without an account."""
         return getattr(event, "user_email", None) or str(event.user_id or event.email_digest[:16])
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
     ) -> tuple[QuerySet[AuditEvent], bool]:
-        term = search_term.strip()
+        return self._search(queryset, search_term.strip()), False
+
+    def _search(self, events: QuerySet[AuditEvent], term: str) -> QuerySet[AuditEvent]:
         if not term:
-            return queryset, False
+            return events
         if "@" in term:
             email = canonical_email(term)
             users = User.objects.filter(email=email).values("id")
-            return queryset.filter(Q(user_id__in=users) | Q(email_digest=email_digest(email))), False
-        if ip := known_ip(term):
-            return queryset.filter(ip=ip), False
+            return events.filter(Q(user_id__in=users) | Q(email_digest=email_digest(email)))
+        if ip := canonical_ip(term):
+            return events.filter(ip=ip)
         try:
-            return queryset.filter(user_id=UUID(term)), False
+            return events.filter(user_id=UUID(term))
         except ValueError:
-            return queryset.none(), False
+            return events.none()

@@ -1,4 +1,4 @@
-"""Groups of the staff. Whoever changes one hands out powers to all who are in it, perhaps to themselves."""
+"""The admin pages of groups."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
-    """For superusers to change, as are the powers of users; others may look, with the permission to."""
+    """Only superusers change groups, because a member who could do so would give themselves permissions."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)

@@ -1,5 +1,6 @@
-"""What staff may do to whom, and the record of what they did."""
+"""What staff may change, and the records of their changes."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,11 @@ from django.utils.text import Truncator
 
 from core.auth import audit
 from core.auth.audit import Event
-from core.auth.backends import caller_of_any
+from core.auth.caller import caller_of
 
 
 class ReadOnly:
-    """For staff to look at; things happen to it through the API and by actions."""
+    """A mixin for rows that staff view but do not edit. Only the API and actions change them."""
 
     def has_add_permission(self, *_: Any) -> bool:
         return False
@@ -27,29 +28,31 @@ class ReadOnly:
         return False
 
 
-@admin.display(description="program")
-def program_column(self: Any, row: Any) -> str:
-    """The beginning of what a client calls itself; browsers go on for lines."""
+@admin.display(description="client")
+def client_column(self: Any, row: Any) -> str:
+    """Show the beginning of the user agent."""
     return Truncator(row.user_agent).chars(48)
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Whether the one who asks may do everything."""
     return bool(getattr(request.user, "is_superuser", False))
 
 
-def touchable[Q: models.QuerySet[Any]](request: HttpRequest, rows: Q, *, user: str = "") -> Q:
-    """Those that the one who asks may change: the staff are for superusers. `user` is the way to the row's user."""
+def changeable[Q: models.QuerySet[Any]](request: HttpRequest, rows: Q, *, user: str = "") -> Q:
+    """Select the rows that this member of staff may change: only superusers change staff.
+
+    `user` is the lookup prefix from a row to its user, such as `user__`.
+    """
     return rows if is_superuser(request) else rows.filter(**{f"{user}is_superuser": False, f"{user}is_staff": False})
 
 
 def record(request: HttpRequest, kind: Event, user_id: UUID, **subject: Any) -> None:
-    """Has the audit log say what was done to a user, and by whom; in the transaction that does it."""
-    event = audit.record(kind, caller_of_any(request), user_id=user_id, detail=f"by {request.user.pk}", **subject)
-    transaction.on_commit(lambda: audit.announce([event]))
+    """Write to the audit log what was done to a user and by whom, in the open transaction."""
+    event = audit.record(kind, caller_of(request), user_id=user_id, detail=f"by {request.user.pk}", **subject)
+    transaction.on_commit(partial(audit.announce, [event]))
 
 
 def log_action(request: HttpRequest, rows: Any, message: str) -> None:
-    """Has Django's log say it too, where the history of each of the rows shows it."""
+    """Write to Django's log, which the history page of each row shows."""
     staff: Any = request.user.pk
     LogEntry.objects.log_actions(staff, rows, CHANGE, message)

@@ -1,1 +1,1 @@
-"""/v1/auth: parse, call the services, answer. Every answer here is about somebody and is not to be stored."""
+"""The routes of /v1/auth. Every response concerns one user, so none may be stored by caches."""

@@ -1,4 +1,4 @@
-"""The account itself: made, shown, changed, deleted."""
+"""Routes of the account itself."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ USER = {
     "email": "ada@example.org",
     "created_at": "2026-01-31T12:00:00.000000Z",
 }
-TAKEN = Failure(Conflict, "There is an account with this e-mail already.")
+TAKEN = Failure(Conflict, "An account with this e-mail already exists.")
 WRONG_PASSWORD = Failure(Forbidden, "The current password is wrong.")
-LOCKED = Failure(AccountLocked, "The current password was wrong too often; log-ins count as well.")
-CHANGED_MEANWHILE = Failure(Conflict, "The account was changed at the same moment.")
+LOCKED = Failure(AccountLocked, "The current password was wrong too often; failed logins count as well.")
+CHANGED_MEANWHILE = Failure(Conflict, "Another request changed the account at the same time.")
 
 router = Router(tags=["Accounts"])
 
@@ -40,7 +40,7 @@ router = Router(tags=["Accounts"])
     ),
 )
 async def register(request: Request, body: RegisterIn) -> HttpResponse:
-    """Make an account"""
+    """Register an account"""
     user = await accounts.register(body.email, body.password, caller_of(request))
     return json_response(_user(user), status=201, headers=NO_STORE)
 
@@ -75,7 +75,7 @@ async def change_account(request: Request, body: AccountIn) -> HttpResponse:
 async def delete_account(request: Request) -> HttpResponse:
     """Delete the account
 
-    With its items, sessions and API keys, and without a way back.
+    Its items, sessions and API keys are deleted, too. This cannot be undone.
     """
     await accounts.delete_account(principal_of(request), caller_of(request))
     return empty_response(headers=NO_STORE)
@@ -93,7 +93,7 @@ async def delete_account(request: Request) -> HttpResponse:
 async def change_password(request: Request, body: PasswordIn) -> HttpResponse:
     """Change the password
 
-    Ends every other session. API keys go on.
+    Ends every other session. API keys stay valid.
     """
     caller = caller_of(request)
     await accounts.change_password(principal_of(request), body.current_password, body.new_password, caller)

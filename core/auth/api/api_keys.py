@@ -1,4 +1,4 @@
-"""API keys, for scripts and services."""
+"""Routes of API keys."""
 
 from typing import Any
 
@@ -43,9 +43,9 @@ router = Router(tags=["Accounts"])
     ),
 )
 async def make_api_key(request: Request, body: APIKeyIn) -> HttpResponse:
-    """Make an API key
+    """Create an API key
 
-    Its text is shown in this answer and never again. Send it as `Authorization: Bearer ar_…`.
+    Only this response contains the key. Send it as `Authorization: Bearer ar_…`.
     """
     key, text = await api_keys.make_key(
         principal_of(request),
@@ -67,15 +67,15 @@ async def make_api_key(request: Request, body: APIKeyIn) -> HttpResponse:
 )
 async def list_api_keys(request: Request) -> HttpResponse:
     """List the API keys"""
-    found = await api_keys.list_keys(principal_of(request))
-    return json_response({"api_keys": [_key(key) for key in found]}, headers=NO_STORE)
+    keys = await api_keys.list_keys(principal_of(request))
+    return json_response({"api_keys": [_key(key) for key in keys]}, headers=NO_STORE)
 
 
 @router.delete("/api-keys/{key_id}", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY]))
 async def revoke_api_key(request: Request, key_id: str) -> HttpResponse:
     """Revoke an API key
 
-    It is refused everywhere within a second.
+    Every process refuses it within a second.
     """
     await api_keys.revoke_key(principal_of(request), parse_id(key_id), caller_of(request))
     return empty_response(headers=NO_STORE)

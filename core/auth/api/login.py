@@ -1,4 +1,4 @@
-"""Tokens: by log-in, by refreshing; and their end."""
+"""Routes of logging in, refreshing tokens and logging out."""
 
 from django.http import HttpResponse
 from ninja import Router
@@ -23,7 +23,7 @@ TOKENS = {
 }
 NO_API_KEY = Failure(Forbidden, "API keys cannot manage accounts.")
 
-router = Router(tags=[tag("Accounts", "Accounts, log-in, sessions and API keys.")])
+router = Router(tags=[tag("Accounts", "Accounts, login, sessions and API keys.")])
 
 
 @router.post(
@@ -40,8 +40,8 @@ router = Router(tags=[tag("Accounts", "Accounts, log-in, sessions and API keys."
 async def log_in(request: Request, body: LoginIn) -> HttpResponse:
     """Log in
 
-    The access token goes into `Authorization: Bearer …` and is good for 15 minutes; the refresh token is for
-    `POST /v1/auth/refresh`. Too many log-ins at once are answered 503 at once: try again after `Retry-After`.
+    Send the access token as `Authorization: Bearer …`; it is valid for 15 minutes. `POST /v1/auth/refresh` takes the
+    refresh token. When too many clients log in at once, the response is a 503: try again after `Retry-After`.
     """
     return _tokens_response(await login.log_in(body.email, body.password, caller_of(request)))
 
@@ -55,11 +55,10 @@ async def log_in(request: Request, body: LoginIn) -> HttpResponse:
     ),
 )
 async def refresh_tokens(request: Request, body: RefreshIn) -> HttpResponse:
-    """Renew the tokens
+    """Refresh the tokens
 
-    The refresh token is used up, its successor comes with the answer. A refresh token that is presented a
-    second time ends its session, for it may have been stolen (RFC 9700): of several calls at once, at most
-    one succeeds.
+    Every refresh returns a new refresh token and invalidates the old one. Reusing an old one ends the session,
+    because it may have been stolen (RFC 9700). Of several concurrent calls, at most one succeeds.
     """
     return _tokens_response(await sessions.refresh(body.refresh_token, caller_of(request)))
 
@@ -68,7 +67,7 @@ async def refresh_tokens(request: Request, body: RefreshIn) -> HttpResponse:
 async def log_out(request: Request) -> HttpResponse:
     """Log out
 
-    Ends the session of the access token, everywhere within a second.
+    Ends the session of the access token. Every process refuses its tokens within a second.
     """
     await sessions.end_own_session(principal_of(request), caller_of(request))
     return empty_response(headers=NO_STORE)
@@ -78,7 +77,7 @@ async def log_out(request: Request) -> HttpResponse:
 async def log_out_everywhere(request: Request) -> HttpResponse:
     """Log out everywhere
 
-    Ends every session of the user, this one and those of the admin too. API keys go on.
+    Ends every session of the user, this one and admin sessions included. API keys stay valid.
     """
     await sessions.end_every_session(principal_of(request), caller_of(request))
     return empty_response(headers=NO_STORE)

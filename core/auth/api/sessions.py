@@ -1,4 +1,4 @@
-"""Where the user is logged in."""
+"""Routes of the user's login sessions."""
 
 from typing import Any
 
@@ -40,16 +40,17 @@ router = Router(tags=["Accounts"])
 )
 async def list_sessions(request: Request) -> HttpResponse:
     """List the sessions"""
-    found = await sessions.list_sessions(principal_of(request))
-    current = principal_of(request).session_id
-    return json_response({"sessions": [_session(one, current=one.id == current) for one in found]}, headers=NO_STORE)
+    principal = principal_of(request)
+    found = await sessions.list_sessions(principal)
+    payload = [_session(session, current=session.id == principal.session_id) for session in found]
+    return json_response({"sessions": payload}, headers=NO_STORE)
 
 
 @router.delete("/sessions/{session_id}", auth=Bearer(), **documented(success=Success(204), problems=[NO_API_KEY]))
 async def end_session(request: Request, session_id: str) -> HttpResponse:
     """End a session
 
-    Its tokens are refused everywhere within a second.
+    Every process refuses its tokens within a second.
     """
     await sessions.end_session(principal_of(request), parse_id(session_id), caller_of(request))
     return empty_response(headers=NO_STORE)

@@ -1,1 +1,1 @@
-"""Credentials of a request: bearer tokens, API keys, revocation and scopes."""
+"""Credentials of a request: access tokens, API keys, revocation and scopes."""

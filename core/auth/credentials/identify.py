@@ -1,8 +1,4 @@
-"""From the Authorization header to a principal (RFC 6750).
-
-The way of every request: with a token and session that were seen lately it is a handful of dictionary
-look-ups.
-"""
+"""Finds the principal of an Authorization header (RFC 6750)."""
 
 import hmac
 
@@ -20,84 +16,62 @@ KEY_SECRET_LENGTH = 43  # of 62 characters: 256 bits
 KEY_LENGTH = len(KEY_START) + KEY_PREFIX_LENGTH + 1 + KEY_SECRET_LENGTH
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+INVALID_TOKEN_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 async def identify(request: Request, header: bytes) -> Principal | None:
-    """The principal of these credentials; None for an empty header.
+    """Return the principal of an Authorization header, or None for an empty header.
 
-    Raises Unauthorized when they are no good, ServiceUnavailable when the database cannot be asked.
+    Raises Unauthorized for invalid credentials, ServiceUnavailable if the database does not answer.
     """
-    if len(request.raw_headers) != len(request.scope["headers"]):
-        _refuse_repeated(request)
-    if header[:7] != b"Bearer ":
-        header = _normalized(header)
-        if not header:
-            return None
-    token = header[7:].strip()
-    if not token:
-        raise missing()
+    # Servers disagree about which of several Authorization headers counts.
+    if sum(name == b"authorization" for name, _ in request.scope["headers"]) > 1:
+        raise invalid_token("There is more than one Authorization header")
+    scheme, _, token = header.strip().partition(b" ")
+    token = token.strip()
+    if not scheme:
+        return None
+    if scheme.lower() != b"bearer" or not token:
+        raise missing_credentials()
     if token.startswith(KEY_START):
         return await _identify_by_key(request, token)
-    return await _identify_by_token(token)
+    return await _identify_by_access_token(token)
 
 
-def missing() -> Unauthorized:
-    """The answer to a request without a bearer token."""
+def missing_credentials() -> Unauthorized:
+    """Return the problem of a request without a bearer token."""
     return Unauthorized("Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE)
 
 
-def unauthorized(detail: str) -> Unauthorized:
-    """The answer to a bearer token that is not valid."""
-    return Unauthorized(detail, headers=INVALID_TOKEN)
+def invalid_token(detail: str) -> Unauthorized:
+    """Return the problem of a bearer token that is not valid."""
+    return Unauthorized(detail, headers=INVALID_TOKEN_CHALLENGE)
 
 
-def ended() -> Unauthorized:
-    """The answer to an access token whose session, or whose user, is gone."""
-    return unauthorized("The session of this access token has ended")
+def session_ended() -> Unauthorized:
+    """Return the problem of an access token whose session has ended or whose user no longer exists."""
+    return invalid_token("The session of this access token has ended")
 
 
-async def _identify_by_token(token: bytes) -> Principal:
+async def _identify_by_access_token(token: bytes) -> Principal:
     try:
         access = access_tokens().verify(token)
     except InvalidToken as error:
-        raise unauthorized(str(error)) from None
-    standing = await revocation.sessions.get(access.session_key)
-    if standing is None or standing.principal.user_key != access.user_key:
-        raise ended()
-    return standing.principal
+        raise invalid_token(str(error)) from None
+    session = await revocation.session_cache.get(access.session_key)
+    if session is None or session.principal.user_key != access.user_key:
+        raise session_ended()
+    return session.principal
 
 
 async def _identify_by_key(request: Request, token: bytes) -> Principal:
     parts = token.decode("ascii", "replace").split("_")
     if len(token) != KEY_LENGTH or len(parts) != 3 or len(parts[1]) != KEY_PREFIX_LENGTH:
-        raise unauthorized("The API key is malformed")
+        raise invalid_token("The API key is malformed")
     _, prefix, secret = parts
-    standing = await revocation.api_keys.get(prefix)
-    if standing is None or not hmac.compare_digest(secret_digest(secret), standing.secret_digest):
-        raise unauthorized("The API key is not valid, or not any more")
-    assert standing.principal.api_key_id is not None
-    key_usage.note(standing.principal.api_key_id, request.client_ip)
-    return standing.principal
-
-
-def _refuse_repeated(request: Request) -> None:
-    """Two Authorization headers are two opinions of who this is.
-
-    Which one would count is a question of luck.
-    """
-    if sum(name == b"authorization" for name, _ in request.scope["headers"]) > 1:
-        raise unauthorized("There is more than one Authorization header")
-
-
-def _normalized(header: bytes) -> bytes:
-    """The header with its scheme written `Bearer `; empty if there is nothing in it.
-
-    Raises for other schemes.
-    """
-    scheme, _, token = header.strip().partition(b" ")
-    if not scheme:
-        return b""
-    if scheme.lower() != b"bearer":
-        raise missing()
-    return b"Bearer " + token
+    key = await revocation.api_key_cache.get(prefix)
+    if key is None or not hmac.compare_digest(secret_digest(secret), key.secret_digest):
+        raise invalid_token("The API key is unknown, expired or revoked")
+    assert key.principal.api_key_id is not None
+    key_usage.note(key.principal.api_key_id, request.client_ip)
+    return key.principal

@@ -1,21 +1,17 @@
-"""Access tokens: short-lived JWTs (RFC 7519, RFC 9068), made and verified by the rules of RFC 8725.
+"""Access tokens: short-lived JWTs (RFC 7519, RFC 9068), issued and verified by the rules of RFC 8725.
 
-One algorithm. The header must be exactly what this service writes, so there is no `jku`, `jwk` or `crit` to
-trust. `kid` picks the key: JWT_SECRET signs, JWT_SECRET_PREVIOUS still verifies.
-
-PyJWT is imported where it is used: 5 ms that a worker need not spend before its first answer.
+There is one algorithm. The header must be exactly the one that this service writes, so an attacker cannot pass `jku`,
+`jwk` or `crit`. `kid` selects the key: JWT_SECRET signs, and JWT_SECRET_PREVIOUS still verifies.
 """
 
-import asyncio
 import hashlib
 import time
-from functools import cache
-from importlib import import_module
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import jwt
 from django.conf import settings
-from django.core.signals import setting_changed
 from django.utils.crypto import get_random_string
 
 ALGORITHM = "HS256"
@@ -23,23 +19,21 @@ ISSUER, AUDIENCE = "agent-router", "agent-router-api"
 HEADER_TYPE = "at+jwt"
 CLAIM_TYPE = "access"
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "typ"]
-# The clocks of two hosts may differ by this much: for `nbf` and `iat`. `exp` is exact, refreshing costs
-# little.
+# Allowed difference between the clocks of two hosts, for `nbf` and `iat`. `exp` is exact, because clients can refresh.
 CLOCK_LEEWAY_SECONDS = 5
 VERIFIED_TOKENS_KEPT = 10_000  # about 1 KiB each
-TOKEN_MAX_LENGTH = 2048  # of a token of ours: about 470
+TOKEN_MAX_LENGTH = 2048  # tokens of this service have about 470 bytes
 
 
 class InvalidToken(Exception):
-    """The token is not one of ours, or has expired; the message says which, and nothing of what it holds."""
+    """The token is invalid or has expired. The message says which, and repeats nothing of the token."""
 
 
 class AccessToken(NamedTuple):
-    """What a verified token says."""
+    """The verified claims. Keys are UUIDs as canonical text, because every request looks them up."""
 
     user_key: str
     session_key: str
-    """Ids as canonical text, the form in which they are looked up on every request."""
     expires_at: int
 
 
@@ -51,7 +45,7 @@ class _Key:
 
 
 class AccessTokens:
-    """Makes and verifies tokens with one set of keys, and remembers those that it has verified."""
+    """Issues and verifies tokens with one set of keys. Remembers verified tokens, so each is verified once."""
 
     def __init__(self, *, secret: str, previous: str = "") -> None:
         self._signer = _Key(secret)
@@ -59,9 +53,7 @@ class AccessTokens:
         self._verified: dict[bytes, AccessToken] = {}
 
     def issue(self, *, user_id: UUID, session_id: UUID, ttl_seconds: int) -> str:
-        """A new token of this session, good from now on."""
-        import jwt
-
+        """Return a new token of the session that is valid from now on."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -77,40 +69,35 @@ class AccessTokens:
         return jwt.encode(claims, self._signer.secret, ALGORITHM, headers=self._signer.header)
 
     def verify(self, token: bytes) -> AccessToken:
-        """What the token says, if it is ours and has not expired; raises InvalidToken. Its session is asked apart.
+        """Return the claims of a valid token; raises InvalidToken. The caller checks whether the session has ended.
 
-        A token that was verified before is found by all of its bytes, so nothing unverified can match.
+        A remembered token is found by all of its bytes, so an unverified token cannot match.
         """
-        found = self._verified.get(token)
-        if found is None:
-            found = self._verified_for_the_first_time(token)
-        if found.expires_at <= time.time():
+        access = self._verified.get(token)
+        if access is None:
+            access = self._verify(token)
+            self._remember(token, access)
+        if access.expires_at <= time.time():
             self._verified.pop(token, None)
             raise InvalidToken("The access token has expired")
-        return found
+        return access
 
-    def _verified_for_the_first_time(self, token: bytes) -> AccessToken:
-        import jwt
-
+    def _verify(self, token: bytes) -> AccessToken:
         if len(token) > TOKEN_MAX_LENGTH:
             raise InvalidToken("The access token is not valid")
         try:
             claims = self._decode(token)
-            # Canonical text only: what is compared and looked up must not have a second spelling.
+            # Only canonical text: the ids are compared and looked up as text, so a second spelling must not pass.
             ids = [claims["sub"], claims["sid"]]
             if ids != [str(UUID(text)) for text in ids] or claims["typ"] != CLAIM_TYPE:
                 raise InvalidToken("The access token is not valid")
-            access = AccessToken(user_key=ids[0], session_key=ids[1], expires_at=int(claims["exp"]))
+            return AccessToken(user_key=claims["sub"], session_key=claims["sid"], expires_at=int(claims["exp"]))
         except jwt.ExpiredSignatureError as error:
             raise InvalidToken("The access token has expired") from error
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidToken("The access token is not valid") from error
-        self._remember(token, access)
-        return access
 
     def _decode(self, token: bytes) -> dict[str, Any]:
-        import jwt
-
         header = jwt.get_unverified_header(token)
         key = self._keys.get(header["kid"]) if isinstance(header.get("kid"), str) else None
         if key is None or header != key.header:
@@ -126,27 +113,17 @@ class AccessTokens:
         )
 
     def _remember(self, token: bytes, access: AccessToken) -> None:
-        # Tokens expire in about the order in which they first came, so the oldest is the one to forget. To note
-        # each use, as an LRU does, would cost every request more than a rare second verification.
+        # The oldest token is dropped first: tokens expire in about the order in which they were first seen.
         while len(self._verified) >= VERIFIED_TOKENS_KEPT:
             self._verified.pop(next(iter(self._verified)), None)
         self._verified[token] = access
 
 
-async def warm_up_tokens() -> None:
-    """Loads PyJWT in a thread."""
-    await asyncio.to_thread(import_module, "jwt")
-
-
-@cache
 def access_tokens() -> AccessTokens:
-    """The process's tokens, with the keys of the settings."""
-    return AccessTokens(secret=settings.JWT_SECRET, previous=settings.JWT_SECRET_PREVIOUS)
+    """Return the process's AccessTokens, with the keys of the settings."""
+    return _access_tokens(settings.JWT_SECRET, settings.JWT_SECRET_PREVIOUS)
 
 
-def _forget_keys(*, setting: str, **_: Any) -> None:
-    if setting.startswith("JWT_"):
-        access_tokens.cache_clear()
-
-
-setting_changed.connect(_forget_keys)
+@lru_cache(maxsize=1)
+def _access_tokens(secret: str, previous: str) -> AccessTokens:
+    return AccessTokens(secret=secret, previous=previous)

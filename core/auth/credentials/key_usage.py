@@ -1,119 +1,105 @@
-"""When and from where API keys are used, noted in memory by requests and written by a task of its own.
+"""Records when, and from which addresses, API keys are used.
 
-No request waits for it. A key's row is written at most once a minute, whatever the number of requests and
-processes, and in addition when the key comes from an address that it has not been used from lately, which is
-an audit event. What is noted and not yet written is lost when the process is killed, and logged as lost when
-the database refuses.
+Requests note uses in memory and wait for nothing. A background task saves them: each key's row at most once a minute
+over all processes, and in addition when the key is used from a new address, which is an audit event. Uses that are
+noted but not yet saved are lost when the process is killed. When the database fails, they are dropped and logged.
 """
 
 import asyncio
 import logging
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import batched
 from uuid import UUID
 
 from core.auth import audit, metrics
 from core.auth.audit import Event
-from core.auth.caller import NOWHERE, known_ip
+from core.auth.caller import UNKNOWN_CALLER, canonical_ip
 from core.auth.models import APIKey, AuditEvent
 from core.database.pool import database
 from core.process.background import BackgroundTask
 
 logger = logging.getLogger(__name__)
 
-WRITE_EVERY_SECONDS = 5
+WRITE_INTERVAL_SECONDS = 5
 WRITE_KEY_EVERY = timedelta(seconds=60)
-KEYS_NOTED = 10_000
-KEYS_A_JOB = 100
-ADDRESSES_NOTED = 16
+MAX_KEYS_NOTED = 10_000
+KEYS_PER_TRANSACTION = 100
+MAX_ADDRESSES = 16
 
 
+@dataclass(slots=True)
 class Use:
-    """A key's uses since the last write: the time of the latest, and the addresses they came from."""
+    """The uses of a key since the last write: the time of the latest, and their addresses."""
 
-    __slots__ = ("at", "ips")
-
-    def __init__(self) -> None:
-        self.at = 0.0
-        self.ips: set[str] = set()
+    at: float = 0.0
+    ips: set[str] = field(default_factory=set)
 
 
 class KeyUsage:
-    """Collects uses on the event loop.
-
-    `open` and `close` belong to the lifespan, inside that of the database.
-    """
+    """Collects uses on the event loop. It closes before the database, because closing writes the collected uses."""
 
     def __init__(self) -> None:
         self._uses: dict[UUID, Use] = {}
         self._task = BackgroundTask("key-usage")
 
     async def open(self) -> None:
-        self._task.start(self._write_now_and_then())
+        self._task.start(self._write_regularly())
 
     async def close(self) -> None:
-        """Stops the task and writes what is left."""
         await self._task.stop()
         await self.write()
 
     def note(self, key_id: UUID, ip: str) -> None:
-        """Notes one use.
-
-        Bounded: beyond so many keys or addresses between two writes, further ones are not noted.
-        """
+        """Note one use. Uses beyond MAX_KEYS_NOTED keys or MAX_ADDRESSES addresses are ignored until the next write."""
         use = self._uses.get(key_id)
         if use is None:
-            if len(self._uses) >= KEYS_NOTED:
+            if len(self._uses) >= MAX_KEYS_NOTED:
                 return
             use = self._uses[key_id] = Use()
         use.at = time.time()
-        if len(use.ips) < ADDRESSES_NOTED:
+        if len(use.ips) < MAX_ADDRESSES:
             use.ips.add(ip)
 
     async def write(self) -> None:
-        """Writes what was noted, some keys a transaction.
-
-        Failure is logged and counted, and the notes are dropped.
-        """
-        uses, self._uses = list(self._uses.items()), {}
-        for start in range(0, len(uses), KEYS_A_JOB):
-            some = uses[start : start + KEYS_A_JOB]
+        """Save the collected uses. A failure is logged and counted, and its uses are dropped."""
+        uses, self._uses = self._uses, {}
+        for batch in batched(uses.items(), KEYS_PER_TRANSACTION):
             try:
-                audit.announce(await database.write(partial(_write_uses, some)))
+                audit.announce(await database.write(partial(_write_uses, dict(batch))))
             except Exception:
-                metrics.key_uses_lost.inc(len(some))
-                logger.warning("The last use of %d API keys could not be written", len(some), exc_info=True)
+                metrics.key_uses_lost.inc(len(batch))
+                logger.warning("The last use of %d API keys could not be written", len(batch), exc_info=True)
 
-    async def _write_now_and_then(self) -> None:
+    async def _write_regularly(self) -> None:
         while True:
-            await asyncio.sleep(WRITE_EVERY_SECONDS)
+            await asyncio.sleep(WRITE_INTERVAL_SECONDS)
             await self.write()
 
 
-def _write_uses(uses: list[tuple[UUID, Use]]) -> list[AuditEvent]:
-    """One transaction. Keys in the order of their ids, so that two processes never wait for each other."""
-    rows = APIKey.objects.select_for_update().in_bulk([key_id for key_id, _ in uses])
-    events: list[AuditEvent] = []
-    for key_id, use in sorted(uses, key=lambda noted: noted[0]):
-        if (row := rows.get(key_id)) is not None:
-            events += _write_use(row, use)
-    return events
+def _write_uses(uses: dict[UUID, Use]) -> list[AuditEvent]:
+    # Rows are locked in id order to avoid deadlocks between processes.
+    rows = APIKey.objects.select_for_update().filter(id__in=list(uses)).order_by("id")
+    return [event for row in rows for event in _write_use(row, uses[row.id])]
 
 
 def _write_use(row: APIKey, use: Use) -> list[AuditEvent]:
     at = datetime.fromtimestamp(use.at, UTC)
     known = row.known_ips.split()
-    new = sorted(ip for text in use.ips if (ip := known_ip(text)) and ip not in known)
+    new = sorted(ip for text in use.ips if (ip := canonical_ip(text)) and ip not in known)
     is_due = row.last_used_at is None or at - row.last_used_at >= WRITE_KEY_EVERY
     if is_due:
         row.last_used_at = at
     if new:
-        row.known_ips = " ".join((known + new)[-ADDRESSES_NOTED:])
+        row.known_ips = " ".join((known + new)[-MAX_ADDRESSES:])
     if is_due or new:
         row.save(update_fields=["last_used_at", "known_ips"])
-    callers = [NOWHERE._replace(ip=ip) for ip in new]
-    return [audit.record(Event.KEY_NEW_ADDRESS, one, user_id=row.user_id, api_key_id=row.id) for one in callers]
+    return [
+        audit.record(Event.KEY_NEW_ADDRESS, UNKNOWN_CALLER._replace(ip=ip), user_id=row.user_id, api_key_id=row.id)
+        for ip in new
+    ]
 
 
 key_usage = KeyUsage()

@@ -1,4 +1,4 @@
-"""What an API key may be allowed: a scope for each right that some operation asks for."""
+"""Scopes: what an API key may do."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ _known: set[str] = set()
 
 
 def declare_scope(scope: str) -> None:
-    """Makes a scope one that keys can have. Resources do so by asking for it: `Bearer("items:read")`."""
+    """Make a scope available to API keys. A route declares its scope by requiring it: `Bearer("items:read")`."""
     _known.add(scope)
 
 
@@ -21,7 +21,7 @@ def _check(scope: str) -> str:
 
 
 class _Enumerated:
-    """Has the OpenAPI document, which is written when all resources are there, name every scope."""
+    """Lists every scope in the OpenAPI document, which is written after all routes have declared theirs."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", "enum": sorted(_known)}

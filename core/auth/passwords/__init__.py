@@ -1,1 +1,1 @@
-"""Passwords: their rules, their hashing and the lockout after failures."""
+"""Passwords: rules for new ones, hashing, and the lockout after failed logins."""

@@ -1,9 +1,8 @@
-"""Where passwords are hashed: a few threads of low priority, and a queue with an end.
+"""The thread pool that hashes passwords, with a bounded queue.
 
-At most PASSWORD_HASHING_THREADS hashes run at once, so the memory that all log-ins together can take is
-`threads * ARGON2_MEMORY_KIB`, 38 MiB by default. Argon2 lets go of the GIL; so that it does not keep the
-processor from the event loop either, its threads are niced. Whoever comes when the queue is full is told so
-at once.
+At most PASSWORD_HASHING_THREADS hashes run at once, so all logins together take at most `threads * ARGON2_MEMORY_KIB`
+of memory, 38 MiB by default. Argon2 releases the GIL, and its threads are niced, so the event loop keeps its share of
+the processor. When the queue is full, a login is refused at once.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
@@ -25,73 +24,54 @@ RETRY_AFTER_SECONDS = 2
 
 
 class PasswordHashing:
-    """The process's pool.
-
-    `open` and `close` belong to the lifespan; a place is taken before any other work is done.
-    """
+    """The process's pool. Take a slot before doing any other work of a login."""
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
-        self._places = 0
+        self._slots = 0
         self._taken = 0
-        self._nobodys_hash = ""
+        # Verified when there is no account, so that an unknown address takes as long as a wrong password.
+        self.dummy_hash = ""
 
     async def open(self) -> None:
-        """Makes room for the threads."""
+        """Start the pool. The first hash also loads Argon2 and the list of common passwords."""
         threads = settings.PASSWORD_HASHING_THREADS
-        self._places = threads + settings.PASSWORD_HASHING_QUEUE
+        self._slots = threads + settings.PASSWORD_HASHING_QUEUE
         self._executor = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
-        self._nobodys_hash = rules.unmatched_hash()
+        self.dummy_hash = await self.run(rules.make_dummy_hash)
 
     async def close(self) -> None:
-        """Waits for what runs, and drops what waits."""
+        """Wait for running jobs and cancel queued jobs."""
         if self._executor is not None:
             executor, self._executor = self._executor, None
             await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
 
-    @property
-    def nobodys_hash(self) -> str:
-        """What a password for no account is compared with, so that it takes the same time."""
-        return self._nobodys_hash
-
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Holds one of the places for a log-in from its first step to its last.
-
-        Raises ServiceUnavailable if none.
-        """
-        if self._taken >= self._places:
+    def slot(self) -> Iterator[None]:
+        """Hold a slot for a whole login. Raises ServiceUnavailable if all slots are taken."""
+        if self._taken >= self._slots:
             metrics.hashing_refused.inc()
-            raise ServiceUnavailable("Too many log-ins at once", retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise ServiceUnavailable("Too many logins at once", retry_after_seconds=RETRY_AFTER_SECONDS)
         self._taken += 1
-        metrics.hashing_places_taken.inc()
+        metrics.hashing_slots_taken.inc()
         try:
             yield
         finally:
             self._taken -= 1
-            metrics.hashing_places_taken.dec()
+            metrics.hashing_slots_taken.dec()
 
     async def run[T](self, job: Callable[[], T]) -> T:
-        """The job's result, from a thread of the pool. Only within `place`, which bounds the queue."""
+        """Run the job in a thread of the pool. Call this within `slot`, which bounds the queue."""
         if self._executor is None:
-            raise ServiceUnavailable("The service is stopping")
-        future: Future[T] = self._executor.submit(job)
-        return await asyncio.wrap_future(future)
-
-    async def warm_up(self) -> None:
-        """Has Django read its list of common passwords, 20 ms, and loads Argon2, now rather than for a request."""
-        await self.run(_hash_once)
+            raise ServiceUnavailable("The service is shutting down")
+        return await asyncio.wrap_future(self._executor.submit(job))
 
 
 def _lower_priority() -> None:
-    # On Linux a thread has a niceness of its own; elsewhere this would slow down the whole process.
+    # Only Linux has a niceness for each thread. Elsewhere this would slow down the whole process.
     if sys.platform == "linux":
-        with contextlib.suppress(PermissionError):  # a sandbox may forbid even that
+        with contextlib.suppress(PermissionError):  # some sandboxes forbid it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def _hash_once() -> None:
-    rules.hash_new_password("A-str0ng-passphrase!", email="nobody@localhost", pointer="#")
 
 
 hashing = PasswordHashing()

@@ -1,10 +1,8 @@
-"""Against guessing.
+"""Locks an e-mail address for a while after too many failed logins, from any IP address.
 
-So many failed log-ins for one address, from wherever they come, and it is locked for a while.
-
-A try is counted before its password is hashed, so that of many at once no more than the limit are tried; a
-success forgets them. Addresses without an account are counted alike. The counts are in the database, so they
-hold on every process and host, with and without Redis. All functions here run inside a transaction.
+An attempt is counted before its password is hashed, so concurrent attempts cannot exceed the limit. A successful login
+clears the count. Addresses without an account are counted in the same way. The counts are in the database, so they hold
+on every process and host, with and without Redis. All functions here require an open transaction.
 """
 
 import json
@@ -14,26 +12,26 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from core.auth.models import LogInTries
+from core.auth.models import Lockout
 from core.http.problems import AccountLocked
 
-STALE_ROWS_DROPPED = 2
+STALE_ROWS_DELETED = 2
 
 
-def count_try(email_digest: str) -> bool:
-    """Counts one try; whether it is the last one that is allowed.
+def count_attempt(email_digest: str) -> bool:
+    """Count an attempt, and return whether it is the last one allowed.
 
-    Raises AccountLocked when no more are, in which case nothing has changed.
+    Raises AccountLocked, without changing anything, if the address is locked.
     """
     row = _lock_row(email_digest)
-    # Only now: whoever had the row before has written a time of its own into it.
+    # Read after waiting for the lock, so that this time is not before the times of earlier attempts.
     now = time.time()
     if (wait := _locked_seconds(row, now)) > 0:
-        raise locked(wait)
-    # After a lock has run out, as after a success, the count starts anew.
-    tried_at = [] if row.locked_until else json.loads(row.tried_at)
-    # The clock of the host that counted one may be ahead of this one's.
-    recent = [*(at for at in tried_at if abs(now - at) < settings.LOCKOUT_WINDOW), now]
+        raise _account_locked(wait)
+    # A lock that has expired starts a new count.
+    attempts = [] if row.locked_until else json.loads(row.tried_at)
+    # abs(), because the clock of another host may be ahead.
+    recent = [*(at for at in attempts if abs(now - at) < settings.LOCKOUT_WINDOW), now]
     is_last = len(recent) >= settings.LOCKOUT_FAILURES
     row.tried_at = json.dumps(recent)
     row.locked_until = _moment(now + settings.LOCKOUT_DURATION) if is_last else None
@@ -42,46 +40,45 @@ def count_try(email_digest: str) -> bool:
     return is_last
 
 
-def forget_tries(email_digest: str) -> None:
-    """After a success, or when staff unlock the account."""
-    LogInTries.objects.filter(email_digest=email_digest).delete()
+def clear_attempts(email_digest: str) -> None:
+    """Clear the count and the lock, after a successful login or when staff unlock the account."""
+    Lockout.objects.filter(email_digest=email_digest).delete()
 
 
-def locked(wait_seconds: float) -> AccountLocked:
-    """The problem that a refused try is answered with."""
-    seconds = math.ceil(wait_seconds)
+def _account_locked(wait_seconds: float) -> AccountLocked:
     return AccountLocked(
-        "Too many failed log-ins for this account. Sessions that exist go on.",
-        headers={"Retry-After": str(seconds)},
+        "Too many failed logins for this account. Existing sessions stay valid.",
+        headers={"Retry-After": str(math.ceil(wait_seconds))},
     )
 
 
-def _lock_row(email_digest: str) -> LogInTries:
-    """The address's row, made if need be, and locked until the transaction ends."""
-    rows = LogInTries.objects.select_for_update()
+def _lock_row(email_digest: str) -> Lockout:
+    """Return the address's row, created if missing, and locked until the transaction ends."""
+    rows = Lockout.objects.select_for_update()
     if row := rows.filter(email_digest=email_digest).first():
         return row
-    _drop_stale_rows(now := time.time())
+    now = time.time()
+    _delete_stale_rows(now)
     new = {"tried_at": "[]", "forgotten_at": _moment(now + settings.LOCKOUT_WINDOW)}
-    return rows.get_or_create(email_digest=email_digest, defaults=new)[0]
+    row, _ = rows.get_or_create(email_digest=email_digest, defaults=new)
+    return row
 
 
-def _locked_seconds(row: LogInTries, now: float) -> float:
+def _locked_seconds(row: Lockout, now: float) -> float:
     if row.locked_until is None:
         return 0
     wait = row.locked_until.timestamp() - now
-    # Clocks of hosts differ a little. But beyond all reason the clock was wrong when the lock was set, or is now:
-    # nobody stays out for that.
-    is_credible = wait <= 2 * settings.LOCKOUT_DURATION
-    return min(wait, settings.LOCKOUT_DURATION) if is_credible else 0
+    # Clocks of hosts differ a little. A much longer wait means that a clock was wrong, so the lock is ignored.
+    is_plausible = wait <= 2 * settings.LOCKOUT_DURATION
+    return min(wait, settings.LOCKOUT_DURATION) if is_plausible else 0
 
 
-def _drop_stale_rows(now: float) -> None:
-    """Drops up to two old rows for each new address, so the table holds what is recent and little more."""
-    # Locked ones are somebody else's to drop: waiting for each other's rows could be a deadlock.
-    stale = LogInTries.objects.select_for_update(skip_locked=True).filter(forgotten_at__lt=_moment(now))
-    if found := [row.pk for row in stale[:STALE_ROWS_DROPPED]]:
-        LogInTries.objects.filter(pk__in=found).delete()
+def _delete_stale_rows(now: float) -> None:
+    """Delete up to two stale rows for each new address, to bound the size of the table."""
+    # Locked rows are skipped, because two transactions waiting for each other's rows could deadlock.
+    stale = Lockout.objects.select_for_update(skip_locked=True).filter(forgotten_at__lt=_moment(now))
+    if found := [row.pk for row in stale[:STALE_ROWS_DELETED]]:
+        Lockout.objects.filter(pk__in=found).delete()
 
 
 def _moment(seconds: float) -> datetime:

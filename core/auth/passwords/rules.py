@@ -1,10 +1,10 @@
-"""Argon2id as Django keeps it, with parameters of the settings; and the rule that passwords have an end.
+"""Rules for new passwords, and Argon2id hashing with the parameters of the settings.
 
-One encoded form for the API, the admin and `createsuperuser`. Parameters: OWASP Password Storage Cheat Sheet.
+The API, the admin and `createsuperuser` share one hash format. The parameters follow OWASP's Password Storage Cheat
+Sheet.
 """
 
-import os
-from base64 import b64encode
+import secrets
 from typing import Any
 
 from django.conf import settings
@@ -19,10 +19,10 @@ PASSWORD_MAX_LENGTH = 128
 
 
 class Argon2Hasher(Argon2PasswordHasher):
-    """Django's hasher.
+    """Django's hasher, whose own parameters (100 MiB, 8 lanes) take five times OWASP's time and memory."""
 
-    Its own parameters (100 MiB, 8 lanes) cost five times the time and memory of OWASP's.
-    """
+    # One lane, because the pool already has a thread for each processor it may use.
+    parallelism = 1
 
     @property
     def time_cost(self) -> int:  # type: ignore[override]
@@ -32,12 +32,9 @@ class Argon2Hasher(Argon2PasswordHasher):
     def memory_cost(self) -> int:  # type: ignore[override]
         return settings.ARGON2_MEMORY_KIB
 
-    # One lane: the pool has as many threads as it should use, and more lanes would make more.
-    parallelism = 1
-
 
 class MaximumLengthValidator:
-    """Refuses passwords longer than anybody types, in the admin too: the API takes no longer ones."""
+    """A Django password validator that refuses long passwords, so that the admin and the API have the same limit."""
 
     def __init__(self, max_length: int = PASSWORD_MAX_LENGTH) -> None:
         self.max_length = max_length
@@ -51,43 +48,37 @@ class MaximumLengthValidator:
 
 
 def check_new_password(password: str, *, email: str, pointer: str) -> None:
-    """Django's validators; raises ValidationFailed that points to the field.
+    """Run Django's validators. Raises ValidationFailed with errors at `pointer`, a JSON pointer.
 
-    Some 5 ms at worst: off the loop.
+    Takes up to 5 ms, so call it in a thread.
     """
     try:
         validate_password(password, User(email=email))
     except ValidationError as error:
-        faults: list[FieldError] = [
-            {"pointer": pointer, "detail": _told(fault), "code": fault.code or "invalid"} for fault in error.error_list
+        errors: list[FieldError] = [
+            {"pointer": pointer, "detail": " ".join(one.messages), "code": one.code or "invalid"}
+            for one in error.error_list
         ]
-        raise ValidationFailed("The password is not good enough", errors=faults) from None
-
-
-def _told(fault: ValidationError) -> str:
-    return " ".join(fault.messages)
+        raise ValidationFailed("The password is too weak", errors=errors) from None
 
 
 def hash_password(password: str) -> str:
-    """A new hash with the current parameters. About 25 ms and ARGON2_MEMORY_KIB: off the loop."""
+    """Hash a password. Takes about 25 ms and ARGON2_MEMORY_KIB, so call it in a thread."""
     return make_password(password)
 
 
-def unmatched_hash() -> str:
-    """What no password has for its hash. To check one against it takes as long as against any other."""
-    hasher = Argon2Hasher()
-    parameters = f"v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
-    salt, digest = (b64encode(part).rstrip(b"=").decode() for part in (hasher.salt().encode(), os.urandom(32)))
-    return f"{hasher.algorithm}$argon2id${parameters}${salt}${digest}"
-
-
 def hash_new_password(password: str, *, email: str, pointer: str) -> str:
-    """Checks, then hashes."""
+    """Check a new password, then hash it. Raises ValidationFailed."""
     check_new_password(password, email=email, pointer=pointer)
     return hash_password(password)
 
 
+def make_dummy_hash() -> str:
+    """Return the hash of a random password. Verifying another password against it takes the usual time."""
+    return hash_new_password(secrets.token_urlsafe(), email="", pointer="")
+
+
 def verify_and_upgrade(password: str, encoded: str) -> tuple[bool, str | None]:
-    """Whether the password is right; and if it is, its new hash should the parameters have changed."""
-    is_right, is_outdated = verify_password(password, encoded)
-    return is_right, hash_password(password) if is_right and is_outdated else None
+    """Return whether the password is correct, and a new hash if it is and the parameters have changed."""
+    is_correct, is_outdated = verify_password(password, encoded)
+    return is_correct, hash_password(password) if is_correct and is_outdated else None

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from core.auth import audit, sessions
 from core.auth.audit import Event
-from core.auth.caller import NOWHERE
+from core.auth.caller import UNKNOWN_CALLER
 from core.auth.emails import canonical_email
 from core.auth.models import User
 
@@ -40,7 +40,7 @@ def _make_token(email: str, ttl_seconds: int) -> str:
         raise CommandError(f"there is no user with the e-mail {email}")
     if not user.is_active:
         raise CommandError(f"the user {email} is not active")
-    caller = NOWHERE._replace(user_agent=USER_AGENT)
+    caller = UNKNOWN_CALLER._replace(user_agent=USER_AGENT)
     session, token = sessions.begin_session_without_refreshing(user, caller, ttl_seconds=ttl_seconds)
     audit.record(Event.TOKEN_MADE, caller, user_id=user.id, session_id=session.id)
     return token

@@ -4,7 +4,7 @@ import pytest
 
 from core.auth import audit, metrics
 from core.auth.audit import Event
-from core.auth.caller import Caller, caller_of, known_ip
+from core.auth.caller import Caller, caller_of, canonical_ip
 from core.auth.models import AuditEvent
 from core.http.request import Request
 from core.telemetry.redaction import REDACTED, redact
@@ -30,7 +30,7 @@ def test_event_is_a_row_a_line_and_a_count(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_no_field_of_a_line_is_taken_for_a_secret() -> None:
-    for name in audit.NOTED:
+    for name in audit.LOGGED_FIELDS:
         assert redact(name, "0199c0de-7a11-7000-8000-0000000000bb") != REDACTED
 
 
@@ -46,7 +46,7 @@ def test_no_field_of_a_line_is_taken_for_a_secret() -> None:
     ],
 )
 def test_address_is_canonical_or_none(text: str, ip: str | None) -> None:
-    assert known_ip(text) == ip
+    assert canonical_ip(text) == ip
 
 
 def test_user_agent_is_what_databases_take() -> None:

@@ -13,8 +13,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.auth import sessions
-from core.auth.caller import NOWHERE
-from core.auth.models import APIKey, AuditEvent, LogInTries, RefreshToken, Session, User
+from core.auth.caller import UNKNOWN_CALLER
+from core.auth.models import APIKey, AuditEvent, Lockout, RefreshToken, Session, User
 from core.operations.purging import PURGES
 from core.values import now
 from tests.core.auth.calls import again, is_refused, query, refresh, tokens_of
@@ -55,8 +55,8 @@ def test_batch_of_none_is_refused() -> None:
 
 def test_expired_sessions_go_with_their_tokens_and_others_stay(make_user: MakeUser) -> None:
     user = make_user()
-    kept, _ = sessions.begin_session(user, NOWHERE)
-    expired = [sessions.begin_session(user, NOWHERE)[0] for _ in range(5)]
+    kept, _ = sessions.begin_session(user, UNKNOWN_CALLER)
+    expired = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(5)]
     Session.objects.filter(id__in=[one.id for one in expired]).update(expires_at=now() - DAY)
     assert purge(batch_size=2)["sessions"] == 5
     assert list(Session.objects.all()) == [kept]
@@ -64,7 +64,7 @@ def test_expired_sessions_go_with_their_tokens_and_others_stay(make_user: MakeUs
 
 
 def test_used_token_is_kept_until_it_would_have_expired(make_user: MakeUser) -> None:
-    session, _ = sessions.begin_session(make_user(), NOWHERE)
+    session, _ = sessions.begin_session(make_user(), UNKNOWN_CALLER)
     first = RefreshToken.objects.get()
     RefreshToken.objects.update(used_at=now())
     later = {"created_at": now(), "expires_at": now() + DAY, "session": session}
@@ -100,15 +100,15 @@ def test_what_staff_and_users_look_for_stays_a_while(make_user: MakeUser) -> Non
 
 def test_tries_and_admin_sessions_go_when_they_mean_nothing_any_more(db: None) -> None:
     for number, then in enumerate((now() - DAY, now() + DAY)):
-        LogInTries.objects.create(email_digest=str(number), tried_at="[]", forgotten_at=then)
+        Lockout.objects.create(email_digest=str(number), tried_at="[]", forgotten_at=then)
         AdminSession.objects.create(session_key=str(number), session_data="", expire_date=then)
     told = purge()
-    assert (told["log-in tries"], told["admin sessions"]) == (1, 1)
-    assert LogInTries.objects.get().email_digest == AdminSession.objects.get().session_key == "1"
+    assert (told["login attempts"], told["admin sessions"]) == (1, 1)
+    assert Lockout.objects.get().email_digest == AdminSession.objects.get().session_key == "1"
 
 
 @pytest.mark.skipif(IS_POSTGRES, reason="it reads SQLite's plans")
-@pytest.mark.parametrize("name", ["refresh tokens", "sessions", "log-in tries", "audit events", "admin sessions"])
+@pytest.mark.parametrize("name", ["refresh tokens", "sessions", "login attempts", "audit events", "admin sessions"])
 def test_purge_finds_its_rows_by_an_index(db: None, name: str) -> None:
     with CaptureQueriesContext(connection) as queries:
         PURGES[name](10)

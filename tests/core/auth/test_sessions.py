@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from core.auth import sessions
-from core.auth.caller import NOWHERE
+from core.auth.caller import UNKNOWN_CALLER
 from core.auth.models import RefreshToken, Session, User
 from tests.core.auth.calls import (
     again,
@@ -245,15 +245,15 @@ def test_nobody_gets_in_without_credentials(anonymous: httpx.Client, method: str
 def test_sessions_of_a_user_are_bounded(make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SESSIONS_PER_USER", 5)
     user = make_user()
-    made = [sessions.begin_session(user, NOWHERE)[0] for _ in range(4)]
-    sessions.end_sessions(user.id, because="test", but=made[0].id)
-    later = [sessions.begin_session(user, NOWHERE)[0] for _ in range(6)]
+    made = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(4)]
+    sessions.end_user_sessions(user.id, because="test", but=made[0].id)
+    later = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(6)]
     kept = set(Session.objects.values_list("id", flat=True))
     assert kept == {one.id for one in later[-5:]}, "ended ones go first, then the longest unused"
     assert set(RefreshToken.objects.values_list("session_id", flat=True)) == kept
 
 
 def test_tokens_do_not_show_in_a_representation(make_user: Callable[..., User]) -> None:
-    _, tokens = sessions.begin_session(make_user(), NOWHERE)
+    _, tokens = sessions.begin_session(make_user(), UNKNOWN_CALLER)
     assert tokens.refresh_token not in repr(tokens)
     assert tokens.access_token not in repr(tokens)

@@ -12,7 +12,7 @@ from core.auth.credentials import revocation
 from core.auth.credentials.bearer import Bearer
 from core.auth.credentials.jwt import access_tokens
 from core.auth.credentials.key_usage import key_usage
-from core.auth.credentials.revocation import Standing
+from core.auth.credentials.revocation import LiveCredential
 from core.auth.digests import secret_digest
 from core.http.principal import Principal
 from core.http.problems import Forbidden, InsufficientScope, InternalError, Problem, ServiceUnavailable, Unauthorized
@@ -31,14 +31,14 @@ class Database:
     def __init__(self) -> None:
         self.asked, self.error = 0, None
 
-    async def session(self, key: str) -> Standing | None:
-        return self.answer(Standing(BY_TOKEN) if key == str(SESSION) else None)
+    async def session(self, key: str) -> LiveCredential | None:
+        return self.answer(LiveCredential(BY_TOKEN) if key == str(SESSION) else None)
 
-    async def key(self, prefix: str) -> Standing | None:
+    async def key(self, prefix: str) -> LiveCredential | None:
         digest = secret_digest(SECRET)
-        return self.answer(Standing(BY_KEY, secret_digest=digest) if prefix == PREFIX else None)
+        return self.answer(LiveCredential(BY_KEY, secret_digest=digest) if prefix == PREFIX else None)
 
-    def answer(self, standing: Standing | None) -> Standing | None:
+    def answer(self, standing: LiveCredential | None) -> LiveCredential | None:
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -48,8 +48,8 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     database = Database()
-    monkeypatch.setattr(revocation, "sessions", revocation.StandingCache(database.session))
-    monkeypatch.setattr(revocation, "api_keys", revocation.StandingCache(database.key))
+    monkeypatch.setattr(revocation, "session_cache", revocation.CredentialCache(database.session))
+    monkeypatch.setattr(revocation, "api_key_cache", revocation.CredentialCache(database.key))
     yield database
     key_usage._uses.clear()
 

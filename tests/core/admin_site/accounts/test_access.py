@@ -85,7 +85,7 @@ def test_sessions_are_listed_found_and_revoked_one_by_one(boss: Browser, service
     assert not is_refused(other)
     assert events(service, email_of(me))[-1] == "session_ended"
     assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=revoked")
-    assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=good")
+    assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=valid")
     assert "Nothing was done" in carry_out(boss, SESSIONS, "revoke", str(session)), "it has ended already"
     for client in (me, other):
         client.close()
@@ -109,7 +109,7 @@ def test_expired_ones_are_told_from_good_ones(boss: Browser, service: RunningSer
     query(service, "UPDATE accounts_session SET expires_at = '2020-01-01 00:00:00' WHERE id = ?", session)
     assert "expired" in boss.get(f"{SESSIONS}?q={email_of(me)}").split("result_list")[1]
     assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=expired")
-    assert "0 sessions" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=good")
+    assert "0 sessions" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=valid")
 
 
 def test_nobody_deactivates_themselves(boss: Browser, service: RunningService) -> None:

@@ -166,7 +166,7 @@ def test_user_is_made_with_a_canonical_address(boss: Browser, service: RunningSe
     with service.client() as client:
         assert log_in(client, email).status_code == 200
     again = boss.submit(f"{USERS}add/", email=email.title(), password1=PASSWORD, password2=PASSWORD)
-    assert "A user with this e-mail exists" in again.text
+    assert "A user with this e-mail already exists" in again.text
 
 
 def test_password_set_by_staff_ends_the_users_sessions(boss: Browser, service: RunningService) -> None:

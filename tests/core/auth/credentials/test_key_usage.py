@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from core.auth.caller import NOWHERE
+from core.auth.caller import UNKNOWN_CALLER
 from core.auth.credentials import key_usage as module
 from core.auth.credentials.key_usage import KeyUsage
 from core.auth.models import APIKey, AuditEvent, User
@@ -94,14 +94,14 @@ def test_new_address_is_an_event_and_a_known_one_is_none(database: Database, key
 
 def test_addresses_are_bounded(database: Database, key: APIKey) -> None:
     write(*((key, f"198.51.100.{n}") for n in range(100)))
-    assert len(key.known_ips.split()) == module.ADDRESSES_NOTED
+    assert len(key.known_ips.split()) == module.MAX_ADDRESSES
     write((key, HOME))
-    assert len(key.known_ips.split()) == module.ADDRESSES_NOTED
+    assert len(key.known_ips.split()) == module.MAX_ADDRESSES
     assert HOME in key.known_ips
 
 
 def test_keys_noted_are_bounded(monkeypatch: pytest.MonkeyPatch, key: APIKey) -> None:
-    monkeypatch.setattr(module, "KEYS_NOTED", 0)
+    monkeypatch.setattr(module, "MAX_KEYS_NOTED", 0)
     usage = KeyUsage()
     usage.note(key.id, HOME)
     assert not usage._uses
@@ -134,7 +134,7 @@ def test_close_writes_what_is_left(database: Database, key: APIKey) -> None:
 
 
 def test_task_writes_now_and_then(database: Database, key: APIKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(module, "WRITE_INTERVAL_SECONDS", 0.01)
 
     async def scenario() -> None:
         usage = KeyUsage()
@@ -149,4 +149,4 @@ def test_task_writes_now_and_then(database: Database, key: APIKey, monkeypatch: 
 
 
 def test_nowhere_is_nobody() -> None:
-    assert (NOWHERE.ip, NOWHERE.user_agent, NOWHERE.request_id) == (None, "", "")
+    assert (UNKNOWN_CALLER.ip, UNKNOWN_CALLER.user_agent, UNKNOWN_CALLER.request_id) == (None, "", "")

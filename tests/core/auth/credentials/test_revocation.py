@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.auth.credentials import revocation
-from core.auth.credentials.revocation import Standing, StandingCache, find_api_key, find_session
+from core.auth.credentials.revocation import CredentialCache, LiveCredential, find_api_key, find_session
 from core.auth.models import APIKey, Session, User
 from core.http.principal import Principal
 from core.http.problems import ServiceUnavailable
@@ -21,18 +21,18 @@ from tests.databases import IS_POSTGRES
 
 type MakeUser = Callable[..., User]
 
-GOOD = Standing(Principal(uuid4(), "u", False, None, uuid4(), None))
+GOOD = LiveCredential(Principal(uuid4(), "u", False, None, uuid4(), None))
 
 
 class Database:
     """Answers when it is told to, and counts how often it was asked."""
 
-    def __init__(self, *answers: Standing | Exception | None) -> None:
+    def __init__(self, *answers: LiveCredential | Exception | None) -> None:
         self.answers, self.asked = list(answers), 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def ask(self, _: str) -> Standing | None:
+    async def ask(self, _: str) -> LiveCredential | None:
         self.asked += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await self.may_answer.wait()
@@ -61,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_answer_is_good_for_less_than_a_second(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         assert await cache.get("k") is GOOD
         clock.now += 0.89
         assert await cache.get("k") is GOOD
@@ -77,7 +77,7 @@ def test_age_counts_from_before_the_question(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
         database.may_answer.clear()
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         slow = asyncio.create_task(cache.get("k"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -92,7 +92,7 @@ def test_age_counts_from_before_the_question(clock: Clock) -> None:
 def test_no_is_cached_like_a_yes(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(None)
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         assert [await cache.get("k") for _ in range(5)] == [None] * 5
         assert database.asked == 1
 
@@ -102,7 +102,7 @@ def test_no_is_cached_like_a_yes(clock: Clock) -> None:
 def test_those_who_ask_at_once_share_one_question() -> None:
     async def scenario() -> None:
         database = Database(GOOD)
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         answers = await asyncio.gather(*(cache.get("k") for _ in range(50)))
         assert answers == [GOOD] * 50
         assert database.asked == 1
@@ -116,7 +116,7 @@ def test_client_that_leaves_does_not_fail_those_who_wait_with_it() -> None:
     async def scenario() -> None:
         database = Database(GOOD)
         database.may_answer.clear()
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         first, second = asyncio.create_task(cache.get("k")), asyncio.create_task(cache.get("k"))
         await asyncio.sleep(0.01)
         first.cancel()
@@ -131,7 +131,7 @@ def test_client_that_leaves_does_not_fail_those_who_wait_with_it() -> None:
 def test_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
     async def scenario() -> None:
         database = Database(ServiceUnavailable("away"), GOOD)
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         answers = await asyncio.gather(*(cache.get("k") for _ in range(5)), return_exceptions=True)
         assert [type(answer) for answer in answers] == [ServiceUnavailable] * 5
         assert await cache.get("k") is GOOD
@@ -143,7 +143,7 @@ def test_failure_that_nobody_waits_for_any_more_is_quiet(caplog: pytest.LogCaptu
     async def scenario() -> None:
         database = Database(ServiceUnavailable("away"))
         database.may_answer.clear()
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         only = asyncio.create_task(cache.get("k"))
         await asyncio.sleep(0.01)
         only.cancel()
@@ -157,7 +157,7 @@ def test_failure_that_nobody_waits_for_any_more_is_quiet(caplog: pytest.LogCaptu
 def test_what_is_forgotten_is_asked_anew() -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         assert await cache.get("k") is GOOD
         cache.forget("k")
         assert await cache.get("k") is None
@@ -169,7 +169,7 @@ def test_answer_that_was_under_way_when_the_key_was_forgotten_is_not_kept() -> N
     async def scenario() -> None:
         database = Database(GOOD, None)
         database.may_answer.clear()
-        cache = StandingCache(database.ask)
+        cache = CredentialCache(database.ask)
         early = asyncio.create_task(cache.get("k"))
         await asyncio.sleep(0.01)
         cache.forget("k")
@@ -183,22 +183,22 @@ def test_answer_that_was_under_way_when_the_key_was_forgotten_is_not_kept() -> N
 
 
 def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocation, "ANSWERS_KEPT", 10)
+    monkeypatch.setattr(revocation, "MAX_CACHED", 10)
 
     async def scenario() -> None:
-        cache = StandingCache(Database(GOOD).ask)
+        cache = CredentialCache(Database(GOOD).ask)
         for number in range(100):
             await cache.get(str(number))
-        assert list(cache._answers) == [str(number) for number in range(90, 100)]
-        assert not cache._asking
+        assert list(cache._results) == [str(number) for number in range(90, 100)]
+        assert not cache._pending
 
     asyncio.run(scenario())
 
 
 def test_answer_does_not_outlive_what_it_is_about() -> None:
     async def scenario() -> None:
-        database = Database(Standing(GOOD.principal, now() + timedelta(seconds=0.2)), None)
-        cache = StandingCache(database.ask)
+        database = Database(LiveCredential(GOOD.principal, now() + timedelta(seconds=0.2)), None)
+        cache = CredentialCache(database.ask)
         assert await cache.get("k") is not None
         end = time.monotonic() + 0.8
         while await cache.get("k") is not None:

@@ -48,7 +48,7 @@ def _wait(end: threading.Event) -> None:
 
 
 async def in_place(hashing: PasswordHashing, job: Callable[[], Any]) -> Any:
-    with hashing.place():
+    with hashing.slot():
         return await hashing.run(job)
 
 
@@ -101,7 +101,7 @@ def test_place_is_given_back_whatever_happens() -> None:
             for task in gone:
                 task.cancel()
             await asyncio.gather(*gone, return_exceptions=True)
-            with hashing.place():
+            with hashing.slot():
                 pass
 
     run(scenario)
@@ -148,7 +148,7 @@ def test_sandbox_that_forbids_priorities_is_no_hindrance(monkeypatch: pytest.Mon
 
 def test_hash_for_nobody_has_the_current_parameters() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
-        nobodys, real = hashing.nobodys_hash, hash_password("A-str0ng-passphrase!")
+        nobodys, real = hashing.dummy_hash, hash_password("A-str0ng-passphrase!")
         assert nobodys.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
         # The same work is done with it, to the byte.
         assert [len(part) for part in nobodys.split("$")] == [len(part) for part in real.split("$")]
@@ -163,7 +163,7 @@ def test_closed_pool_refuses() -> None:
         await hashing.open()
         await hashing.close()
         await hashing.close()
-        with hashing.place(), pytest.raises(ServiceUnavailable):
+        with hashing.slot(), pytest.raises(ServiceUnavailable):
             await hashing.run(lambda: None)
 
     asyncio.run(scenario())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.auth.models import LogInTries
+from core.auth.models import Lockout
 from core.auth.passwords import lockout
 from core.http.problems import AccountLocked
 
@@ -31,23 +31,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def count(times: int, digest: str = "d") -> None:
     for _ in range(times):
-        lockout.count_try(digest)
+        lockout.count_attempt(digest)
 
 
 def is_locked(digest: str = "d") -> bool:
-    return LogInTries.objects.filter(email_digest=digest, locked_until__isnull=False).exists()
+    return Lockout.objects.filter(email_digest=digest, locked_until__isnull=False).exists()
 
 
 def wait_of(digest: str = "d") -> int:
     with pytest.raises(AccountLocked) as refused:
-        lockout.count_try(digest)
+        lockout.count_attempt(digest)
     return int(refused.value.headers["Retry-After"])
 
 
 def test_ten_tries_are_allowed_and_the_eleventh_is_not() -> None:
     count(8)
-    assert not lockout.count_try("d")
-    assert lockout.count_try("d"), "the last"
+    assert not lockout.count_attempt("d")
+    assert lockout.count_attempt("d"), "the last"
     assert wait_of() == 15 * MINUTE
 
 
@@ -97,14 +97,14 @@ def test_slow_tries_never_lock(clock: Clock) -> None:
 
 def test_success_forgets_the_tries() -> None:
     count(9)
-    lockout.forget_tries("d")
+    lockout.clear_attempts("d")
     count(9)
     assert not is_locked()
 
 
 def test_unlocking_ends_a_lock() -> None:
     count(10)
-    lockout.forget_tries("d")
+    lockout.clear_attempts("d")
     count(1)
 
 
@@ -130,8 +130,8 @@ def test_rows_that_mean_nothing_any_more_go_by_themselves(clock: Clock) -> None:
     clock.now += 16 * MINUTE
     for number in range(21):
         count(1, f"late-{number}")
-    assert LogInTries.objects.filter(email_digest__startswith="early").count() == 0
-    assert LogInTries.objects.count() == 21
+    assert Lockout.objects.filter(email_digest__startswith="early").count() == 0
+    assert Lockout.objects.count() == 21
 
 
 def test_rows_that_still_count_stay(clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Forms of the admin for accounts."""
+"""The admin's forms for logging in and for adding users."""
 
 import math
 from typing import Any, ClassVar
@@ -12,8 +12,8 @@ from core.auth.models import User
 from core.http.problems import AccountLocked
 
 
-class LogInForm(AdminAuthenticationForm):
-    """Says when an account is locked, and for how long."""
+class LoginForm(AdminAuthenticationForm):
+    """Shows when an account is locked, and for how long."""
 
     error_messages = {
         **AdminAuthenticationForm.error_messages,
@@ -26,12 +26,12 @@ class LogInForm(AdminAuthenticationForm):
         except AccountLocked as locked:
             minutes = math.ceil(int(locked.headers["Retry-After"]) / 60)
             raise ValidationError(
-                f"Too many failed log-ins for this account. Try again in {minutes} min.", code="locked"
+                f"Too many failed logins for this account. Try again in {minutes} min.", code="locked"
             ) from None
 
 
 class NewUserForm(BaseUserCreationForm):  # type: ignore[type-arg]
-    """A new user has an e-mail and a password; the rest is set on the next page."""
+    """Asks for e-mail and password. The next page has the other fields."""
 
     class Meta:
         model = User
