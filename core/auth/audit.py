@@ -29,8 +29,6 @@ LOGGED_FIELDS = {
 
 
 class Event(StrEnum):
-    """The kinds of audit events."""
-
     REGISTERED = "registered"
     LOGGED_IN = "logged_in"
     LOGIN_FAILED = "log_in_failed"
@@ -71,10 +69,8 @@ def record(
         email_digest=email_digest,
         session_id=session_id,
         api_key_id=api_key_id,
-        ip=caller.ip,
-        user_agent=caller.user_agent,
-        request_id=caller.request_id,
         detail=detail,
+        **caller._asdict(),
     )
 
 

@@ -11,8 +11,6 @@ from core.auth.audit import Event
 from core.auth.caller import caller_of
 from core.auth.emails import canonical_email
 from core.auth.models import User
-from core.auth.passwords.hashing import hashing
-from core.auth.passwords.rules import verify_and_upgrade
 
 
 class AccountBackend(ModelBackend):
@@ -27,10 +25,9 @@ class AccountBackend(ModelBackend):
             return None
         with transaction.atomic():
             attempt = login.count_attempt(canonical_email(username))
-        is_correct, upgraded = verify_and_upgrade(password, attempt.encoded or hashing.dummy_hash)
+        proof = login.verify(attempt, password)
         with transaction.atomic():
-            if attempt.user_id is not None and is_correct:
-                proof = login.Proof(attempt.user_id, attempt.email_digest, attempt.encoded, upgraded)
+            if proof is not None:
                 return login.lock_proven_user(proof)
             events = login.record_failure(attempt, caller_of(request), Event.LOGIN_FAILED, detail="admin")
         audit.announce(events)

@@ -78,13 +78,11 @@ async def prove_password(
     attempt stays counted until the caller's transaction calls `lock_proven_user`.
     """
     attempt = await database.write(partial(count_attempt, email))
-    is_correct, upgraded = await hashing.run(
-        partial(verify_and_upgrade, password, attempt.encoded or hashing.dummy_hash)
-    )
-    if attempt.user_id is None or not is_correct:
+    proof = await hashing.run(partial(verify, attempt, password))
+    if proof is None:
         audit.announce(await database.write(partial(record_failure, attempt, caller, failure)))
         raise refusal
-    return Proof(attempt.user_id, attempt.email_digest, attempt.encoded, upgraded)
+    return proof
 
 
 def count_attempt(email: str) -> LoginAttempt:
@@ -98,6 +96,15 @@ def count_attempt(email: str) -> LoginAttempt:
     if user is None:
         return LoginAttempt(email_digest=digest, is_last=is_last, user_id=None, encoded="")
     return LoginAttempt(email_digest=digest, is_last=is_last, user_id=user.id, encoded=user.password)
+
+
+def verify(attempt: LoginAttempt, password: str) -> Proof | None:
+    """Hash and compare the password. Takes about 25 ms, so call it in a thread."""
+    # Without an account there is a dummy hash to compare with, so that both cases take the same time.
+    is_correct, upgraded = verify_and_upgrade(password, attempt.encoded or hashing.dummy_hash)
+    if attempt.user_id is None or not is_correct:
+        return None
+    return Proof(attempt.user_id, attempt.email_digest, attempt.encoded, upgraded)
 
 
 def record_failure(attempt: LoginAttempt, caller: Caller, failure: Event, *, detail: str = "") -> list[AuditEvent]:

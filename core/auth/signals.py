@@ -1,4 +1,4 @@
-"""Receivers for changes of users and admin logins, whether from the admin, a command or a shell."""
+"""Receivers for logins to the admin, and for changes of users by the admin, a command or a shell."""
 
 from functools import partial
 from typing import Any
@@ -32,13 +32,11 @@ def end_access(instance: User, created: bool, **_: Any) -> None:
 
 @receiver(user_logged_in)
 def record_login(request: HttpRequest, user: User, **_: Any) -> None:
-    """Record a login to the admin. Only the admin uses Django's login."""
     _record(Event.LOGGED_IN, request, user)
 
 
 @receiver(user_logged_out)
 def record_logout(request: HttpRequest, user: User | None, **_: Any) -> None:
-    """Record a logout from the admin. The user is None if nobody was logged in."""
     if user is not None:
         _record(Event.LOGGED_OUT, request, user)
 

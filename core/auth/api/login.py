@@ -84,11 +84,4 @@ async def log_out_everywhere(request: Request) -> HttpResponse:
 
 
 def _tokens_response(tokens: sessions.Tokens) -> HttpResponse:
-    payload = {
-        "access_token": tokens.access_token,
-        "refresh_token": tokens.refresh_token,
-        "token_type": "Bearer",
-        "expires_in": tokens.expires_in,
-        "refresh_expires_in": tokens.refresh_expires_in,
-    }
-    return json_response(payload, headers=NO_STORE)
+    return json_response({"token_type": "Bearer", **tokens._asdict()}, headers=NO_STORE)

@@ -33,7 +33,6 @@ class Bearer(HttpAuthBase):
             declare_scope(scope)
 
     async def __call__(self, request: Any) -> Principal:
-        """Return the principal. Raises Forbidden, InsufficientScope and the problems of `principal_of`."""
         principal = principal_of(request)
         if principal.scopes is not None and self.scope not in principal.scopes:
             raise self._refusal()

@@ -39,17 +39,14 @@ async def identify(request: Request, header: bytes) -> Principal | None:
 
 
 def missing_credentials() -> Unauthorized:
-    """Return the problem of a request without a bearer token."""
     return Unauthorized("Send Authorization: Bearer, with an access token or an API key", headers=CHALLENGE)
 
 
 def invalid_token(detail: str) -> Unauthorized:
-    """Return the problem of a bearer token that is not valid."""
     return Unauthorized(detail, headers=INVALID_TOKEN_CHALLENGE)
 
 
 def session_ended() -> Unauthorized:
-    """Return the problem of an access token whose session has ended or whose user no longer exists."""
     return invalid_token("The session of this access token has ended")
 
 

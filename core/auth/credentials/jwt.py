@@ -6,7 +6,7 @@ There is one algorithm. The header must be exactly the one that this service wri
 
 import hashlib
 import time
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -119,11 +119,7 @@ class AccessTokens:
         self._verified[token] = access
 
 
+@cache
 def access_tokens() -> AccessTokens:
     """Return the process's AccessTokens, with the keys of the settings."""
-    return _access_tokens(settings.JWT_SECRET, settings.JWT_SECRET_PREVIOUS)
-
-
-@lru_cache(maxsize=1)
-def _access_tokens(secret: str, previous: str) -> AccessTokens:
-    return AccessTokens(secret=secret, previous=previous)
+    return AccessTokens(secret=settings.JWT_SECRET, previous=settings.JWT_SECRET_PREVIOUS)

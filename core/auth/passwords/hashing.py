@@ -30,8 +30,8 @@ class PasswordHashing:
         self._executor: ThreadPoolExecutor | None = None
         self._slots = 0
         self._taken = 0
-        # Verified when there is no account, so that an unknown address takes as long as a wrong password.
         self.dummy_hash = ""
+        """Compared with the password when there is no account, which must take as long as a wrong password."""
 
     async def open(self) -> None:
         """Start the pool. The first hash also loads Argon2 and the list of common passwords."""

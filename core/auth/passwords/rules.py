@@ -68,7 +68,6 @@ def hash_password(password: str) -> str:
 
 
 def hash_new_password(password: str, *, email: str, pointer: str) -> str:
-    """Check a new password, then hash it. Raises ValidationFailed."""
     check_new_password(password, email=email, pointer=pointer)
     return hash_password(password)
 

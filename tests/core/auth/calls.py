@@ -1,4 +1,4 @@
-"""What the tests of accounts ask of a running service, and how they look at the answers."""
+"""Requests to a running service for the tests of accounts, and checks of the responses."""
 
 import secrets
 import sqlite3
@@ -41,12 +41,12 @@ def tokens_of(me: httpx.Client) -> dict[str, Any]:
 
 
 def again(service: RunningService, me: httpx.Client, **options: Any) -> httpx.Client:
-    """A client of the same user with a session of its own."""
+    """Return a client of the same user with a new session."""
     return service.log_in(email_of(me), PASSWORD, **options)
 
 
 def hold(me: httpx.Client, tokens: dict[str, Any]) -> httpx.Client:
-    """Has the client use these tokens from now on."""
+    """Make the client use these tokens."""
     me.headers["Authorization"] = f"Bearer {tokens['access_token']}"
     me.tokens = tokens  # type: ignore[attr-defined]
     return me
@@ -55,14 +55,14 @@ def hold(me: httpx.Client, tokens: dict[str, Any]) -> httpx.Client:
 def make_key(
     service: RunningService, me: httpx.Client, *scopes: str, **fields: Any
 ) -> tuple[dict[str, Any], httpx.Client]:
-    """A new API key as the service answers it, and a client that uses it."""
+    """Create an API key. Return the response's body and a client that uses the key."""
     made = me.post("/v1/auth/api-keys", json={"name": "key", "scopes": list(scopes), **fields})
     assert made.status_code == 201, made.text
     return made.json(), service.client(headers={"Authorization": f"Bearer {made.json()['key']}"})
 
 
 def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The body of a problem of this status and kind."""
+    """Check the status and type of a problem, and return its body."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -71,7 +71,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 
 
 def is_refused(me: httpx.Client) -> bool:
-    """Whether the client's credentials are refused, as bad ones should be."""
+    """Return whether the service refuses the client's credentials."""
     answer = me.get("/v1/items/")
     if answer.status_code == 401:
         assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
@@ -79,7 +79,7 @@ def is_refused(me: httpx.Client) -> bool:
 
 
 def within_a_second(check: Callable[[], bool]) -> bool:
-    """Whether it comes true within a second."""
+    """Return whether the check succeeds within a second."""
     deadline = time.monotonic() + 1
     while not check():
         if time.monotonic() > deadline:
@@ -89,7 +89,7 @@ def within_a_second(check: Callable[[], bool]) -> bool:
 
 
 def at_once[T](calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Makes all calls at the same moment, each in a thread of its own."""
+    """Make all calls at the same time, each in its own thread."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:
@@ -101,7 +101,7 @@ def at_once[T](calls: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def query(service: RunningService, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """Rows of the service's database, which is changed if the statement says so."""
+    """Run a statement on the service's database and return its rows."""
     dsn = service.environment["DB_DSN"]
     if dsn.startswith("postgresql:"):
         with psycopg.connect(dsn) as postgres:
@@ -116,7 +116,7 @@ def query(service: RunningService, sql: str, *parameters: Any) -> list[tuple[Any
 
 
 def events(service: RunningService, email: str) -> list[str]:
-    """What the audit events tell of a user, in order."""
+    """Return the kinds of a user's audit events in order."""
     whose = "(SELECT id FROM accounts_user WHERE email = ?)"
     found = query(service, f"SELECT event FROM accounts_auditevent WHERE user_id = {whose} ORDER BY id", email)
     return [event for (event,) in found]

@@ -1,4 +1,4 @@
-"""What the tests of accounts share."""
+"""Fixtures of the tests of accounts."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.running_service import RunningService
 
 @pytest.fixture
 def make_user(db: None) -> Callable[..., User]:
-    """Makes a user in the database of this process, without hashing a password."""
+    """Create a user in this process' database without hashing a password."""
 
     def make(**fields: object) -> User:
         return User.objects.create(email=f"{secrets.token_hex(8)}@example.org", **fields)
@@ -28,7 +28,7 @@ def _clients_are_closed(close_clients: None) -> None:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def two_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The service with two workers, on each database in turn."""
+    """Run the service with two workers, once on each database."""
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("service")
         settings = {"DB_DSN": f"sqlite:///{folder}/app.db"}

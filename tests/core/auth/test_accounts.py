@@ -1,4 +1,4 @@
-"""Accounts over HTTP: made, shown, changed, deleted."""
+"""Accounts over HTTP: registered, read, changed and deleted."""
 
 import secrets
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def pointers(answer: httpx.Response) -> set[str]:
     return {error["pointer"] for error in problem(answer, 422, "validation-error")["errors"]}
 
 
-def test_registering_makes_a_user(anonymous: httpx.Client, service: RunningService) -> None:
+def test_registering_creates_a_user(anonymous: httpx.Client, service: RunningService) -> None:
     email = new_address()
     made = register(anonymous, email=email)
     assert made.status_code == 201
@@ -46,14 +46,14 @@ def test_registering_makes_a_user(anonymous: httpx.Client, service: RunningServi
     assert events(service, email) == ["registered", "logged_in"]
 
 
-def test_address_is_one_account_whatever_its_case(anonymous: httpx.Client) -> None:
+def test_address_is_one_account_in_any_case(anonymous: httpx.Client) -> None:
     email = new_address()
     assert register(anonymous, email=email.upper()).json()["email"] == email
     problem(register(anonymous, email=email), 409, "conflict")
     assert log_in(anonymous, email.title()).status_code == 200
 
 
-def test_of_many_who_register_one_address_at_once_one_succeeds(two_workers: RunningService) -> None:
+def test_one_of_many_concurrent_registrations_succeeds(two_workers: RunningService) -> None:
     email = new_address()
     clients = [two_workers.client() for _ in range(8)]
     answers = at_once([partial(register, one, email=email) for one in clients])
@@ -82,7 +82,7 @@ def test_of_many_who_register_one_address_at_once_one_succeeds(two_workers: Runn
         ("id", "01890000-0000-7000-8000-000000000000"),
     ],
 )
-def test_registration_that_breaks_a_rule_names_the_field(anonymous: httpx.Client, field: str, value: Any) -> None:
+def test_invalid_registration_names_the_field(anonymous: httpx.Client, field: str, value: Any) -> None:
     assert pointers(register(anonymous, **{field: value})) == {f"#/{field}"}
 
 
@@ -92,11 +92,11 @@ def test_unpaired_surrogate_is_refused(anonymous: httpx.Client) -> None:
     assert pointers(answer) == {"#/password"}
 
 
-def test_password_like_the_address_is_refused(anonymous: httpx.Client) -> None:
+def test_password_similar_to_the_address_is_refused(anonymous: httpx.Client) -> None:
     assert pointers(register(anonymous, email="ada.lovelace@example.org", password="ada.lovelace")) == {"#/password"}
 
 
-def test_password_of_128_characters_and_of_any_script_is_taken(anonymous: httpx.Client) -> None:
+def test_password_of_128_characters_in_any_script_is_accepted(anonymous: httpx.Client) -> None:
     for password in ("S-" + secrets.token_hex(63), "пароль-длинный-🐎-батарея"):
         email = new_address()
         assert register(anonymous, email=email, password=password).status_code == 201
@@ -104,12 +104,12 @@ def test_password_of_128_characters_and_of_any_script_is_taken(anonymous: httpx.
         problem(log_in(anonymous, email, password[:-1]), 401, "unauthorized")
 
 
-def test_refusal_never_repeats_the_password(anonymous: httpx.Client) -> None:
+def test_refusal_does_not_repeat_the_password(anonymous: httpx.Client) -> None:
     for password in ("Sh0rt-x", "canary-" * 30):
         assert password not in register(anonymous, password=password).text
 
 
-def test_closed_registration_is_403_and_the_rest_goes_on(start: Callable[..., RunningService]) -> None:
+def test_closed_registration_is_403(start: Callable[..., RunningService]) -> None:
     service = start(REGISTRATION_OPEN="false")
     problem(register(service.client()), 403, "forbidden")
     assert service.staff().get("/v1/auth/me").status_code == 200
@@ -136,19 +136,19 @@ def test_address_is_changed_with_the_password(
     assert me.get("/v1/auth/me").json()["email"] == after
 
 
-def test_address_is_not_changed_without_it(me: httpx.Client) -> None:
+def test_address_is_not_changed_without_the_password(me: httpx.Client) -> None:
     problem(change_email(me, new_address(), WRONG), 403, "forbidden")
     assert pointers(me.patch("/v1/auth/me", json={"email": new_address()})) == {"#/current_password"}
     assert me.get("/v1/auth/me").json()["email"] == email_of(me)
 
 
-def test_address_of_another_is_refused(me: httpx.Client, service: RunningService) -> None:
+def test_address_of_another_user_is_refused(me: httpx.Client, service: RunningService) -> None:
     problem(change_email(me, email_of(service.user()).upper()), 409, "conflict")
     assert change_email(me, email_of(me)).status_code == 200
 
 
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser", "is_active", "id", "password", "created_at"])
-def test_nothing_else_can_be_changed(me: httpx.Client, field: str) -> None:
+def test_other_fields_cannot_be_changed(me: httpx.Client, field: str) -> None:
     body = {"email": new_address(), "current_password": PASSWORD, field: True}
     assert pointers(me.patch("/v1/auth/me", json=body)) == {f"#/{field}"}
 
@@ -164,7 +164,7 @@ def test_new_password_ends_every_other_session(
     assert not is_refused(other)
     answer = change_password(me, NEW)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert is_refused(other), "in the same process it holds at once"
+    assert is_refused(other), "the same process refuses it at once"
     problem(refresh(other, tokens_of(other)["refresh_token"]), 401, "unauthorized")
     assert not is_refused(me)
     assert refresh(me, tokens_of(me)["refresh_token"]).status_code == 200
@@ -179,7 +179,7 @@ def test_password_is_not_changed_without_the_current_one(me: httpx.Client, anony
 
 
 @pytest.mark.parametrize("new", ["12345678", "short", "S" * 129, None])
-def test_new_password_must_be_a_good_one(me: httpx.Client, anonymous: httpx.Client, new: Any) -> None:
+def test_weak_new_password_is_refused(me: httpx.Client, anonymous: httpx.Client, new: Any) -> None:
     assert pointers(change_password(me, new)) == {"#/new_password"}
     assert log_in(anonymous, email_of(me)).status_code == 200
 
@@ -196,14 +196,14 @@ def test_current_password_cannot_be_guessed_with_a_stolen_token(
     assert events(service, email_of(me)).count("password_refused") == 10
 
 
-def test_right_password_is_no_failure_whatever_else_is_wrong(me: httpx.Client, service: RunningService) -> None:
+def test_correct_password_never_counts_as_a_failure(me: httpx.Client, service: RunningService) -> None:
     taken = email_of(service.user())
     for _ in range(11):
         assert pointers(change_password(me, "short")) == {"#/new_password"}
         problem(change_email(me, taken), 409, "conflict")
 
 
-def test_of_two_changes_of_the_password_at_once_one_wins(me: httpx.Client, anonymous: httpx.Client) -> None:
+def test_one_of_several_concurrent_password_changes_wins(me: httpx.Client, anonymous: httpx.Client) -> None:
     answers = [answer.status_code for answer in at_once([partial(change_password, me, f"{NEW}-{n}") for n in range(4)])]
     assert answers.count(204) >= 1
     assert set(answers) <= {204, 403, 409}
@@ -212,7 +212,7 @@ def test_of_two_changes_of_the_password_at_once_one_wins(me: httpx.Client, anony
     assert answers[good[0]] == 204
 
 
-def test_deleted_account_is_gone_with_all_that_was_its(
+def test_deleting_an_account_deletes_everything_that_belongs_to_it(
     me: httpx.Client, anonymous: httpx.Client, service: RunningService
 ) -> None:
     other = again(service, me)
@@ -229,8 +229,8 @@ def test_deleted_account_is_gone_with_all_that_was_its(
     for table, column in (("accounts_session", "user_id"), ("accounts_apikey", "user_id"), ("item", "owner_id")):
         assert query(service, f"SELECT count(*) FROM {table} WHERE {column} = ?", user) == [(0,)]
     assert service.staff().get(f"/v1/items/{item['id']}").status_code == 404
-    told = query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ? ORDER BY id", user)
-    assert told[-1] == ("account_deleted",), "the record outlives the account"
+    recorded = query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ? ORDER BY id", user)
+    assert recorded[-1] == ("account_deleted",), "the audit log outlives the account"
     assert register(anonymous, email=email_of(me)).status_code == 201
 
 
@@ -240,7 +240,7 @@ def test_paths_work_with_and_without_a_slash(me: httpx.Client, slash: str) -> No
         assert me.get(f"/v1/auth/{path}{slash}").status_code == 200
 
 
-def test_database_holds_no_password_and_a_strong_hash(service: RunningService, me: httpx.Client) -> None:
+def test_database_stores_only_a_strong_password_hash(service: RunningService, me: httpx.Client) -> None:
     stored = service.stored()
     assert PASSWORD.encode() not in stored
     [[encoded]] = query(service, "SELECT password FROM accounts_user WHERE email = ?", email_of(me))

@@ -1,4 +1,4 @@
-"""API keys over HTTP: made, used, revoked; and what they may not do."""
+"""API keys over HTTP: created, used, limited by scopes and revoked."""
 
 import hashlib
 import re
@@ -57,7 +57,7 @@ def test_key_is_stored_as_a_digest(me: httpx.Client, service: RunningService) ->
 
 
 @pytest.mark.parametrize("scope", ["items:read", "items:write"])
-def test_key_does_what_its_scope_allows_and_nothing_else(me: httpx.Client, service: RunningService, scope: str) -> None:
+def test_key_may_do_only_what_its_scope_allows(me: httpx.Client, service: RunningService, scope: str) -> None:
     _, robot = make_key(service, me, scope)
     path = f"/v1/items/{me.post('/v1/items/', json={'name': 'x'}).json()['id']}"
     reads = [robot.get("/v1/items/"), robot.get(path)]
@@ -90,7 +90,7 @@ def test_key_does_what_its_scope_allows_and_nothing_else(me: httpx.Client, servi
         ("DELETE", f"api-keys/{UNKNOWN}"),
     ],
 )
-def test_key_manages_no_accounts(me: httpx.Client, service: RunningService, method: str, path: str) -> None:
+def test_key_cannot_manage_accounts(me: httpx.Client, service: RunningService, method: str, path: str) -> None:
     _, robot = make_key(service, me, "items:read", "items:write")
     body = {"name": "x", "scopes": ["items:read"]} if method in ("POST", "PATCH") else None
     problem(robot.request(method, f"/v1/auth/{path}", json=body), 403, "forbidden")
@@ -120,28 +120,28 @@ def test_key_manages_no_accounts(me: httpx.Client, service: RunningService, meth
     ],
     ids=str,
 )
-def test_key_that_makes_no_sense_is_refused(me: httpx.Client, fields: dict[str, Any], pointer: str) -> None:
+def test_invalid_key_is_refused(me: httpx.Client, fields: dict[str, Any], pointer: str) -> None:
     answer = me.post("/v1/auth/api-keys", json={"name": "x", "scopes": ["items:read"], **fields})
     assert {error["pointer"] for error in problem(answer, 422, "validation-error")["errors"]} == {pointer}
     assert listed(me) == []
 
 
 @pytest.mark.parametrize("moment", ["2100-01-01T00:00:00Z", "2100-01-01T02:00:00.000+02:00", "2100-01-01t00:00:00z"])
-def test_expiry_is_answered_in_utc(me: httpx.Client, moment: str) -> None:
+def test_expiry_is_returned_in_utc(me: httpx.Client, moment: str) -> None:
     answer = me.post("/v1/auth/api-keys", json={"name": "x", "scopes": ["items:read"], "expires_at": moment})
     assert answer.json()["expires_at"] == "2100-01-01T00:00:00.000000Z"
 
 
-def test_key_dies_when_it_expires(me: httpx.Client, service: RunningService) -> None:
+def test_expired_key_is_refused(me: httpx.Client, service: RunningService) -> None:
     end = time.time() + 1.5
     _, robot = make_key(service, me, "items:read", expires_at=in_seconds(1.5))
     assert not is_refused(robot)
     while not is_refused(robot):
-        assert time.time() < end + 0.5, "it is refused from its last moment on, whatever is cached"
-    assert len(listed(me)) == 1, "it is still listed"
+        assert time.time() < end + 0.5, "a cached result must not outlive the key"
+    assert len(listed(me)) == 1, "expired keys stay listed"
 
 
-def test_revoked_key_is_refused_at_once_and_gone(me: httpx.Client, service: RunningService) -> None:
+def test_revoked_key_is_refused_at_once_and_not_listed(me: httpx.Client, service: RunningService) -> None:
     made, robot = make_key(service, me, "items:read")
     assert not is_refused(robot)
     assert me.delete(f"/v1/auth/api-keys/{made['id']}").status_code == 204
@@ -151,7 +151,7 @@ def test_revoked_key_is_refused_at_once_and_gone(me: httpx.Client, service: Runn
     assert "api_key_revoked" in events(service, email_of(me))
 
 
-def test_key_of_another_user_is_not_there(service: RunningService) -> None:
+def test_key_of_another_user_is_not_found(service: RunningService) -> None:
     alice, bob = service.user(), service.user()
     made, robot = make_key(service, alice, "items:read")
     for one in (made["id"], UNKNOWN, "x", made["id"].replace("-", "")):
@@ -168,8 +168,8 @@ def test_key_outlives_sessions_and_passwords_but_not_its_user(me: httpx.Client, 
     assert within_a_second(lambda: is_refused(robot))
 
 
-def test_session_that_has_ended_makes_no_key(me: httpx.Client, service: RunningService) -> None:
-    """Within the second in which another process may still take its access token."""
+def test_ended_session_cannot_create_a_key(me: httpx.Client, service: RunningService) -> None:
+    """Another process may accept the access token of the ended session for up to a second."""
     assert not is_refused(me)
     query(
         service,
@@ -181,7 +181,7 @@ def test_session_that_has_ended_makes_no_key(me: httpx.Client, service: RunningS
     problem(answer, 401, "unauthorized")
 
 
-def test_use_is_noted_without_the_request_waiting_for_it(start: Callable[..., RunningService]) -> None:
+def test_use_of_a_key_is_saved_in_the_background(start: Callable[..., RunningService]) -> None:
     service = start()
     me = service.user()
     _, robot = make_key(service, me, "items:read")

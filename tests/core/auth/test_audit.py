@@ -1,4 +1,4 @@
-"""The record of what happens: complete, in log and table alike, and without a secret."""
+"""The audit log: complete in the log and in the table, and without secrets."""
 
 import pytest
 
@@ -16,7 +16,7 @@ CALLER = Caller(ip="203.0.113.7", user_agent="test/1", request_id="request-1")
 
 
 @pytest.mark.django_db
-def test_event_is_a_row_a_line_and_a_count(caplog: pytest.LogCaptureFixture) -> None:
+def test_event_is_saved_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     before = metrics.events.labels("logged_in")._value.get()
     user, session = uuid7(), uuid7()
     with caplog.at_level("INFO"):
@@ -29,7 +29,7 @@ def test_event_is_a_row_a_line_and_a_count(caplog: pytest.LogCaptureFixture) -> 
     assert metrics.events.labels("logged_in")._value.get() == before + 1
 
 
-def test_no_field_of_a_line_is_taken_for_a_secret() -> None:
+def test_no_logged_field_is_redacted() -> None:
     for name in audit.LOGGED_FIELDS:
         assert redact(name, "0199c0de-7a11-7000-8000-0000000000bb") != REDACTED
 
@@ -45,11 +45,11 @@ def test_no_field_of_a_line_is_taken_for_a_secret() -> None:
         ("testclient", None),
     ],
 )
-def test_address_is_canonical_or_none(text: str, ip: str | None) -> None:
+def test_ip_address_is_canonical_or_none(text: str, ip: str | None) -> None:
     assert canonical_ip(text) == ip
 
 
-def test_user_agent_is_what_databases_take() -> None:
+def test_user_agent_is_cut_and_cleaned_for_the_database() -> None:
     headers = [(b"user-agent", b"a\0b" + b"\xe9" * 1000)]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": ("203.0.113.7", 1)}
     caller = caller_of(Request(scope, dict(headers), b""))
@@ -57,7 +57,7 @@ def test_user_agent_is_what_databases_take() -> None:
     assert len(caller.user_agent) == 255
 
 
-def test_no_secret_is_in_log_or_table(service: RunningService) -> None:
+def test_no_secret_is_logged_or_stored(service: RunningService) -> None:
     me = service.user()
     made, robot = make_key(service, me, "items:read")
     robot.get("/v1/items/")

@@ -1,4 +1,4 @@
-"""One canonical form of an address."""
+"""The canonical form and the digest of e-mail addresses."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from core.auth.emails import canonical_email
     "address",
     ["ada@example.org", "ADA@example.org", "ada@EXAMPLE.org", " Ada@Example.ORG ", "Ａda@example.org"],
 )
-def test_addresses_that_look_alike_are_one(address: str) -> None:
+def test_addresses_that_look_alike_are_equal(address: str) -> None:
     assert canonical_email(address) == "ada@example.org"
 
 
@@ -20,11 +20,11 @@ def test_canonical_form_is_stable() -> None:
         assert canonical_email(once) == once
 
 
-def test_digest_of_an_address_is_keyed(settings: pytest.FixtureRequest) -> None:
+def test_email_digest_depends_on_the_secret_key(settings: pytest.FixtureRequest) -> None:
     before = email_digest("ada@example.org")
     settings.SECRET_KEY = "another" * 8  # type: ignore[attr-defined]
     assert email_digest("ada@example.org") != before
 
 
-def test_digest_takes_any_text() -> None:
+def test_email_digest_accepts_any_text() -> None:
     assert len(email_digest("\ud800")) == 64

@@ -1,4 +1,4 @@
-"""Logging in: no way to find out who has an account, none to guess, none to lock out those who are in."""
+"""Logging in: the service reveals no accounts, limits guessing, and keeps existing sessions valid."""
 
 import os
 import statistics
@@ -27,13 +27,13 @@ from tests.core.auth.calls import (
 from tests.running_service import PASSWORD, STAFF_EMAIL, RunningService
 
 
-def test_wrong_password_unknown_address_and_inactive_account_are_alike(
+def test_wrong_password_unknown_address_and_inactive_account_get_the_same_response(
     service: RunningService, anonymous: httpx.Client
 ) -> None:
     known, inactive = email_of(service.user()), email_of(service.user())
     query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", inactive)
-    tries = [(known, WRONG), (new_address(), WRONG), (inactive, PASSWORD), ("no address", WRONG), ("", "")]
-    answers = [log_in(anonymous, *one) for one in tries]
+    attempts = [(known, WRONG), (new_address(), WRONG), (inactive, PASSWORD), ("no address", WRONG), ("", "")]
+    answers = [log_in(anonymous, *one) for one in attempts]
     bodies = [problem(answer, 401, "unauthorized") for answer in answers]
     for body in bodies:
         del body["request_id"]
@@ -44,14 +44,14 @@ def test_wrong_password_unknown_address_and_inactive_account_are_alike(
 
 @pytest.mark.slow
 def test_wrong_password_and_unknown_address_take_the_same_time(start: Callable[..., RunningService]) -> None:
-    """200 interleaved log-ins. A service that does not hash for an unknown address is out by a factor of ten."""
+    """Without the dummy hash, an unknown address would be about ten times as fast."""
     service = start()
     client = service.client()
     known = [new_address() for _ in range(12)]
     for email in known:
         assert register(client, email=email).status_code == 201
     ratios: list[float] = []
-    while not any(0.9 < ratio < 1.1 for ratio in ratios):  # a busy machine can disturb one of them
+    while not any(0.9 < ratio < 1.1 for ratio in ratios):  # a busy machine can disturb a measurement
         assert len(ratios) < 3, ratios
         ratios.append(_ratio_of_medians(client, known))
         query(service, "DELETE FROM accounts_logintries")
@@ -88,7 +88,7 @@ def test_lock_ends_no_session(service: RunningService, anonymous: httpx.Client) 
     assert events(service, email_of(me))[2:-1] == ["log_in_failed"] * 10 + ["account_locked"]
 
 
-def test_success_forgets_the_failures(service: RunningService, anonymous: httpx.Client) -> None:
+def test_success_clears_the_failures(service: RunningService, anonymous: httpx.Client) -> None:
     email = email_of(service.user())
     for _ in range(3):
         for _ in range(9):
@@ -97,7 +97,7 @@ def test_success_forgets_the_failures(service: RunningService, anonymous: httpx.
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_of_thirty_tries_at_once_ten_are_tried(two_workers: RunningService, exists: bool) -> None:
+def test_only_ten_of_thirty_concurrent_attempts_are_verified(two_workers: RunningService, exists: bool) -> None:
     count = "SELECT count(*) FROM accounts_auditevent WHERE event = ?"
     kinds = ("log_in_failed", "account_locked")
     before = [query(two_workers, count, kind)[0][0] for kind in kinds]
@@ -109,7 +109,7 @@ def test_of_thirty_tries_at_once_ten_are_tried(two_workers: RunningService, exis
     assert after == [before[0] + 10, before[1] + 1]
 
 
-def test_lock_that_has_run_out_is_open(service: RunningService, anonymous: httpx.Client) -> None:
+def test_expired_lock_allows_login(service: RunningService, anonymous: httpx.Client) -> None:
     email = email_of(service.user())
     for _ in range(10):
         log_in(anonymous, email, WRONG)
@@ -117,7 +117,7 @@ def test_lock_that_has_run_out_is_open(service: RunningService, anonymous: httpx
     assert log_in(anonymous, email).status_code == 200
 
 
-def test_failure_of_an_unknown_address_is_recorded_without_it(service: RunningService, anonymous: httpx.Client) -> None:
+def test_failure_is_recorded_without_the_unknown_address(service: RunningService, anonymous: httpx.Client) -> None:
     mistyped = "My-secret-password-in-the-wrong-field"
     log_in(anonymous, mistyped, WRONG)
     [row] = query(
@@ -130,7 +130,7 @@ def test_failure_of_an_unknown_address_is_recorded_without_it(service: RunningSe
     assert mistyped.lower() not in service.log.lower()
 
 
-def test_hash_rises_with_the_parameters_at_the_next_log_in(start: Callable[..., RunningService]) -> None:
+def test_login_upgrades_a_hash_with_old_parameters(start: Callable[..., RunningService]) -> None:
     service = start()
     email = email_of(service.user())
     service.stop()
@@ -149,7 +149,7 @@ def hash_of(service: RunningService, email: str) -> str:
     return str(encoded)
 
 
-def test_deactivated_user_is_shut_out_within_a_second(service: RunningService, anonymous: httpx.Client) -> None:
+def test_deactivated_user_is_refused_within_a_second(service: RunningService, anonymous: httpx.Client) -> None:
     me = service.user()
     assert not is_refused(me)
     query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", email_of(me))
@@ -175,13 +175,13 @@ def test_deactivated_user_is_shut_out_within_a_second(service: RunningService, a
     ],
     ids=str,
 )
-def test_body_of_another_shape_is_422(anonymous: httpx.Client, body: dict[str, object]) -> None:
+def test_malformed_body_is_422(anonymous: httpx.Client, body: dict[str, object]) -> None:
     problem(anonymous.post("/v1/auth/login", json=body), 422, "validation-error")
 
 
 @pytest.mark.slow
-def test_flood_of_log_ins_is_bounded_and_starves_no_reads(start: Callable[..., RunningService]) -> None:
-    """200 clients log in at once, again and again, while one reads."""
+def test_flood_of_logins_is_bounded_and_does_not_block_reads(start: Callable[..., RunningService]) -> None:
+    """200 clients log in repeatedly while one client reads."""
     service = start(PASSWORD_HASHING_QUEUE="16")
     me = service.user()
     assert service.process is not None
@@ -212,8 +212,7 @@ def test_flood_of_log_ins_is_bounded_and_starves_no_reads(start: Callable[..., R
     for thread in threads:
         thread.join()
     assert set(answers) == {401, 503}
-    # Both ends share the processors with 200 threads of this test, and with others; without the bounds a read, each
-    # of them, takes seconds.
+    # The service shares the processors with this test's 200 threads. Without the bounds, every read takes seconds.
     assert statistics.median(times) < 0.5, sorted(times)[-10:]
     assert statistics.median(waits) < 1
     assert grown < 100, f"{grown:.0f} MiB more"

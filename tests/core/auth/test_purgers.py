@@ -1,4 +1,4 @@
-"""manage.py purge_expired: what has expired goes, batch by batch, and nothing else does."""
+"""manage.py purge_expired: deletes expired rows, and no others, batch by batch."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,14 +26,14 @@ type MakeUser = Callable[..., User]
 
 
 def purge(**options: Any) -> dict[str, int]:
-    """What the command says that it deleted."""
+    """Run the command and return the counts that it prints."""
     out = StringIO()
     call_command("purge_expired", stdout=out, **options)
-    told = (line.split(": ") for line in out.getvalue().splitlines())
-    return {name: int(count) for name, count in told}
+    lines = (line.split(": ") for line in out.getvalue().splitlines())
+    return {name: int(count) for name, count in lines}
 
 
-def test_each_purge_is_called_until_it_finds_less_than_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_runs_until_a_batch_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
     left, sizes = [7], []
 
     def purge_some(batch_size: int) -> int:
@@ -48,12 +48,12 @@ def test_each_purge_is_called_until_it_finds_less_than_a_batch(monkeypatch: pyte
     assert sizes == [3, 3, 3]
 
 
-def test_batch_of_none_is_refused() -> None:
+def test_empty_batch_is_refused() -> None:
     with pytest.raises(CommandError, match="--batch-size"):
         purge(batch_size=0)
 
 
-def test_expired_sessions_go_with_their_tokens_and_others_stay(make_user: MakeUser) -> None:
+def test_expired_sessions_are_deleted_with_their_tokens(make_user: MakeUser) -> None:
     user = make_user()
     kept, _ = sessions.begin_session(user, UNKNOWN_CALLER)
     expired = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(5)]
@@ -63,7 +63,7 @@ def test_expired_sessions_go_with_their_tokens_and_others_stay(make_user: MakeUs
     assert RefreshToken.objects.get().session_id == kept.id
 
 
-def test_used_token_is_kept_until_it_would_have_expired(make_user: MakeUser) -> None:
+def test_used_token_is_kept_until_its_expiry(make_user: MakeUser) -> None:
     session, _ = sessions.begin_session(make_user(), UNKNOWN_CALLER)
     first = RefreshToken.objects.get()
     RefreshToken.objects.update(used_at=now())
@@ -75,7 +75,7 @@ def test_used_token_is_kept_until_it_would_have_expired(make_user: MakeUser) -> 
     assert RefreshToken.objects.get().parent_id is None
 
 
-def test_what_staff_and_users_look_for_stays_a_while(make_user: MakeUser) -> None:
+def test_ended_keys_and_audit_events_are_kept_for_a_while(make_user: MakeUser) -> None:
     user = make_user()
 
     def key(number: int, **fields: Any) -> str:
@@ -93,21 +93,21 @@ def test_what_staff_and_users_look_for_stays_a_while(make_user: MakeUser) -> Non
     key(6, revoked_at=now() - 31 * DAY)
     for days in (1, 89, 91, 1000):
         AuditEvent.objects.create(event="x", created_at=now() - days * DAY)
-    told = purge()
-    assert (told["API keys"], told["audit events"]) == (2, 2)
+    counts = purge()
+    assert (counts["API keys"], counts["audit events"]) == (2, 2)
     assert set(APIKey.objects.values_list("prefix", flat=True)) == kept
 
 
-def test_tries_and_admin_sessions_go_when_they_mean_nothing_any_more(db: None) -> None:
+def test_stale_login_attempts_and_admin_sessions_are_deleted(db: None) -> None:
     for number, then in enumerate((now() - DAY, now() + DAY)):
         Lockout.objects.create(email_digest=str(number), tried_at="[]", forgotten_at=then)
         AdminSession.objects.create(session_key=str(number), session_data="", expire_date=then)
-    told = purge()
-    assert (told["login attempts"], told["admin sessions"]) == (1, 1)
+    counts = purge()
+    assert (counts["login attempts"], counts["admin sessions"]) == (1, 1)
     assert Lockout.objects.get().email_digest == AdminSession.objects.get().session_key == "1"
 
 
-@pytest.mark.skipif(IS_POSTGRES, reason="it reads SQLite's plans")
+@pytest.mark.skipif(IS_POSTGRES, reason="reads SQLite's query plans")
 @pytest.mark.parametrize("name", ["refresh tokens", "sessions", "login attempts", "audit events", "admin sessions"])
 def test_purge_finds_its_rows_by_an_index(db: None, name: str) -> None:
     with CaptureQueriesContext(connection) as queries:
@@ -119,7 +119,7 @@ def test_purge_finds_its_rows_by_an_index(db: None, name: str) -> None:
     assert any("USING" in step and "INDEX" in step for step in plan), plan
 
 
-def test_purge_runs_beside_traffic(me: httpx.Client, service: RunningService) -> None:
+def test_purge_does_not_disturb_requests(me: httpx.Client, service: RunningService) -> None:
     other = again(service, me)
     query(
         service,

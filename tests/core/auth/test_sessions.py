@@ -1,4 +1,4 @@
-"""Sessions over HTTP: refreshed, listed, ended."""
+"""Login sessions over HTTP: refreshed, listed and ended."""
 
 import hashlib
 import re
@@ -37,7 +37,7 @@ def listed(me: httpx.Client) -> list[dict[str, object]]:
     return list(answer.json()["sessions"])
 
 
-def test_log_in_answers_with_both_tokens(me: httpx.Client) -> None:
+def test_login_returns_both_tokens(me: httpx.Client) -> None:
     tokens = tokens_of(me)
     assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in", "refresh_expires_in"}
     assert (tokens["token_type"], tokens["expires_in"], tokens["refresh_expires_in"]) == ("Bearer", 900, 7 * 86400)
@@ -52,19 +52,19 @@ def test_refreshing_rotates_the_tokens(me: httpx.Client, service: RunningService
     second = answer.json()
     assert set(second) == set(first)
     assert second["refresh_token"] != first["refresh_token"]
-    assert not is_refused(me), "the old access token is good until it expires"
+    assert not is_refused(me), "the old access token stays valid until it expires"
     assert not is_refused(hold(me, second))
     assert refresh(me, second["refresh_token"]).status_code == 200
     assert events(service, email_of(me))[-2:] == ["refreshed", "refreshed"]
 
 
-def test_refreshing_needs_no_access_token_and_minds_no_old_one(me: httpx.Client) -> None:
+def test_refreshing_ignores_the_access_token(me: httpx.Client) -> None:
     body = {"refresh_token": tokens_of(me)["refresh_token"]}
     answer = me.post("/v1/auth/refresh", json=body, headers={"Authorization": "Bearer an.expired.one"})
     assert answer.status_code == 200
 
 
-def test_lineage_of_refresh_tokens_is_kept_as_digests(me: httpx.Client, service: RunningService) -> None:
+def test_chain_of_refresh_tokens_is_stored_as_digests(me: httpx.Client, service: RunningService) -> None:
     texts = [tokens_of(me)["refresh_token"]]
     for _ in range(3):
         texts.append(refresh(me, texts[-1]).json()["refresh_token"])
@@ -86,22 +86,22 @@ def reuses(service: RunningService) -> float:
     return float(found[1]) if found else 0
 
 
-def test_used_refresh_token_ends_its_session_and_no_other(me: httpx.Client, service: RunningService) -> None:
+def test_reused_refresh_token_ends_only_its_session(me: httpx.Client, service: RunningService) -> None:
     elsewhere = again(service, me)
     stolen, before = tokens_of(me)["refresh_token"], reuses(service)
     hold(me, refresh(me, stolen).json())
     problem(refresh(me, stolen), 401, "unauthorized")
-    assert is_refused(me), "in the same process it holds at once"
+    assert is_refused(me), "the same process refuses it at once"
     problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
     assert not is_refused(elsewhere)
     assert refresh(elsewhere, tokens_of(elsewhere)["refresh_token"]).status_code == 200
     assert "refresh_reuse_detected" in events(service, email_of(me))
     assert reuses(service) == before + 1
     problem(refresh(me, stolen), 401, "unauthorized")
-    assert reuses(service) == before + 1, "of a session that has ended nothing more can be stolen"
+    assert reuses(service) == before + 1, "an ended session has nothing left to steal"
 
 
-def test_token_of_any_generation_ends_the_session(me: httpx.Client) -> None:
+def test_reused_refresh_token_of_any_age_ends_the_session(me: httpx.Client) -> None:
     first = tokens_of(me)["refresh_token"]
     for _ in range(5):
         hold(me, refresh(me, tokens_of(me)["refresh_token"]).json())
@@ -109,7 +109,7 @@ def test_token_of_any_generation_ends_the_session(me: httpx.Client) -> None:
     assert is_refused(me)
 
 
-def test_of_twenty_refreshes_at_once_at_most_one_succeeds(two_workers: RunningService) -> None:
+def test_at_most_one_of_twenty_concurrent_refreshes_succeeds(two_workers: RunningService) -> None:
     for _ in range(3):
         me = two_workers.user()
         token = tokens_of(me)["refresh_token"]
@@ -124,7 +124,7 @@ def test_of_twenty_refreshes_at_once_at_most_one_succeeds(two_workers: RunningSe
         assert events(two_workers, email_of(me)).count("refresh_reuse_detected") == 1
 
 
-def test_log_out_reaches_every_worker_within_a_second(two_workers: RunningService) -> None:
+def test_logout_reaches_every_worker_within_a_second(two_workers: RunningService) -> None:
     me = two_workers.user()
     clients = [two_workers.client(headers=me.headers) for _ in range(12)]
     assert not any(is_refused(one) for one in clients)
@@ -140,13 +140,13 @@ def test_unknown_refresh_token_is_refused(anonymous: httpx.Client, token: str) -
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_access_token_does_not_refresh_and_refresh_token_does_not_access(me: httpx.Client) -> None:
+def test_access_and_refresh_tokens_are_not_interchangeable(me: httpx.Client) -> None:
     problem(refresh(me, tokens_of(me)["access_token"]), 401, "unauthorized")
     me.headers["Authorization"] = f"Bearer {tokens_of(me)['refresh_token']}"
     assert is_refused(me)
 
 
-def test_session_that_is_not_refreshed_in_time_ends(start: Callable[..., RunningService]) -> None:
+def test_idle_session_ends(start: Callable[..., RunningService]) -> None:
     me = start(REFRESH_TOKEN_IDLE_TTL="1").user()
     assert tokens_of(me)["refresh_expires_in"] == 1
     deadline = time.monotonic() + 5
@@ -155,7 +155,7 @@ def test_session_that_is_not_refreshed_in_time_ends(start: Callable[..., Running
     problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
 
 
-def test_session_ends_however_often_it_is_refreshed(start: Callable[..., RunningService]) -> None:
+def test_refreshing_does_not_extend_a_session_forever(start: Callable[..., RunningService]) -> None:
     me = start(REFRESH_TOKEN_IDLE_TTL="2", REFRESH_TOKEN_ABSOLUTE_TTL="3").user()
     began = time.monotonic()
     while (answer := refresh(me, tokens_of(me)["refresh_token"])).status_code == 200:
@@ -165,17 +165,17 @@ def test_session_ends_however_often_it_is_refreshed(start: Callable[..., Running
     assert 2 < time.monotonic() - began < 5
 
 
-def test_log_out_ends_this_session_only(me: httpx.Client, service: RunningService) -> None:
+def test_logout_ends_only_its_session(me: httpx.Client, service: RunningService) -> None:
     other = again(service, me)
     answer = me.post("/v1/auth/logout")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert is_refused(me), "in the same process it holds at once"
+    assert is_refused(me), "the same process refuses it at once"
     problem(refresh(me, tokens_of(me)["refresh_token"]), 401, "unauthorized")
     assert not is_refused(other)
     assert "logged_out" in events(service, email_of(me))
 
 
-def test_log_out_everywhere_ends_every_session_of_this_user(me: httpx.Client, service: RunningService) -> None:
+def test_logout_everywhere_ends_every_session_of_the_user(me: httpx.Client, service: RunningService) -> None:
     mine, other = [me, again(service, me), again(service, me)], service.user()
     assert not any(is_refused(one) for one in mine)
     assert me.post("/v1/auth/logout-all").status_code == 204
@@ -186,7 +186,7 @@ def test_log_out_everywhere_ends_every_session_of_this_user(me: httpx.Client, se
     assert "logged_out_everywhere" in events(service, email_of(me))
 
 
-def test_sessions_are_listed_with_where_they_are(service: RunningService) -> None:
+def test_sessions_are_listed_with_their_clients(service: RunningService) -> None:
     me = service.user(headers={"User-Agent": "first/1"})
     other = again(service, me, headers={"User-Agent": "second/2" + "x" * 1000})
     found = listed(me)
@@ -197,7 +197,7 @@ def test_sessions_are_listed_with_where_they_are(service: RunningService) -> Non
     ]
     assert len(str(found[0]["user_agent"])) == 255
     refresh(me, tokens_of(me)["refresh_token"])
-    assert [one["current"] for one in listed(me)] == [True, False], "the latest used comes first"
+    assert [one["current"] for one in listed(me)] == [True, False], "the most recently used comes first"
     assert tokens_of(other)["refresh_token"] not in me.get("/v1/auth/sessions").text
 
 
@@ -211,7 +211,7 @@ def test_session_is_ended_by_its_id(me: httpx.Client, service: RunningService) -
     assert "session_ended" in events(service, email_of(me))
 
 
-def test_session_of_another_user_is_not_there(service: RunningService) -> None:
+def test_session_of_another_user_is_not_found(service: RunningService) -> None:
     alice, bob = service.user(), service.user()
     [session] = listed(alice)
     answers = [bob.delete(f"/v1/auth/sessions/{one}") for one in (session["id"], UNKNOWN, "x", "%00", f"{{{UNKNOWN}}}")]
@@ -236,24 +236,24 @@ def test_session_of_another_user_is_not_there(service: RunningService) -> None:
         ("DELETE", f"api-keys/{UNKNOWN}"),
     ],
 )
-def test_nobody_gets_in_without_credentials(anonymous: httpx.Client, method: str, path: str) -> None:
+def test_request_without_credentials_is_refused(anonymous: httpx.Client, method: str, path: str) -> None:
     answer = anonymous.request(method, f"/v1/auth/{path}", json={} if method in ("POST", "PATCH") else None)
     problem(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_sessions_of_a_user_are_bounded(make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_sessions_is_bounded(make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SESSIONS_PER_USER", 5)
     user = make_user()
     made = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(4)]
     sessions.end_user_sessions(user.id, because="test", but=made[0].id)
     later = [sessions.begin_session(user, UNKNOWN_CALLER)[0] for _ in range(6)]
     kept = set(Session.objects.values_list("id", flat=True))
-    assert kept == {one.id for one in later[-5:]}, "ended ones go first, then the longest unused"
+    assert kept == {one.id for one in later[-5:]}, "ended sessions are deleted first, then the least recently used"
     assert set(RefreshToken.objects.values_list("session_id", flat=True)) == kept
 
 
-def test_tokens_do_not_show_in_a_representation(make_user: Callable[..., User]) -> None:
+def test_tokens_are_not_in_the_repr(make_user: Callable[..., User]) -> None:
     _, tokens = sessions.begin_session(make_user(), UNKNOWN_CALLER)
     assert tokens.refresh_token not in repr(tokens)
     assert tokens.access_token not in repr(tokens)

@@ -1,4 +1,4 @@
-"""The counts themselves: exact, alike in Redis and in the process, and never a key for ever."""
+"""Counting: exact, the same in Redis and in the process, and in bounded memory."""
 
 import asyncio
 import itertools
@@ -59,14 +59,14 @@ def client(server: RedisServer) -> Iterator["redis.Redis"]:
 
 @settings(deadline=None)
 @given(rate=rates)
-def test_numbers_are_whole_and_fit_into_redis_doubles(rate: Rate) -> None:
+def test_numbers_are_exact_in_redis_doubles(rate: Rate) -> None:
     bucket = make_bucket("p", rate)
     window = rate.window_seconds * 1_000_000 // bucket.unit_microseconds
     assert bucket.cost * rate.quota == bucket.refill * window == bucket.capacity < MAX_EXACT
     assert bucket.refill_per_second * rate.window_seconds == bucket.capacity
 
 
-def test_a_billion_a_minute_is_counted_by_the_microsecond() -> None:
+def test_billion_a_minute_is_counted_in_microseconds() -> None:
     bucket = make_bucket("p", A_BILLION)
     assert (bucket.unit_microseconds, bucket.cost, bucket.refill) == (1, 3, 50), "60 ns a request"
 
@@ -76,7 +76,7 @@ _tags = itertools.count()
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limits=st.lists(rates, min_size=1, max_size=3), steps=sequences)
-def test_redis_and_the_process_count_alike(
+def test_redis_and_process_count_alike(
     client: "redis.Redis", limits: list[Rate], steps: list[tuple[int, bytes]]
 ) -> None:
     assert SOURCE.count(CLOCK) == 1
@@ -95,7 +95,7 @@ def test_redis_and_the_process_count_alike(
 
 @settings(deadline=None)
 @given(rate=st.builds(Rate, st.integers(1, 40), st.sampled_from([1, 60, 3600, 86400])), data=st.data())
-def test_no_window_lets_more_through_than_the_quota_and_its_refill(rate: Rate, data: st.DataObject) -> None:
+def test_no_window_passes_more_than_the_quota_and_its_refill(rate: Rate, data: st.DataObject) -> None:
     plan, clock = plan_of(rate), Clock()
     local = LocalLimiter(clock_microseconds=clock)
     window = rate.window_seconds * 1_000_000
@@ -109,20 +109,20 @@ def test_no_window_lets_more_through_than_the_quota_and_its_refill(rate: Rate, d
         assert end - begin + 1 <= rate.quota + refilled
 
 
-def test_exactly_the_quota_passes_at_once_and_then_one_by_one() -> None:
+def test_exactly_the_quota_passes_at_once() -> None:
     plan, clock = plan_of(Rate(3, 60)), Clock()
     charge = LocalLimiter(clock_microseconds=clock).charge
-    told = [charge(plan, b"x") for _ in range(5)]
-    assert told == [b'"p";r=2;t=20', b'"p";r=1;t=20', b'"p";r=0;t=20', b'20 "p";r=0;t=20', b'20 "p";r=0;t=20']
+    verdicts = [charge(plan, b"x") for _ in range(5)]
+    assert verdicts == [b'"p";r=2;t=20', b'"p";r=1;t=20', b'"p";r=0;t=20', b'20 "p";r=0;t=20', b'20 "p";r=0;t=20']
     clock.now += 19_999_999
     assert charge(plan, b"x") == b'1 "p";r=0;t=1'
     clock.now += 1
-    assert charge(plan, b"x") == b'"p";r=0;t=20', "after exactly Retry-After"
+    assert charge(plan, b"x") == b'"p";r=0;t=20', "allowed after exactly Retry-After seconds"
     clock.now += 3600 * 1_000_000
     assert charge(plan, b"x") == b'"p";r=2;t=20'
 
 
-def test_refusal_by_one_charges_none() -> None:
+def test_refusal_by_one_bucket_charges_no_bucket() -> None:
     plan, clock = plan_of(Rate(1, 1), Rate(5, 3600)), Clock()
     charge = LocalLimiter(clock_microseconds=clock).charge
     assert charge(plan, b"x") == b'"p";r=0;t=1, "p-2";r=4;t=720'
@@ -140,7 +140,7 @@ def test_clock_set_back_an_hour_locks_nobody_out() -> None:
     assert charge(plan, b"x") == b'"p";r=0;t=30'
 
 
-def test_memory_is_bounded_and_full_buckets_go_first() -> None:
+def test_memory_is_bounded_and_full_buckets_are_dropped_first() -> None:
     slow, quick, clock = plan_of(Rate(1, 86400)), plan_of(Rate(1, 1)), Clock()
     local = LocalLimiter(max_keys=100, clock_microseconds=clock)
     local.charge(slow, b"kept")
@@ -150,36 +150,40 @@ def test_memory_is_bounded_and_full_buckets_go_first() -> None:
     for n in range(100 - 1):
         local.charge(slow, b"slow%d" % n)
         assert len(local) <= 100
-    assert local.charge(slow, b"kept").startswith(b"86398 "), "the longest unused, and still in use"
+    assert local.charge(slow, b"kept").startswith(b"86398 "), (
+        "the least recently used key is kept while others are full"
+    )
     for n in range(500):
         local.charge(slow, b"more%d" % n)
     assert len(local) == 100
-    assert local.charge(slow, b"kept").startswith(b'"'), "the longest unused had to go"
+    assert local.charge(slow, b"kept").startswith(b'"'), "the least recently used key was dropped"
 
 
 @settings(deadline=None)
 @given(limits=st.lists(rates, min_size=1, max_size=3), steps=sequences, last=st.integers(0, 10**10))
-def test_process_goes_on_from_what_redis_said(limits: list[Rate], steps: list[tuple[int, bytes]], last: int) -> None:
+def test_process_continues_from_the_last_verdict_of_redis(
+    limits: list[Rate], steps: list[tuple[int, bytes]], last: int
+) -> None:
     plan, clock = plan_of(*limits), Clock()
-    redis_s = LocalLimiter(clock_microseconds=clock)
+    in_redis = LocalLimiter(clock_microseconds=clock)
     local = LocalLimiter(clock_microseconds=clock)
     for step, tag in steps:
         clock.now += abs(step)
-        local.note(plan, tag, redis_s.charge(plan, tag))
+        local.note(plan, tag, in_redis.charge(plan, tag))
     clock.now += last
     for tag in (b"one", b"other"):
-        mine, its = local.charge(plan, tag), redis_s.charge(plan, tag)
-        for bucket, found, exact in zip(plan.buckets, left_of(mine), left_of(its), strict=True):
-            lost = -(-bucket.refill_per_second // bucket.cost) + (mine[:1] != its[:1])
-            assert exact - lost <= found <= exact + (mine[:1] != its[:1])
-        assert mine.startswith(b'"') <= its.startswith(b'"'), "never more than Redis would have let through"
+        local_verdict, redis_verdict = local.charge(plan, tag), in_redis.charge(plan, tag)
+        for bucket, found, exact in zip(plan.buckets, left_of(local_verdict), left_of(redis_verdict), strict=True):
+            lost = -(-bucket.refill_per_second // bucket.cost) + (local_verdict[:1] != redis_verdict[:1])
+            assert exact - lost <= found <= exact + (local_verdict[:1] != redis_verdict[:1])
+        assert local_verdict.startswith(b'"') <= redis_verdict.startswith(b'"'), "passes only what Redis would pass"
 
 
 def left_of(verdict: bytes) -> list[int]:
     return [int(one.partition(b";")[0]) for one in verdict.split(b";r=")[1:]]
 
 
-def test_plans_with_a_bucket_in_common_share_what_was_said_of_it() -> None:
+def test_plans_share_the_verdicts_on_a_common_bucket() -> None:
     clock, [shared] = Clock(), make_buckets("default", [Rate(5, 60)])
     [own] = make_buckets("own", [Rate(2, 60)])
     alone, both = (LimitPlan(buckets, script_sha=b"0" * 40) for buckets in ((shared,), (shared, own)))
@@ -190,13 +194,13 @@ def test_plans_with_a_bucket_in_common_share_what_was_said_of_it() -> None:
     assert local.charge(alone, b"x") == b'"default";r=1;t=12'
     assert local.charge(both, b"x") == b'30 "default";r=1;t=12, "own";r=0;t=30'
     assert local.charge(alone, b"y") == b'"default";r=4;t=12'
-    # Redis is back for a moment, and knows nothing of that.
+    # Redis answers again, and does not know of these charges.
     clock.now += 1
     local.note(alone, b"x", b'"default";r=4;t=12')
     assert local.charge(alone, b"x") == b'"default";r=3;t=12'
 
 
-def test_memory_of_what_was_said_is_bounded_and_the_last_is_in_it() -> None:
+def test_number_of_remembered_verdicts_is_bounded() -> None:
     plan, verdicts = plan_of(Rate(5, 60)), b'"p";r=0;t=12'
     local = LocalLimiter(max_verdicts=100, clock_microseconds=Clock())
     for number in range(1000):
@@ -226,9 +230,7 @@ asyncio.run(main())
 """
 
 
-def test_of_three_times_the_limit_at_once_exactly_the_limit_passes_two_processes(
-    server: RedisServer, client: "redis.Redis"
-) -> None:
+def test_exactly_the_limit_passes_from_two_processes_at_once(server: RedisServer, client: "redis.Redis") -> None:
     client.flushall()
     script = Path(policies.__file__).with_name("gcra.lua")
     callers = [
@@ -252,11 +254,11 @@ def test_of_three_times_the_limit_at_once_exactly_the_limit_passes_two_processes
     lives = {key: client.ttl(key) for key in client.scan_iter() if key != b"ar:probe"}
     assert set(lives) == {b"ar:rl:{user}:p:40/3600", b"ar:rl:{user}:p-2:100/3600"}
     assert 3590 < lives[b"ar:rl:{user}:p:40/3600"] <= 3660
-    assert 1430 < lives[b"ar:rl:{user}:p-2:100/3600"] <= 1500, "a minute after it is full again"
+    assert 1430 < lives[b"ar:rl:{user}:p-2:100/3600"] <= 1500, "expires a minute after the bucket is full"
 
 
 @pytest.mark.parametrize("rates", [[A_BILLION], [Rate(1, 1)], [Rate(7, 86400), Rate(3, 1)]])
-def test_packed_command_is_what_the_script_wants(server: RedisServer, rates: list[Rate]) -> None:
+def test_packed_command_runs_the_script(server: RedisServer, rates: list[Rate]) -> None:
     async def main() -> None:
         client = RedisClient()
         sha = client.register_script(SOURCE)
@@ -276,7 +278,7 @@ def test_packed_command_is_what_the_script_wants(server: RedisServer, rates: lis
     asyncio.run(main())
 
 
-def test_joined_rates_have_names_of_their_own() -> None:
+def test_combined_rates_have_different_names() -> None:
     buckets: tuple[Bucket, ...] = make_buckets("default", [Rate(10, 1), Rate(100, 60)])
     plan = LimitPlan(buckets, script_sha=b"0" * 40)
     assert plan.policy_header == (b"ratelimit-policy", b'"default";q=10;w=1, "default-2";q=100;w=60')

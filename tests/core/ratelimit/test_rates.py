@@ -1,4 +1,4 @@
-"""What RATE_LIMIT, RATE_LIMIT_AUTH and RATE_LIMIT_ROUTES may say."""
+"""The format of RATE_LIMIT, RATE_LIMIT_AUTH and RATE_LIMIT_ROUTES."""
 
 import pytest
 from pytest_django import Settings
@@ -17,7 +17,7 @@ from core.ratelimit.rates import Rate, parse_rates, parse_route_rates
         ("10/second;1000/hour; 5000/day", [Rate(10, 1), Rate(1000, 3600), Rate(5000, 86400)]),
     ],
 )
-def test_rates(text: str, rates: list[Rate]) -> None:
+def test_rates_are_parsed(text: str, rates: list[Rate]) -> None:
     assert parse_rates(text) == tuple(rates)
 
 
@@ -37,19 +37,19 @@ def test_rates(text: str, rates: list[Rate]) -> None:
         "٣/minute",
     ],
 )
-def test_what_is_no_rate_is_told_with_what_would_be(text: str) -> None:
+def test_invalid_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"second, minute, hour, day.*100/minute"):
         parse_rates(text)
 
 
 @pytest.mark.parametrize("text", ["0/minute", "1000000001/day", "9" * 5000 + "/day"])
-def test_quota_has_bounds(text: str) -> None:
+def test_quota_out_of_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="1 to 1000000000") as refusal:
         parse_rates(text)
     assert len(str(refusal.value)) < 200
 
 
-def test_routes_are_told_apart_by_method_and_path_alone() -> None:
+def test_routes_are_distinguished_by_method_and_path() -> None:
     text = '{"POST /v1/items/": "20/minute", "GET /v1/items/{item_id}": "5/second;9/hour"}'
     assert parse_route_rates(text) == {
         ("POST", "/v1/items"): (Rate(20, 60),),
@@ -59,7 +59,7 @@ def test_routes_are_told_apart_by_method_and_path_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("many", "JSON object"),
         ("[]", "JSON object"),
@@ -73,8 +73,8 @@ def test_routes_are_told_apart_by_method_and_path_alone() -> None:
         ('{"GET /v1/items/{a}": "1/second", "GET /v1/items/{b}/": "1/second"}', "twice"),
     ],
 )
-def test_wrong_routes_are_refused(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_routes_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_route_rates(text)
 
 
@@ -86,7 +86,7 @@ def test_limit_on_a_route_that_does_not_exist_is_an_error() -> None:
     assert "GET /v1/items/{}, POST /v1/items" in (errors[0].hint or "")
 
 
-def test_routes_are_those_of_the_service(settings: Settings) -> None:
+def test_limited_routes_must_exist_in_the_service(settings: Settings) -> None:
     settings.RATE_LIMIT_ROUTES = parse_route_rates('{"POST /v1/items/": "1/second", "GET /v1/items/{any}": "1/second"}')
     assert check_rate_limit_routes() == []
     settings.RATE_LIMIT_ROUTES = parse_route_rates('{"PUT /v1/items/": "1/second"}')

@@ -1,4 +1,4 @@
-"""What the tests of accounts in the admin share."""
+"""Fixtures of the tests of accounts in the admin."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Actions on accounts, sessions and keys in the admin: asked first, done to those that may be, told and recorded."""
+"""Admin actions on users, sessions and keys: confirmed, limited to permitted rows, reported and recorded."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ USERS, SESSIONS, KEYS = (f"/admin/accounts/{name}/" for name in ("user", "sessio
 
 
 def id_in(service: RunningService, table: str, me: httpx.Client) -> str:
-    """The id of the user's one session or key, or of the user."""
+    """Return the id of the user, or of the user's only session or key."""
     whose = "email = ?" if table == "user" else "user_id = (SELECT id FROM accounts_user WHERE email = ?)"
     [[found]] = query(service, f"SELECT id FROM accounts_{table} WHERE {whose}", email_of(me))
     return str(found)
@@ -27,13 +27,13 @@ def messages(page: str) -> str:
 
 
 def carry_out(browser: Browser, path: str, action: str, *ids: str) -> str:
-    """Says yes, and returns what the list then tells."""
+    """Run a confirmed action and return the message on the list."""
     assert browser.act(path, action, *ids, post="yes").status_code == 302
     return messages(browser.get(path))
 
 
 @pytest.mark.parametrize("action", ["revoke_access", "deactivate", "unlock"])
-def test_nothing_is_done_before_a_yes(boss: Browser, service: RunningService, me: httpx.Client, action: str) -> None:
+def test_action_waits_for_confirmation(boss: Browser, service: RunningService, me: httpx.Client, action: str) -> None:
     before = events(service, email_of(me))
     page = boss.act(USERS, action, id_in(service, "user", me))
     assert page.status_code == 200
@@ -43,7 +43,7 @@ def test_nothing_is_done_before_a_yes(boss: Browser, service: RunningService, me
     assert events(service, email_of(me)) == before
 
 
-def test_the_yes_of_the_page_carries_it_out(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+def test_confirmation_runs_the_action(boss: Browser, service: RunningService, me: httpx.Client) -> None:
     page = boss.act(USERS, "deactivate", id_in(service, "user", me)).text
     form = page.split('<form method="post">')[1]
     fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form))
@@ -52,7 +52,7 @@ def test_the_yes_of_the_page_carries_it_out(boss: Browser, service: RunningServi
     assert within_a_second(lambda: is_refused(me))
 
 
-def test_actions_are_on_the_users_own_page_too(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+def test_actions_are_available_on_the_page_of_a_user(boss: Browser, service: RunningService, me: httpx.Client) -> None:
     user = id_in(service, "user", me)
     path = f"{USERS}{user}/change/"
     assert '<option value="revoke_access">' in boss.get(path)
@@ -67,7 +67,7 @@ def test_actions_are_on_the_users_own_page_too(boss: Browser, service: RunningSe
     assert "Revoked sessions and API keys." in boss.get(f"{USERS}{shown[1]}/history/")
 
 
-def test_sessions_are_listed_found_and_revoked_one_by_one(boss: Browser, service: RunningService) -> None:
+def test_sessions_are_listed_found_and_revoked(boss: Browser, service: RunningService) -> None:
     me = service.user(headers={"User-Agent": "one-of-two/1"})
     other = service.log_in(email_of(me), "Sturdy-horse-battery-9")
     assert not is_refused(other)
@@ -86,7 +86,7 @@ def test_sessions_are_listed_found_and_revoked_one_by_one(boss: Browser, service
     assert events(service, email_of(me))[-1] == "session_ended"
     assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=revoked")
     assert "1 session" in boss.get(f"{SESSIONS}?q={email_of(me)}&state=valid")
-    assert "Nothing was done" in carry_out(boss, SESSIONS, "revoke", str(session)), "it has ended already"
+    assert "Nothing was done" in carry_out(boss, SESSIONS, "revoke", str(session)), "the session has already ended"
     for client in (me, other):
         client.close()
 
@@ -104,7 +104,7 @@ def test_keys_are_listed_found_and_revoked(boss: Browser, service: RunningServic
     assert "revoked" in boss.get(f"{KEYS}{made['id']}/change/")
 
 
-def test_expired_ones_are_told_from_good_ones(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+def test_expired_and_valid_sessions_are_distinguished(boss: Browser, service: RunningService, me: httpx.Client) -> None:
     session = id_in(service, "session", me)
     query(service, "UPDATE accounts_session SET expires_at = '2020-01-01 00:00:00' WHERE id = ?", session)
     assert "expired" in boss.get(f"{SESSIONS}?q={email_of(me)}").split("result_list")[1]
@@ -118,7 +118,9 @@ def test_nobody_deactivates_themselves(boss: Browser, service: RunningService) -
     assert boss.client.get("/admin/").status_code == 200
 
 
-def test_locked_log_in_is_shown_on_the_users_page(boss: Browser, service: RunningService, me: httpx.Client) -> None:
+def test_locked_login_is_shown_on_the_page_of_the_user(
+    boss: Browser, service: RunningService, me: httpx.Client
+) -> None:
     path = f"{USERS}{id_in(service, 'user', me)}/change/"
     assert "until 20" not in boss.get(path)
     for _ in range(10):
@@ -126,7 +128,7 @@ def test_locked_log_in_is_shown_on_the_users_page(boss: Browser, service: Runnin
     assert "until 20" in boss.get(path)
 
 
-def test_superusers_are_left_out_for_other_staff(
+def test_other_staff_cannot_revoke_access_of_superusers(
     staff: Callable[..., Browser], service: RunningService, me: httpx.Client
 ) -> None:
     browser = staff("view_user", "change_user", "view_session", "change_session")
@@ -144,7 +146,7 @@ def test_superusers_are_left_out_for_other_staff(
 
 
 @pytest.mark.parametrize(("path", "permission"), [(SESSIONS, "view_session"), (KEYS, "view_apikey")])
-def test_who_may_only_look_revokes_nothing(staff: Callable[..., Browser], path: str, permission: str) -> None:
+def test_view_permission_does_not_allow_revoking(staff: Callable[..., Browser], path: str, permission: str) -> None:
     browser = staff(permission)
     assert 'value="revoke"' not in browser.get(path)
     assert "Nothing" not in browser.get(path)

@@ -1,4 +1,4 @@
-"""Accounts in the admin, as a browser sees it."""
+"""Users and audit events in the admin, as a browser sees them."""
 
 from collections.abc import Callable, Iterator
 from uuid import UUID
@@ -33,31 +33,31 @@ def browser(service: RunningService) -> Iterator[Browser]:
 
 
 def act(browser: Browser, action: str, *ids: str) -> None:
-    """Chooses an action for users, and says yes."""
+    """Run a confirmed action on users."""
     assert browser.act(USERS, action, *ids, post="yes").status_code == 302
 
 
 def id_of(service: RunningService, email: str) -> str:
     [[found]] = query(service, "SELECT id FROM accounts_user WHERE email = ?", email)
-    return str(UUID(str(found)))  # SQLite has it as its digits
+    return str(UUID(str(found)))  # SQLite stores it without dashes
 
 
-def test_log_in_takes_an_address_in_any_case_and_is_recorded(browser: Browser, service: RunningService) -> None:
+def test_login_accepts_an_address_in_any_case_and_is_recorded(browser: Browser, service: RunningService) -> None:
     before = events(service, STAFF_EMAIL)
     assert browser.log_in(STAFF_EMAIL.upper()).status_code == 302
     assert "Overview" in browser.get("/admin/")
     assert events(service, STAFF_EMAIL)[len(before) :] == ["logged_in"]
     assert browser.submit("/admin/", next="x").status_code == 200
-    assert browser.client.post("/admin/logout/").status_code == 403, "without the form's token"
+    assert browser.client.post("/admin/logout/").status_code == 403, "without the CSRF token"
 
 
-def test_user_who_is_no_staff_is_not_let_in(browser: Browser, service: RunningService) -> None:
+def test_user_who_is_not_staff_is_refused(browser: Browser, service: RunningService) -> None:
     assert "Please enter the correct" in browser.log_in(email_of(service.user())).text
     assert browser.client.get("/admin/").status_code == 302
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_log_in_shares_the_lock_with_the_api(browser: Browser, service: RunningService, exists: bool) -> None:
+def test_login_shares_the_lockout_with_the_api(browser: Browser, service: RunningService, exists: bool) -> None:
     email = make_member_of_staff(service) if exists else new_address()
     with service.client() as client:
         for _ in range(5):
@@ -71,7 +71,7 @@ def test_log_in_shares_the_lock_with_the_api(browser: Browser, service: RunningS
         assert events(service, email)[2:] == ["log_in_failed"] * 10 + ["account_locked"]
 
 
-def test_log_in_forgets_failures(browser: Browser, service: RunningService) -> None:
+def test_login_clears_failures(browser: Browser, service: RunningService) -> None:
     email = make_member_of_staff(service)
     for _ in range(9):
         browser.log_in(email, WRONG)
@@ -86,14 +86,14 @@ def test_log_in_forgets_failures(browser: Browser, service: RunningService) -> N
         problem(log_in(client, email, WRONG), 401, "unauthorized")
 
 
-def test_users_are_listed_and_found_by_part_of_their_address(boss: Browser, service: RunningService) -> None:
+def test_users_are_found_by_part_of_their_address(boss: Browser, service: RunningService) -> None:
     email, other = email_of(service.user()), email_of(service.user())
     found = boss.get(f"{USERS}?q={email[:10].upper()}")
     assert email in found
     assert other not in found
 
 
-def test_user_is_shown_with_sessions_and_keys_and_without_secrets(boss: Browser, service: RunningService) -> None:
+def test_user_page_shows_sessions_and_keys_without_secrets(boss: Browser, service: RunningService) -> None:
     me = service.user(headers={"User-Agent": "shown-in-the-admin/1"})
     made, _ = make_key(service, me, "items:read", name="named-in-the-admin")
     page = boss.get(f"{USERS}{id_of(service, email_of(me))}/change/")
@@ -116,7 +116,7 @@ def test_revoking_ends_sessions_and_keys(boss: Browser, service: RunningService)
     assert "access_revoked" in events(service, email_of(me))
 
 
-def test_deactivating_shuts_out_and_activating_brings_nothing_back(boss: Browser, service: RunningService) -> None:
+def test_activating_does_not_restore_ended_sessions(boss: Browser, service: RunningService) -> None:
     me = service.user()
     _, robot = make_key(service, me, "items:read")
     assert not is_refused(me)
@@ -126,12 +126,12 @@ def test_deactivating_shuts_out_and_activating_brings_nothing_back(boss: Browser
     assert "account_deactivated" in events(service, email_of(me))
     change(boss, service, email_of(me), is_active="on")
     assert log_in(me, email_of(me)).status_code == 200
-    assert is_refused(me), "what had ended stays ended"
+    assert is_refused(me), "ended sessions stay ended"
     assert is_refused(robot)
 
 
 def change(browser: Browser, service: RunningService, email: str, **fields: str) -> httpx.Response:
-    """Saves a user's page; boxes that are not given are unticked."""
+    """Save the page of a user. Boxes without a value are unticked."""
     inlines = {
         f"{name}-{part}": "0"
         for name in ("sessions", "api_keys")
@@ -140,7 +140,7 @@ def change(browser: Browser, service: RunningService, email: str, **fields: str)
     return browser.submit(f"{USERS}{id_of(service, email)}/change/", email=email, **inlines, **fields)
 
 
-def test_unticking_active_on_the_users_page_does_the_same(boss: Browser, service: RunningService) -> None:
+def test_unticking_active_on_the_page_of_a_user_ends_sessions(boss: Browser, service: RunningService) -> None:
     me = service.user()
     assert not is_refused(me)
     assert change(boss, service, email_of(me)).status_code == 302
@@ -149,7 +149,7 @@ def test_unticking_active_on_the_users_page_does_the_same(boss: Browser, service
     assert "account_deactivated" in events(service, email_of(me))
 
 
-def test_unlocking_lets_in_at_once(boss: Browser, service: RunningService) -> None:
+def test_unlocked_user_can_log_in_at_once(boss: Browser, service: RunningService) -> None:
     me = service.user()
     for _ in range(10):
         log_in(me, email_of(me), WRONG)
@@ -159,7 +159,7 @@ def test_unlocking_lets_in_at_once(boss: Browser, service: RunningService) -> No
     assert "account_unlocked" in events(service, email_of(me))
 
 
-def test_user_is_made_with_a_canonical_address(boss: Browser, service: RunningService) -> None:
+def test_new_user_has_a_canonical_address(boss: Browser, service: RunningService) -> None:
     email = new_address()
     answer = boss.submit(f"{USERS}add/", email=email.upper(), password1=PASSWORD, password2=PASSWORD)
     assert answer.status_code == 302, answer.text
@@ -169,7 +169,7 @@ def test_user_is_made_with_a_canonical_address(boss: Browser, service: RunningSe
     assert "A user with this e-mail already exists" in again.text
 
 
-def test_password_set_by_staff_ends_the_users_sessions(boss: Browser, service: RunningService) -> None:
+def test_password_set_by_staff_ends_the_sessions_of_the_user(boss: Browser, service: RunningService) -> None:
     me = service.user()
     assert not is_refused(me)
     new = "Another-" + PASSWORD
@@ -180,7 +180,7 @@ def test_password_set_by_staff_ends_the_users_sessions(boss: Browser, service: R
     assert log_in(me, email_of(me), new).status_code == 200
 
 
-def test_deleting_tells_what_goes_in_numbers(boss: Browser, service: RunningService) -> None:
+def test_delete_page_counts_the_rows_to_delete(boss: Browser, service: RunningService) -> None:
     me = service.user()
     user = id_of(service, email_of(me))
     for number in range(3):
@@ -190,11 +190,13 @@ def test_deleting_tells_what_goes_in_numbers(boss: Browser, service: RunningServ
     assert "items: 3" in page.lower()
     assert boss.submit(f"{USERS}{user}/delete/", post="yes").status_code == 302
     assert within_a_second(lambda: is_refused(me))
-    told = query(service, "SELECT event FROM accounts_auditevent WHERE user_id = ? ORDER BY id", user.replace("-", ""))
-    assert told[-1] == ("account_deleted",)
+    recorded = query(
+        service, "SELECT event FROM accounts_auditevent WHERE user_id = ? ORDER BY id", user.replace("-", "")
+    )
+    assert recorded[-1] == ("account_deleted",)
 
 
-def test_superuser_is_not_deleted_by_staff_in_bulk(browser: Browser, service: RunningService) -> None:
+def test_staff_cannot_delete_a_superuser_in_bulk(browser: Browser, service: RunningService) -> None:
     email = make_member_of_staff(service, "view_user", "delete_user")
     assert browser.log_in(email).status_code == 302
     boss_id = id_of(service, STAFF_EMAIL)
@@ -203,7 +205,7 @@ def test_superuser_is_not_deleted_by_staff_in_bulk(browser: Browser, service: Ru
     assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", STAFF_EMAIL) == [(1,)]
 
 
-def test_staff_make_nobody_a_superuser_and_touch_none(browser: Browser, service: RunningService) -> None:
+def test_staff_cannot_create_or_change_superusers(browser: Browser, service: RunningService) -> None:
     email = make_member_of_staff(service, "view_user", "change_user", "delete_user")
     assert browser.log_in(email).status_code == 302
     assert change(browser, service, email, is_active="on", is_staff="on", is_superuser="on").status_code == 302
@@ -217,12 +219,12 @@ def test_staff_make_nobody_a_superuser_and_touch_none(browser: Browser, service:
     assert query(service, "SELECT is_active FROM accounts_user WHERE email = ?", STAFF_EMAIL) == [(1,)]
 
 
-def test_staff_without_the_permission_have_no_actions(browser: Browser, service: RunningService) -> None:
+def test_staff_without_the_permission_see_no_actions(browser: Browser, service: RunningService) -> None:
     assert browser.log_in(make_member_of_staff(service, "view_user")).status_code == 302
     assert 'value="deactivate"' not in browser.get(USERS)
 
 
-def test_audit_events_are_shown_found_and_cannot_be_changed(boss: Browser, service: RunningService) -> None:
+def test_audit_events_can_be_found_but_not_changed(boss: Browser, service: RunningService) -> None:
     me, stranger = service.user(), new_address()
     with service.client() as client:
         log_in(client, stranger, WRONG)
@@ -240,7 +242,7 @@ def test_audit_events_are_shown_found_and_cannot_be_changed(boss: Browser, servi
     assert "Save" not in boss.get(f"{AUDIT}{event}/change/")
 
 
-def test_admin_session_ends_with_the_password_and_with_the_account(service: RunningService) -> None:
+def test_admin_session_ends_when_password_or_account_changes(service: RunningService) -> None:
     for statement in ("password = 'x'", "is_active = false", "is_staff = false"):
         browser, email = Browser(service), make_member_of_staff(service)
         assert browser.log_in(email).status_code == 302
@@ -249,7 +251,7 @@ def test_admin_session_ends_with_the_password_and_with_the_account(service: Runn
         assert browser.client.get("/admin/").status_code == 302
 
 
-def test_staff_take_no_other_member_of_the_staff_over(browser: Browser, service: RunningService) -> None:
+def test_staff_cannot_take_over_other_staff(browser: Browser, service: RunningService) -> None:
     assert browser.log_in(make_member_of_staff(service, "view_user", "change_user", "delete_user")).status_code == 302
     colleague = make_member_of_staff(service, "delete_user")
     for page in ("delete", "password"):
@@ -259,7 +261,7 @@ def test_staff_take_no_other_member_of_the_staff_over(browser: Browser, service:
 
 
 @pytest.mark.parametrize("by_staff", [False, True])
-def test_end_of_all_sessions_is_that_of_the_admins_too(boss: Browser, service: RunningService, by_staff: bool) -> None:
+def test_ending_all_sessions_ends_admin_sessions(boss: Browser, service: RunningService, by_staff: bool) -> None:
     email = make_member_of_staff(service)
     thief, other = Browser(service), Browser(service)
     assert thief.log_in(email).status_code == other.log_in(make_member_of_staff(service)).status_code == 302
@@ -274,7 +276,7 @@ def test_end_of_all_sessions_is_that_of_the_admins_too(boss: Browser, service: R
     thief.get("/admin/")
 
 
-def test_admin_can_be_switched_off(start: Callable[..., RunningService]) -> None:
+def test_admin_can_be_disabled(start: Callable[..., RunningService]) -> None:
     with start(ADMIN_ENABLED="false").client() as client:
         assert client.get("/admin/").status_code == 404
         assert client.get("/admin/login/").status_code == 404

@@ -1,10 +1,11 @@
-"""Access tokens: nobody but the service can make one, and nothing in them can be changed."""
+"""Access tokens: only the service can issue them, and nobody can change them."""
 
 import base64
 import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ USER, SESSION = UUID("0199c0de-7a11-7000-8000-0000000000bb"), UUID("0199c0de-7a1
 
 
 class Seconds(int):
-    """From now on."""
+    """A time relative to now."""
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def forge(
     header: dict[str, Any] | None = None,
     claims: dict[str, Any] | None = None,
 ) -> bytes:
-    """The token with some members of it changed (None: without it), signed with the secret."""
+    """Change members of the token (None removes a member) and sign it with the secret."""
     now = int(time.time())
     claims = {name: now + value if isinstance(value, Seconds) else value for name, value in (claims or {}).items()}
     merged = [{**old, **(new or {})} for old, new in zip(parts(token), (header, claims), strict=True)]
@@ -58,20 +59,20 @@ def forge(
     return f"{signed}.{'' if merged[0].get('alg') == 'none' else encode(signature)}".encode()
 
 
-def test_token_says_who_it_is_for(ours: AccessTokens) -> None:
+def test_token_names_its_user_and_session(ours: AccessTokens) -> None:
     access = ours.verify(issue(ours))
     assert (access.user_key, access.session_key) == (str(USER), str(SESSION))
     assert access.expires_at == pytest.approx(time.time() + 900, abs=2)
 
 
-def test_token_has_every_promised_claim(ours: AccessTokens) -> None:
+def test_token_has_every_documented_claim(ours: AccessTokens) -> None:
     header, claims = parts(issue(ours))
     assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "typ"}
     assert (header["alg"], header["typ"], claims["typ"]) == ("HS256", "at+jwt", "access")
     assert parts(issue(ours))[1]["jti"] != claims["jti"]
 
 
-def test_signature_is_hmac_with_the_secret_itself(ours: AccessTokens) -> None:
+def test_signature_is_hmac_with_the_secret(ours: AccessTokens) -> None:
     ours.verify(forge(issue(ours)))
 
 
@@ -132,18 +133,18 @@ def test_header_other_than_our_own_is_refused(ours: AccessTokens, header: dict[s
     ],
     ids=str,
 )
-def test_claims_that_are_wrong_or_missing_are_refused(ours: AccessTokens, claims: dict[str, Any]) -> None:
+def test_wrong_and_missing_claims_are_refused(ours: AccessTokens, claims: dict[str, Any]) -> None:
     with pytest.raises(InvalidToken):
         ours.verify(forge(issue(ours), claims=claims))
 
 
-def test_clock_of_another_host_may_be_a_little_ahead(ours: AccessTokens) -> None:
+def test_clock_of_another_host_may_be_slightly_ahead(ours: AccessTokens) -> None:
     soon = int(time.time()) + jwt.CLOCK_LEEWAY_SECONDS - 1
     ours.verify(forge(issue(ours), claims={"nbf": soon, "iat": soon}))
 
 
 @pytest.mark.parametrize("secret", ["", "secret", OTHER])
-def test_another_secret_is_refused(ours: AccessTokens, secret: str) -> None:
+def test_token_signed_with_another_secret_is_refused(ours: AccessTokens, secret: str) -> None:
     with pytest.raises(InvalidToken):
         ours.verify(forge(issue(ours), secret=secret))
 
@@ -163,15 +164,15 @@ def test_another_secret_is_refused(ours: AccessTokens, secret: str) -> None:
     ],
     ids=lambda token: str(token[:20]),
 )
-def test_what_is_no_token_is_refused(ours: AccessTokens, token: bytes) -> None:
+def test_malformed_token_is_refused(ours: AccessTokens, token: bytes) -> None:
     with pytest.raises(InvalidToken):
         ours.verify(token)
 
 
-def test_no_byte_of_a_token_can_be_changed_even_when_it_was_verified_before(ours: AccessTokens) -> None:
+def test_changed_token_is_refused_even_if_the_original_was_verified(ours: AccessTokens) -> None:
     token = issue(ours)
     ours.verify(token)
-    # The last character of the signature has two bits that mean nothing.
+    # The last character of the signature is skipped, because two of its bits have no meaning.
     for place in range(0, len(token) - 1, 7):
         changed = bytearray(token)
         changed[place] = ord("A") if changed[place] != ord("A") else ord("B")
@@ -179,14 +180,14 @@ def test_no_byte_of_a_token_can_be_changed_even_when_it_was_verified_before(ours
             ours.verify(bytes(changed))
 
 
-def test_token_that_was_verified_is_not_verified_again(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verified_token_is_not_verified_again(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     token = issue(ours)
     first = ours.verify(token)
     monkeypatch.setattr("jwt.decode", None)
     assert ours.verify(bytes(bytearray(token))) is first
 
 
-def test_token_that_was_verified_expires_all_the_same(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verified_token_expires(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     token = issue(ours)
     expires_at = ours.verify(token).expires_at
     monkeypatch.setattr("core.auth.credentials.jwt.time.time", lambda: expires_at)
@@ -194,7 +195,7 @@ def test_token_that_was_verified_expires_all_the_same(ours: AccessTokens, monkey
         ours.verify(token)
 
 
-def test_verified_tokens_are_bounded(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_remembered_tokens_is_bounded(ours: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwt, "VERIFIED_TOKENS_KEPT", 3)
     made = [issue(ours) for _ in range(10)]
     for token in made:
@@ -211,21 +212,31 @@ def test_previous_secret_verifies_and_does_not_sign() -> None:
         AccessTokens(secret=SECRET).verify(issue(before))
 
 
-def test_keys_are_those_of_the_settings(settings: Any) -> None:
+@pytest.fixture
+def restart() -> Iterator[Callable[[], None]]:
+    """Yield a function that forgets the keys, as a restart with other settings does."""
+    jwt.access_tokens.cache_clear()
+    yield jwt.access_tokens.cache_clear
+    jwt.access_tokens.cache_clear()
+
+
+def test_settings_contain_the_keys(settings: Any, restart: Callable[[], None]) -> None:
     settings.JWT_SECRET, settings.JWT_SECRET_PREVIOUS = SECRET, ""
     token = issue(jwt.access_tokens())
     settings.JWT_SECRET = OTHER
+    restart()
     with pytest.raises(InvalidToken):
         jwt.access_tokens().verify(token)
     settings.JWT_SECRET_PREVIOUS = SECRET
+    restart()
     jwt.access_tokens().verify(token)
 
 
-def test_secret_is_not_in_any_representation(ours: AccessTokens) -> None:
+def test_secret_is_not_in_the_repr(ours: AccessTokens) -> None:
     assert SECRET not in repr(vars(ours))
 
 
-def test_message_of_a_refusal_repeats_nothing_of_the_token(ours: AccessTokens) -> None:
+def test_refusal_does_not_repeat_the_token(ours: AccessTokens) -> None:
     with pytest.raises(InvalidToken) as refused:
         ours.verify(forge(issue(ours), claims={"sub": "canary-in-a-claim"}))
     assert "canary" not in str(refused.value)

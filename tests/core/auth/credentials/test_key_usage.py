@@ -1,4 +1,4 @@
-"""When API keys were used: noted by requests in memory, written beside them."""
+"""Uses of API keys: noted in memory by requests, and written in the background."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ HOME, AWAY = "203.0.113.7", "2001:db8::1"
 
 
 class Database:
-    """Runs jobs in place; refuses them when told to."""
+    """Runs jobs, or fails while `is_down`."""
 
     def __init__(self) -> None:
         self.writes, self.is_down = 0, False
@@ -60,7 +60,7 @@ def write(*uses: tuple[APIKey, str]) -> None:
     uses[0][0].refresh_from_db()
 
 
-def test_noting_waits_for_nothing_and_writing_is_one_job_for_many_uses(database: Database, key: APIKey) -> None:
+def test_many_uses_are_written_in_one_transaction(database: Database, key: APIKey) -> None:
     write(*[(key, HOME)] * 1000)
     assert database.writes == 1
     assert key.last_used_at is not None
@@ -80,7 +80,7 @@ def test_last_use_is_written_at_most_once_a_minute(database: Database, key: APIK
     assert key.last_used_at >= first
 
 
-def test_new_address_is_an_event_and_a_known_one_is_none(database: Database, key: APIKey) -> None:
+def test_only_a_new_address_is_an_audit_event(database: Database, key: APIKey) -> None:
     write((key, HOME))
     write((key, HOME), (key, AWAY))
     write((key, AWAY))
@@ -92,7 +92,7 @@ def test_new_address_is_an_event_and_a_known_one_is_none(database: Database, key
     assert key.known_ips.split() == [HOME, AWAY]
 
 
-def test_addresses_are_bounded(database: Database, key: APIKey) -> None:
+def test_number_of_addresses_is_bounded(database: Database, key: APIKey) -> None:
     write(*((key, f"198.51.100.{n}") for n in range(100)))
     assert len(key.known_ips.split()) == module.MAX_ADDRESSES
     write((key, HOME))
@@ -100,27 +100,29 @@ def test_addresses_are_bounded(database: Database, key: APIKey) -> None:
     assert HOME in key.known_ips
 
 
-def test_keys_noted_are_bounded(monkeypatch: pytest.MonkeyPatch, key: APIKey) -> None:
+def test_number_of_noted_keys_is_bounded(monkeypatch: pytest.MonkeyPatch, key: APIKey) -> None:
     monkeypatch.setattr(module, "MAX_KEYS_NOTED", 0)
     usage = KeyUsage()
     usage.note(key.id, HOME)
     assert not usage._uses
 
 
-def test_use_of_a_key_that_is_gone_is_passed_over(database: Database, key: APIKey) -> None:
+def test_use_of_a_deleted_key_is_ignored(database: Database, key: APIKey) -> None:
     other = APIKey(id=key.user_id)
     write((key, HOME), (other, HOME))
     assert key.last_used_at is not None
 
 
-def test_failure_is_logged_and_forgotten(database: Database, key: APIKey, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_failure_is_logged_and_drops_the_uses(
+    database: Database, key: APIKey, caplog: pytest.LogCaptureFixture
+) -> None:
     database.is_down = True
     write((key, HOME))
     assert "could not be written" in caplog.text
     assert key.last_used_at is None
 
 
-def test_close_writes_what_is_left(database: Database, key: APIKey) -> None:
+def test_close_writes_the_remaining_uses(database: Database, key: APIKey) -> None:
     async def scenario() -> None:
         usage = KeyUsage()
         await usage.open()
@@ -133,7 +135,7 @@ def test_close_writes_what_is_left(database: Database, key: APIKey) -> None:
     assert key.last_used_at is not None
 
 
-def test_task_writes_now_and_then(database: Database, key: APIKey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_writes_regularly(database: Database, key: APIKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WRITE_INTERVAL_SECONDS", 0.01)
 
     async def scenario() -> None:
@@ -141,12 +143,12 @@ def test_task_writes_now_and_then(database: Database, key: APIKey, monkeypatch: 
         await usage.open()
         usage.note(key.id, HOME)
         async with asyncio.timeout(5):
-            while not database.writes:  # noqa: ASYNC110  # the task under test tells nobody
+            while not database.writes:  # noqa: ASYNC110  # the task signals nobody
                 await asyncio.sleep(0.01)
         await usage.close()
 
     asyncio.run(scenario())
 
 
-def test_nowhere_is_nobody() -> None:
+def test_unknown_caller_is_empty() -> None:
     assert (UNKNOWN_CALLER.ip, UNKNOWN_CALLER.user_agent, UNKNOWN_CALLER.request_id) == (None, "", "")

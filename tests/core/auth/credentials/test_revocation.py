@@ -1,4 +1,4 @@
-"""What is revoked fails within a second, and what is not costs one query a second."""
+"""Revoked credentials fail within a second, and live credentials take one query a second."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ GOOD = LiveCredential(Principal(uuid4(), "u", False, None, uuid4(), None))
 
 
 class Database:
-    """Answers when it is told to, and counts how often it was asked."""
+    """Answers while `may_answer` is set, and counts the queries."""
 
     def __init__(self, *answers: LiveCredential | Exception | None) -> None:
         self.answers, self.asked = list(answers), 0
@@ -42,7 +42,7 @@ class Database:
 
 
 class Clock:
-    """time.monotonic, moved by hand."""
+    """Replaces time.monotonic with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_answer_is_good_for_less_than_a_second(clock: Clock) -> None:
+def test_result_is_cached_for_less_than_a_second(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
         cache = CredentialCache(database.ask)
@@ -73,7 +73,7 @@ def test_answer_is_good_for_less_than_a_second(clock: Clock) -> None:
     asyncio.run(scenario())
 
 
-def test_age_counts_from_before_the_question(clock: Clock) -> None:
+def test_age_of_a_result_counts_from_the_start_of_the_query(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
         database.may_answer.clear()
@@ -89,7 +89,7 @@ def test_age_counts_from_before_the_question(clock: Clock) -> None:
     asyncio.run(scenario())
 
 
-def test_no_is_cached_like_a_yes(clock: Clock) -> None:
+def test_missing_credential_is_cached(clock: Clock) -> None:
     async def scenario() -> None:
         database = Database(None)
         cache = CredentialCache(database.ask)
@@ -99,7 +99,7 @@ def test_no_is_cached_like_a_yes(clock: Clock) -> None:
     asyncio.run(scenario())
 
 
-def test_those_who_ask_at_once_share_one_question() -> None:
+def test_concurrent_requests_share_one_query() -> None:
     async def scenario() -> None:
         database = Database(GOOD)
         cache = CredentialCache(database.ask)
@@ -112,7 +112,7 @@ def test_those_who_ask_at_once_share_one_question() -> None:
     asyncio.run(scenario())
 
 
-def test_client_that_leaves_does_not_fail_those_who_wait_with_it() -> None:
+def test_disconnect_of_one_client_does_not_fail_the_others() -> None:
     async def scenario() -> None:
         database = Database(GOOD)
         database.may_answer.clear()
@@ -128,7 +128,7 @@ def test_client_that_leaves_does_not_fail_those_who_wait_with_it() -> None:
     asyncio.run(scenario())
 
 
-def test_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
+def test_failure_reaches_every_waiting_request_and_is_not_cached() -> None:
     async def scenario() -> None:
         database = Database(ServiceUnavailable("away"), GOOD)
         cache = CredentialCache(database.ask)
@@ -139,7 +139,7 @@ def test_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
     asyncio.run(scenario())
 
 
-def test_failure_that_nobody_waits_for_any_more_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_without_a_waiting_request_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         database = Database(ServiceUnavailable("away"))
         database.may_answer.clear()
@@ -154,7 +154,7 @@ def test_failure_that_nobody_waits_for_any_more_is_quiet(caplog: pytest.LogCaptu
     assert not caplog.records
 
 
-def test_what_is_forgotten_is_asked_anew() -> None:
+def test_forgotten_credential_is_queried_again() -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
         cache = CredentialCache(database.ask)
@@ -165,7 +165,7 @@ def test_what_is_forgotten_is_asked_anew() -> None:
     asyncio.run(scenario())
 
 
-def test_answer_that_was_under_way_when_the_key_was_forgotten_is_not_kept() -> None:
+def test_query_in_progress_when_a_credential_is_forgotten_is_not_cached() -> None:
     async def scenario() -> None:
         database = Database(GOOD, None)
         database.may_answer.clear()
@@ -182,7 +182,7 @@ def test_answer_that_was_under_way_when_the_key_was_forgotten_is_not_kept() -> N
     asyncio.run(scenario())
 
 
-def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocation, "MAX_CACHED", 10)
 
     async def scenario() -> None:
@@ -195,7 +195,7 @@ def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(scenario())
 
 
-def test_answer_does_not_outlive_what_it_is_about() -> None:
+def test_result_is_not_cached_beyond_the_expiry_of_the_credential() -> None:
     async def scenario() -> None:
         database = Database(LiveCredential(GOOD.principal, now() + timedelta(seconds=0.2)), None)
         cache = CredentialCache(database.ask)
@@ -226,13 +226,14 @@ def key_of(user: User, **fields: Any) -> APIKey:
     return APIKey.objects.create(user=user, **{**usual, **fields})
 
 
-def test_good_session_is_found_with_its_user(make_user: MakeUser) -> None:
+def test_live_session_is_found_with_its_user(make_user: MakeUser) -> None:
     user = make_user(is_staff=True)
     session = session_of(user)
-    standing = find_session(str(session.id))
-    assert standing is not None
-    assert standing.principal == Principal(user.id, str(user.id), True, None, session.id, None)
-    assert standing.expires_at == session.expires_at
+    found = find_session(str(session.id))
+    assert found is not None
+    assert found.principal == Principal(user.id, str(user.id), True, None, session.id, None)
+    assert found.principal.is_staff is True
+    assert found.expires_at == session.expires_at
 
 
 @pytest.mark.parametrize(
@@ -243,9 +244,7 @@ def test_good_session_is_found_with_its_user(make_user: MakeUser) -> None:
         ({}, {"is_active": False}),
     ],
 )
-def test_session_that_has_ended_is_not_found(
-    make_user: MakeUser, session: dict[str, Any], user: dict[str, Any]
-) -> None:
+def test_ended_session_is_not_found(make_user: MakeUser, session: dict[str, Any], user: dict[str, Any]) -> None:
     assert find_session(str(session_of(make_user(**user), **session).id)) is None
 
 
@@ -253,14 +252,14 @@ def test_unknown_session_is_not_found(db: None) -> None:
     assert find_session(str(uuid4())) is None
 
 
-def test_good_key_is_found_with_its_scopes(make_user: MakeUser) -> None:
+def test_live_key_is_found_with_its_scopes(make_user: MakeUser) -> None:
     user = make_user()
     key = key_of(user, scopes="items:read items:write", expires_at=now() + timedelta(hours=1))
-    standing = find_api_key(key.prefix)
-    assert standing is not None
+    found = find_api_key(key.prefix)
+    assert found is not None
     scopes = frozenset({"items:read", "items:write"})
-    assert standing.principal == Principal(user.id, str(user.id), False, scopes, None, key.id)
-    assert (standing.secret_digest, standing.expires_at) == (key.digest, key.expires_at)
+    assert found.principal == Principal(user.id, str(user.id), False, scopes, None, key.id)
+    assert (found.secret_digest, found.expires_at) == (key.digest, key.expires_at)
 
 
 @pytest.mark.parametrize(
@@ -272,17 +271,15 @@ def test_good_key_is_found_with_its_scopes(make_user: MakeUser) -> None:
         ({}, {"is_active": False}),
     ],
 )
-def test_key_that_has_ended_is_not_found(make_user: MakeUser, key: dict[str, Any], user: dict[str, Any]) -> None:
+def test_ended_key_is_not_found(make_user: MakeUser, key: dict[str, Any], user: dict[str, Any]) -> None:
     key_of(make_user(**user), **key)
     assert find_api_key("abcdefgh1234") is None
 
 
-@pytest.mark.skipif(IS_POSTGRES, reason="it reads SQLite's plans")
+@pytest.mark.skipif(IS_POSTGRES, reason="reads SQLite's query plans")
 @pytest.mark.parametrize("look_up", [lambda: find_session(str(UUID(int=1))), lambda: find_api_key("abcdefgh1234")])
-def test_look_up_is_one_query_and_scans_nothing(db: None, look_up: Callable[[], object]) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+def test_lookup_is_one_query_by_an_index(db: None, look_up: Callable[[], object]) -> None:
+    with CaptureQueriesContext(connection) as queries:
         look_up()
     [query] = queries.captured_queries
     with connection.cursor() as cursor:

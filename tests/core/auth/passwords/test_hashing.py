@@ -1,4 +1,4 @@
-"""The pool of hashing threads: bounded in number, in queue, in priority."""
+"""The hashing pool: bounded threads, bounded queue, low priority."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def run(scenario: Callable[[PasswordHashing], Awaitable[None]]) -> None:
 
 @contextmanager
 def held() -> Iterator[Callable[[], None]]:
-    """A job that takes until the block ends."""
+    """Yield a job that runs until the block ends."""
     end = threading.Event()
     try:
         yield lambda: _wait(end)
@@ -47,12 +47,12 @@ def _wait(end: threading.Event) -> None:
     end.wait(20)
 
 
-async def in_place(hashing: PasswordHashing, job: Callable[[], Any]) -> Any:
+async def in_slot(hashing: PasswordHashing, job: Callable[[], Any]) -> Any:
     with hashing.slot():
         return await hashing.run(job)
 
 
-def test_no_more_jobs_run_at_once_than_there_are_threads() -> None:
+def test_concurrent_jobs_are_bounded_by_the_threads() -> None:
     running, most, lock = 0, 0, threading.Lock()
 
     def job() -> None:
@@ -65,38 +65,38 @@ def test_no_more_jobs_run_at_once_than_there_are_threads() -> None:
             running -= 1
 
     async def scenario(hashing: PasswordHashing) -> None:
-        # Both threads have come to their work once these two meet.
+        # Both threads have started once these two jobs meet.
         meeting = threading.Barrier(2, timeout=20)
-        await asyncio.gather(*(in_place(hashing, meeting.wait) for _ in range(2)))
-        await asyncio.gather(*(in_place(hashing, job) for _ in range(5)))
+        await asyncio.gather(*(in_slot(hashing, meeting.wait) for _ in range(2)))
+        await asyncio.gather(*(in_slot(hashing, job) for _ in range(5)))
         assert most == 2
 
     run(scenario)
 
 
-def test_whoever_finds_the_queue_full_is_told_so_at_once() -> None:
+def test_full_queue_refuses_at_once() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
         with held() as job:
-            waiting = [asyncio.create_task(in_place(hashing, job)) for _ in range(5)]
+            waiting = [asyncio.create_task(in_slot(hashing, job)) for _ in range(5)]
             await asyncio.sleep(0.01)
             began = time.perf_counter()
             with pytest.raises(ServiceUnavailable) as refused:
-                await in_place(hashing, job)
+                await in_slot(hashing, job)
             assert time.perf_counter() - began < 0.01
             assert int(refused.value.headers["Retry-After"]) > 0
         await asyncio.gather(*waiting)
-        assert await in_place(hashing, lambda: 5) == 5
+        assert await in_slot(hashing, lambda: 5) == 5
 
     run(scenario)
 
 
-def test_place_is_given_back_whatever_happens() -> None:
+def test_slot_is_released_after_failure_and_cancellation() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
         for _ in range(20):
             with pytest.raises(ZeroDivisionError):
-                await in_place(hashing, lambda: 1 // 0)
+                await in_slot(hashing, lambda: 1 // 0)
         with held() as job:
-            gone = [asyncio.create_task(in_place(hashing, job)) for _ in range(5)]
+            gone = [asyncio.create_task(in_slot(hashing, job)) for _ in range(5)]
             await asyncio.sleep(0.01)
             for task in gone:
                 task.cancel()
@@ -107,10 +107,10 @@ def test_place_is_given_back_whatever_happens() -> None:
     run(scenario)
 
 
-def test_loop_goes_on_while_a_password_is_hashed() -> None:
+def test_event_loop_runs_while_a_password_is_hashed() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
         with held() as job:
-            task = asyncio.create_task(in_place(hashing, job))
+            task = asyncio.create_task(in_slot(hashing, job))
             began = time.perf_counter()
             for _ in range(10):
                 await asyncio.sleep(0)
@@ -121,38 +121,38 @@ def test_loop_goes_on_while_a_password_is_hashed() -> None:
     run(scenario)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="niceness of threads is Linux's")
-def test_hashing_threads_have_a_lower_priority_than_the_loop() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_hashing_threads_have_lower_priority_than_the_event_loop() -> None:
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     async def scenario(hashing: PasswordHashing) -> None:
         usual = niceness()
-        assert await in_place(hashing, niceness) == min(19, max(usual, NICENESS))
+        assert await in_slot(hashing, niceness) == min(19, max(usual, NICENESS))
         assert niceness() == usual
 
     run(scenario)
 
 
-def test_sandbox_that_forbids_priorities_is_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_may_forbid_changing_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: int) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "setpriority", refuse)
 
     async def scenario(hashing: PasswordHashing) -> None:
-        assert await in_place(hashing, lambda: "hashed") == "hashed"
+        assert await in_slot(hashing, lambda: "hashed") == "hashed"
 
     run(scenario)
 
 
-def test_hash_for_nobody_has_the_current_parameters() -> None:
+def test_dummy_hash_has_the_current_parameters() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
-        nobodys, real = hashing.dummy_hash, hash_password("A-str0ng-passphrase!")
-        assert nobodys.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
-        # The same work is done with it, to the byte.
-        assert [len(part) for part in nobodys.split("$")] == [len(part) for part in real.split("$")]
-        assert verify_and_upgrade("A-str0ng-passphrase!", nobodys) == (False, None)
+        dummy, real = hashing.dummy_hash, hash_password("A-str0ng-passphrase!")
+        assert dummy.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+        # Verifying takes the same time, because all parts have the same lengths.
+        assert [len(part) for part in dummy.split("$")] == [len(part) for part in real.split("$")]
+        assert verify_and_upgrade("A-str0ng-passphrase!", dummy) == (False, None)
 
     run(scenario)
 
@@ -169,7 +169,7 @@ def test_closed_pool_refuses() -> None:
     asyncio.run(scenario())
 
 
-def test_close_waits_for_what_runs_and_leaves_no_thread() -> None:
+def test_close_waits_for_running_jobs_and_ends_all_threads() -> None:
     async def scenario(hashing: PasswordHashing) -> None:
         done: list[int] = []
 
@@ -177,7 +177,7 @@ def test_close_waits_for_what_runs_and_leaves_no_thread() -> None:
             time.sleep(0.1)
             done.append(1)
 
-        task = asyncio.create_task(in_place(hashing, job))
+        task = asyncio.create_task(in_slot(hashing, job))
         await asyncio.sleep(0.03)
         await hashing.close()
         assert done == [1]

@@ -1,4 +1,4 @@
-"""Ten failures lock an address for a quarter of an hour, whether it has an account or not."""
+"""Ten failures lock an address for 15 minutes, with or without an account."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MINUTE = 60
 
 
 class Clock:
-    """time.time, moved by hand."""
+    """Replaces time.time with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -44,10 +44,10 @@ def wait_of(digest: str = "d") -> int:
     return int(refused.value.headers["Retry-After"])
 
 
-def test_ten_tries_are_allowed_and_the_eleventh_is_not() -> None:
+def test_eleventh_attempt_is_refused() -> None:
     count(8)
     assert not lockout.count_attempt("d")
-    assert lockout.count_attempt("d"), "the last"
+    assert lockout.count_attempt("d"), "the last allowed attempt"
     assert wait_of() == 15 * MINUTE
 
 
@@ -56,7 +56,7 @@ def test_other_addresses_are_not_locked() -> None:
     count(1, "another")
 
 
-def test_lock_ends_after_a_quarter_of_an_hour_and_the_count_starts_anew(clock: Clock) -> None:
+def test_lock_ends_after_15_minutes_and_the_count_restarts(clock: Clock) -> None:
     count(10)
     clock.now += 15 * MINUTE - 1
     assert wait_of() == 1
@@ -65,7 +65,7 @@ def test_lock_ends_after_a_quarter_of_an_hour_and_the_count_starts_anew(clock: C
     assert wait_of() == 15 * MINUTE
 
 
-def test_refused_tries_do_not_prolong_the_lock(clock: Clock) -> None:
+def test_refused_attempts_do_not_prolong_the_lock(clock: Clock) -> None:
     count(10)
     for _ in range(14):
         clock.now += MINUTE
@@ -74,28 +74,28 @@ def test_refused_tries_do_not_prolong_the_lock(clock: Clock) -> None:
     count(1)
 
 
-def test_refused_try_writes_nothing(django_assert_num_queries: Any) -> None:
+def test_refused_attempt_writes_nothing(django_assert_num_queries: Any) -> None:
     count(10)
     with django_assert_num_queries(1):
         wait_of()
 
 
-def test_any_quarter_of_an_hour_counts_not_only_the_first(clock: Clock) -> None:
+def test_attempts_are_counted_in_a_sliding_window(clock: Clock) -> None:
     count(1)
     clock.now += 14 * MINUTE
     count(8)
-    clock.now += 2 * MINUTE  # the first is forgotten
+    clock.now += 2 * MINUTE  # the first attempt has left the window
     count(2)
     assert wait_of() == 15 * MINUTE
 
 
-def test_slow_tries_never_lock(clock: Clock) -> None:
+def test_slow_attempts_never_lock(clock: Clock) -> None:
     for _ in range(50):
         count(1)
         clock.now += 100
 
 
-def test_success_forgets_the_tries() -> None:
+def test_success_clears_the_count() -> None:
     count(9)
     lockout.clear_attempts("d")
     count(9)
@@ -109,7 +109,7 @@ def test_unlocking_ends_a_lock() -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_clock_that_was_wrong_by_an_hour_locks_nobody_out(clock: Clock, hours: int) -> None:
+def test_clock_change_of_an_hour_locks_nobody_out(clock: Clock, hours: int) -> None:
     count(10)
     clock.now += hours * 3600
     count(9)
@@ -124,7 +124,7 @@ def test_clocks_of_two_hosts_may_differ(clock: Clock) -> None:
     assert 895 < wait_of() <= 15 * MINUTE
 
 
-def test_rows_that_mean_nothing_any_more_go_by_themselves(clock: Clock) -> None:
+def test_new_rows_replace_stale_rows(clock: Clock) -> None:
     for number in range(40):
         count(1, f"early-{number}")
     clock.now += 16 * MINUTE
@@ -134,7 +134,7 @@ def test_rows_that_mean_nothing_any_more_go_by_themselves(clock: Clock) -> None:
     assert Lockout.objects.count() == 21
 
 
-def test_rows_that_still_count_stay(clock: Clock) -> None:
+def test_rows_that_still_count_are_kept(clock: Clock) -> None:
     count(10)
     clock.now += 14 * MINUTE
     for number in range(20):
@@ -142,7 +142,7 @@ def test_rows_that_still_count_stay(clock: Clock) -> None:
     assert wait_of() == MINUTE
 
 
-def test_limits_are_those_of_the_settings(settings: Any) -> None:
+def test_settings_change_the_limits(settings: Any) -> None:
     settings.LOCKOUT_FAILURES, settings.LOCKOUT_DURATION = 2, 60
     count(2)
     assert wait_of() == 60

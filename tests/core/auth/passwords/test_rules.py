@@ -1,4 +1,4 @@
-"""Argon2id with parameters that rise, and rules for new passwords."""
+"""Argon2id with configurable parameters, and rules for new passwords."""
 
 from typing import Any
 
@@ -18,24 +18,24 @@ from core.http.problems import ValidationFailed
 GOOD = "Sturdy-horse-battery-9"
 
 
-def test_hash_is_argon2id_at_owasps_minimum_in_djangos_form() -> None:
+def test_hash_is_argon2id_with_owasps_minimum_parameters() -> None:
     encoded = hash_password(GOOD)
     assert encoded.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
     assert len(encoded) <= 128
     assert encoded != hash_password(GOOD)
 
 
-def test_django_itself_makes_and_checks_the_same_hashes() -> None:
+def test_django_makes_and_checks_the_same_hashes() -> None:
     assert check_password(GOOD, hash_password(GOOD))
     assert verify_and_upgrade(GOOD, make_password(GOOD)) == (True, None)
     assert type(identify_hasher(hash_password(GOOD))).__name__ == "Argon2Hasher"
 
 
-def test_wrong_password_is_wrong() -> None:
+def test_wrong_password_is_refused() -> None:
     assert verify_and_upgrade("Sturdy-horse-battery-8", hash_password(GOOD)) == (False, None)
 
 
-def test_right_password_is_hashed_anew_when_parameters_have_changed(settings: Any) -> None:
+def test_hash_with_old_parameters_is_upgraded(settings: Any) -> None:
     before = hash_password(GOOD)
     settings.ARGON2_PASSES = 3
     assert verify_and_upgrade("Sturdy-horse-battery-8", before) == (False, None)
@@ -47,7 +47,7 @@ def test_right_password_is_hashed_anew_when_parameters_have_changed(settings: An
 
 
 @pytest.mark.parametrize("encoded", ["", "!unusable", "plain text"])
-def test_hash_that_is_none_fits_no_password(encoded: str) -> None:
+def test_malformed_hash_matches_no_password(encoded: str) -> None:
     assert verify_and_upgrade(GOOD, encoded) == (False, None)
 
 
@@ -61,7 +61,7 @@ def test_hash_that_is_none_fits_no_password(encoded: str) -> None:
         ("S" * 128 + "!", "password_too_long"),
     ],
 )
-def test_bad_password_is_refused_with_a_pointer_and_a_code(password: str, code: str, settings: Any) -> None:
+def test_weak_password_is_refused_with_pointer_and_code(password: str, code: str, settings: Any) -> None:
     settings.AUTH_PASSWORD_VALIDATORS = [
         *settings.AUTH_PASSWORD_VALIDATORS,
         {"NAME": "core.auth.passwords.rules.MaximumLengthValidator"},
@@ -73,13 +73,13 @@ def test_bad_password_is_refused_with_a_pointer_and_a_code(password: str, code: 
     assert all(password not in error["detail"] for error in refused.value.errors)
 
 
-def test_password_that_is_refused_is_not_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_password_is_not_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.auth.passwords.rules.hash_password", None)
     with pytest.raises(ValidationFailed):
         hash_new_password("12345678", email="ada@example.org", pointer="#/password")
 
 
-def test_longest_password_is_one_of_128_characters() -> None:
+def test_longest_password_has_128_characters() -> None:
     validator = MaximumLengthValidator()
     validator.validate("x" * 128)
     with pytest.raises(ValidationError):
