@@ -68,9 +68,6 @@ type NewPassword = Annotated[
 ]
 type GivenPassword = Annotated[str, StringConstraints(max_length=GIVEN_PASSWORD_MAX_LENGTH)]
 type FutureMoment = Annotated[AwareDatetime, BeforeValidator(_rfc3339_text), AfterValidator(_in_the_future)]
-type Moment = Annotated[
-    str, Field(json_schema_extra={"format": "date-time", "description": "RFC 3339, UTC, with microseconds."})
-]
 
 
 class _Body(Schema):
@@ -131,7 +128,7 @@ class UserOut(Described):
 
     id: UUID
     email: str
-    created_at: Moment
+    created_at: datetime
 
 
 class TokensOut(Described):
@@ -148,8 +145,8 @@ class SessionOut(Described):
     """A login session."""
 
     id: UUID
-    created_at: Moment
-    last_used_at: Moment = Field(description="When the session began or was last refreshed.")
+    created_at: datetime
+    last_used_at: datetime = Field(description="When the session began or was last refreshed.")
     ip: str | None
     user_agent: str
     current: bool = Field(description="Whether this request uses the session.")
@@ -168,9 +165,9 @@ class APIKeyOut(Described):
     name: str
     scopes: list[str]
     prefix: str = Field(description="The public part of the key, to recognize it.")
-    expires_at: Moment | None
-    created_at: Moment
-    last_used_at: Moment | None = Field(description="Accurate to a minute.")
+    expires_at: datetime | None
+    created_at: datetime
+    last_used_at: datetime | None = Field(description="Accurate to a minute.")
 
 
 class NewAPIKeyOut(APIKeyOut):

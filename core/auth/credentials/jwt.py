@@ -53,7 +53,6 @@ class AccessTokens:
         self._verified: dict[bytes, AccessToken] = {}
 
     def issue(self, *, user_id: UUID, session_id: UUID, ttl_seconds: int) -> str:
-        """Return a new token of the session that is valid from now on."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,

@@ -126,17 +126,16 @@ def _select_api_key() -> models.QuerySet[APIKey, tuple[object, ...]]:
     return live.order_by().values_list(*_KeyRow._fields)
 
 
-_SESSION_QUERY = CompiledQuery(_select_session)
-_API_KEY_QUERY = CompiledQuery(_select_api_key)
+_SESSION_QUERY = CompiledQuery(_select_session, row=_SessionRow)
+_API_KEY_QUERY = CompiledQuery(_select_api_key, row=_KeyRow)
 
 
 def find_session(session_key: str) -> LiveCredential | None:
     """Return the session with this id (canonical text) if it and its user are active. One indexed query."""
     session_id = UUID(session_key)
-    found = _SESSION_QUERY.fetch_one(id=session_id, now=now())
-    if found is None:
+    row = _SESSION_QUERY.fetch_one(id=session_id, now=now())
+    if row is None:
         return None
-    row = _SessionRow(*found)
     principal = Principal(
         user_id=row.user_id,
         user_key=str(row.user_id),
@@ -150,10 +149,9 @@ def find_session(session_key: str) -> LiveCredential | None:
 
 def find_api_key(prefix: str) -> LiveCredential | None:
     """Return the API key with this prefix if it and its user are active. One indexed query."""
-    found = _API_KEY_QUERY.fetch_one(prefix=prefix, now=now())
-    if found is None:
+    row = _API_KEY_QUERY.fetch_one(prefix=prefix, now=now())
+    if row is None:
         return None
-    row = _KeyRow(*found)
     principal = Principal(
         user_id=row.user_id,
         user_key=str(row.user_id),
