@@ -5,38 +5,34 @@ import os
 
 import django
 
-# What is made while the service is loaded stays. To look for garbage among it would be a tenth of the start, and a
-# part of each collection ever after.
-gc.disable()
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agent_router.settings")
 django.setup(set_prefix=False)
 
-from agent_router.api import api  # noqa: E402
-from agent_router.settings import env  # noqa: E402
-from agent_router.urls import urlpatterns  # noqa: E402
-from core.admin_site.overview.recent import recent  # noqa: E402
-from core.auth.credentials.key_usage import key_usage  # noqa: E402
-from core.auth.passwords.hashing import hashing  # noqa: E402
-from core.database.pool import database  # noqa: E402
-from core.database.table_statistics import analyze_unknown_tables  # noqa: E402
-from core.http.routing import Router  # noqa: E402
-from core.operations.backup.watch import backup_watch  # noqa: E402
-from core.operations.metrics_sampler import sampler  # noqa: E402
-from core.operations.migrations_watch import migrations_watch  # noqa: E402
-from core.process.lifespan import lifespan  # noqa: E402
-from core.process.open_files import open_files  # noqa: E402
-from core.process.parent_watch import parent_watch  # noqa: E402
-from core.process.warm_up import warm_up  # noqa: E402
-from core.ratelimit.checks import check_rate_limit_routes  # noqa: E402
-from core.redis.client import redis  # noqa: E402
-from core.resources.search.indexer import indexer  # noqa: E402
-from core.server.connection import bound_connections  # noqa: E402
-from core.server.handler import Handler  # noqa: E402
-from core.telemetry.logs import log_output  # noqa: E402
-from core.telemetry.tracing import tracing  # noqa: E402
+from agent_router.api import api
+from agent_router.settings import env
+from agent_router.urls import urlpatterns
+from core.admin_site.overview.recent import recent
+from core.auth.credentials.key_usage import key_usage
+from core.auth.passwords.hashing import hashing
+from core.database.pool import database
+from core.database.table_statistics import analyze_unknown_tables
+from core.http.routing import Router
+from core.operations.backup.watch import BackupWatch
+from core.operations.metrics_sampler import sampler
+from core.operations.migrations_watch import MigrationsWatch
+from core.process.lifespan import Lifespan
+from core.process.open_files import OpenFiles
+from core.process.parent_watch import ParentWatch
+from core.process.warm_up import WarmUp
+from core.ratelimit.checks import check_rate_limit_routes
+from core.redis.client import redis
+from core.resources.search.indexer import indexer
+from core.server.connection import bound_connections
+from core.server.handler import Handler
+from core.telemetry.logs import LogOutput
+from core.telemetry.tracing import tracing
 
-# Only now are there routes to hold the setting against.
+# RATE_LIMIT_ROUTES can be checked only now that the routes exist.
 for error in check_rate_limit_routes():
     env.refuse("RATE_LIMIT_ROUTES", error.msg.removeprefix("RATE_LIMIT_ROUTES: "))
 env.finish()
@@ -45,14 +41,25 @@ router = Router()
 router.add_operations(api.operations())
 router.add_views(urlpatterns)
 
-# Opened in this order and closed in reverse: whoever logs or writes is closed before what it needs.
-lifespan.resources = [
-    log_output, open_files, tracing, database, redis, hashing, key_usage, indexer, backup_watch, migrations_watch,
-    sampler, recent, parent_watch, warm_up,
-]  # fmt: skip
-warm_up.jobs = [analyze_unknown_tables]
-application = Handler(router)
+# Opened in this order and closed in reverse order, so that each component closes before those it depends on.
+lifespan = Lifespan([
+    LogOutput(),
+    OpenFiles(),
+    tracing,
+    database,
+    redis,
+    hashing,
+    key_usage,
+    indexer,
+    BackupWatch(),
+    MigrationsWatch(),
+    sampler,
+    recent,
+    ParentWatch(),
+    WarmUp([analyze_unknown_tables]),
+])  # fmt: skip
+application = Handler(router, lifespan)
 bound_connections()
 
+# Garbage collections during requests skip everything that was created so far.
 gc.freeze()
-gc.enable()

@@ -11,6 +11,7 @@ from typing import Any
 from core.database.dsn import parse_dsn, parse_replica_dsns
 from core.environment import REQUIRED, Environment, check_hosts, check_origins
 from core.http.forwarded import parse_trusted_proxies
+from core.http.paths import ADMIN_PREFIX, STATIC_PREFIX
 from core.ratelimit.rates import parse_rates, parse_route_rates
 from core.redis.url import check_url, django_cache
 from core.telemetry import multiprocess, redaction
@@ -164,7 +165,7 @@ MIDDLEWARE = [
     "core.middleware.access_log.access_log",  # sees the status that the client gets
     "core.middleware.security_headers.security_headers",  # on refusals too
     "core.admin_site.problem_pages.admin_pages",  # whatever refuses: people in the admin get a page
-    "core.middleware.overload.overload",  # before anything that costs more than the refusal
+    "core.server.refusals.answer_overload",  # before anything that costs more than the refusal
     "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
     "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
     "core.middleware.authentication.authentication",  # the limit is by principal
@@ -173,7 +174,7 @@ MIDDLEWARE = [
     "core.admin_site.middleware.AdminMiddleware",  # last: sessions and CSRF for /admin/ alone
 ]
 
-CORS_URLS_REGEX = r"^/(?!admin/|static/).*"
+CORS_URLS_REGEX = rf"^(?!{ADMIN_PREFIX}|{STATIC_PREFIX})"
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "traceparent",
     "x-request-id",
@@ -199,14 +200,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "core.auth.passwords.rules.MaximumLengthValidator"},
 ]
-LOGIN_REDIRECT_URL = "/admin/"  # where the admin's log-in leads that was to lead to another site
+LOGIN_REDIRECT_URL = ADMIN_PREFIX  # where the admin's log-in leads that was to lead to another site
 CSRF_FAILURE_VIEW = "core.admin_site.middleware.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 # Browsers take a cookie of such a name over HTTPS only, from whoever sends it.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     f"{'__Secure-' if IS_PRODUCTION else ''}{name}" for name in ("sessionid", "csrftoken")
 )
-SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ADMIN_PREFIX
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = None
@@ -231,7 +232,7 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+STATIC_URL = STATIC_PREFIX
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # A digest in each URL: browsers keep a file until it changes.

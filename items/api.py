@@ -9,10 +9,11 @@ from core.api.tags import tag
 from core.auth.credentials.bearer import Bearer, principal_of
 from core.http.conditional import entity_tag, not_modified, precondition
 from core.http.json_body import parse_body
+from core.http.prefetch import prefetch
 from core.http.query_string import parse_query, query_pairs
 from core.http.request import Request
 from core.http.responses import PRIVATE, empty_response, json_response
-from core.resources.cache.representations import Representation, prefetch
+from core.resources.cache.representations import Representation
 from core.resources.idempotency import read_key
 from core.resources.lists.cursors import link_header
 from items import examples, services
@@ -71,7 +72,7 @@ async def create_item(request: Request, new: ItemIn) -> HttpResponse:
 @prefetch(services.store.cache_key)
 async def get_item(request: Request, item_id: str) -> HttpResponse:
     """Read an item"""
-    item = await services.get_item(principal_of(request), item_id=item_id, prefetched=request.cached)
+    item = await services.get_item(principal_of(request), item_id=item_id, prefetched=request.prefetched)
     headers = {**PRIVATE, "ETag": entity_tag(item.version)}
     if not_modified(request, headers["ETag"]):
         return empty_response(status=304, headers=headers)

@@ -1,16 +1,13 @@
-"""Which media types a client takes: the Accept header of RFC 9110, section 12.5.1.
+"""The Accept header (RFC 9110, section 12.5.1).
 
-Parameters of a range other than `q` are ignored: what the service sends has none that matter, and a client
-that asks for `application/json;charset=utf-8` or `;indent=2` wants JSON. So no quoted string has to be
-understood either: a comma inside of one leaves pieces that are not ranges, and such pieces are passed over.
+Parameters other than `q` are ignored: a client that asks for `application/json;charset=utf-8` wants JSON. Quoted
+strings are not parsed: the pieces of one that contains a comma are not media ranges, and are skipped.
 """
 
 import re
 from functools import lru_cache
 
-__all__ = ["accepts", "prefers", "quality"]
-
-# Clients send a handful of values over and over. Only short ones are kept, so that nobody can fill memory.
+# Clients repeat a few short values. Long ones are not cached, so that no client can fill the memory.
 CACHED_HEADERS = 256
 CACHED_LENGTH = 256
 
@@ -22,21 +19,20 @@ type MediaRange = tuple[str, str, float]
 
 
 def accepts(header: bytes | None, media_type: str) -> bool:
-    """Whether a client that sent this Accept header takes the media type.
+    """Whether a client that sent this Accept header accepts the media type.
 
-    `header` is the raw value; no header, an empty one and one without a single well-formed range take
-    everything.
+    A header that is missing, empty or without a single well-formed range accepts everything.
     """
     return quality(header, media_type) > 0
 
 
 def prefers(header: bytes | None, media_type: str, *, over: str) -> bool:
-    """Whether the client would rather have the first media type; without a preference it is False."""
+    """Whether the client prefers the first media type over the second."""
     return quality(header, media_type) > quality(header, over)
 
 
 def quality(header: bytes | None, media_type: str) -> float:
-    """How much the client wants the media type: from 0 (not at all) to 1."""
+    """Return the client's weight for the media type, from 0 (not acceptable) to 1."""
     if not header or header == b"*/*":
         return 1.0
     if len(header) > CACHED_LENGTH:
@@ -49,7 +45,7 @@ def _quality(header: bytes, media_type: str) -> float:
     if not ranges:
         return 1.0
     main, _, sub = media_type.partition("/")
-    # The most specific range that matches decides; of several that are alike, the one that wants it most.
+    # The most specific matching range decides; among equal ranges, the highest weight.
     for pattern in ((main, sub), (main, "*"), ("*", "*")):
         weights = [weight for *offered, weight in ranges if tuple(offered) == pattern]
         if weights:
@@ -66,7 +62,7 @@ def _parse(header: str) -> list[MediaRange]:
 
 
 def _parse_range(element: str) -> MediaRange | None:
-    """One element of the header; None when it is not a media range with, at most, one well-formed weight."""
+    """Return one element of the header, or None if it is not a media range or its weight is malformed."""
     name, *parameters = (part.strip(" \t") for part in element.split(";"))
     found = RANGE.fullmatch(name)
     if not found or (found["type"] == "*" and found["subtype"] != "*"):
@@ -74,8 +70,8 @@ def _parse_range(element: str) -> MediaRange | None:
     weight = 1.0
     for parameter in parameters:
         if parameter[:2].lower() == "q=":
-            told = WEIGHT.fullmatch(parameter)
-            if not told:
+            parsed = WEIGHT.fullmatch(parameter)
+            if not parsed:
                 return None
-            weight = float(told[1])
+            weight = float(parsed[1])
     return found["type"].lower(), found["subtype"].lower(), weight

@@ -1,43 +1,44 @@
-"""Conditional requests (RFC 9110, section 13). A version is a strong entity tag: `"3"`."""
+"""Conditional requests (RFC 9110, section 13). The ETag of version 3 is the strong entity tag `"3"`."""
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from django.conf import settings
 
 from core.http.problems import InvalidHeader, PreconditionFailed, PreconditionRequired
 from core.http.request import Request
 
-# RFC 9110, section 8.8.3: W/ and a quoted run of characters that are neither quotes nor controls.
+# RFC 9110, section 8.8.3.
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-# A list of them, in which elements may be empty. There is one way only to read a text: with two for each blank, a
-# header that is wrong at its end would take as long as the universe.
+# A list of tags with possibly empty elements. Each blank can match in only one way, so a long malformed header
+# cannot cause exponential backtracking.
 _TAGS = re.compile(rf"[ \t]*(?:{_TAG}[ \t]*)?(?:,[ \t]*(?:{_TAG}[ \t]*)?)*")
 _ONE_TAG = re.compile(_TAG)
 
 
 def entity_tag(version: int) -> str:
-    """The ETag of a version."""
+    """Return the ETag of a version."""
     return f'"{version}"'
 
 
 def not_modified(request: Request, tag: str) -> bool:
-    """Whether If-None-Match holds the tag, compared weakly; a malformed header is no condition at all."""
+    """Whether If-None-Match contains the tag, by weak comparison. A malformed header matches nothing."""
     given = _text(request, b"if-none-match")
-    return given is not None and (given == tag or _holds_weakly(given, tag))
+    return given is not None and (given == tag or _contains_weakly(given, tag))
 
 
-class Precondition(NamedTuple):
-    """What a client asks to be true before a change: If-Match and If-None-Match, as they were sent."""
+@dataclass(frozen=True)
+class Precondition:
+    """The condition of a change: the values of If-Match and If-None-Match."""
 
     if_match: str | None = None
     if_none_match: str | None = None
 
     def check(self, version: int) -> None:
-        """Compares with the current version: to be called in the transaction of the change.
+        """Compare with the current version. Must be called in the transaction of the change.
 
-        Raises PreconditionFailed, with the current ETag; PreconditionRequired where REQUIRE_IF_MATCH asks for an
-        If-Match and there is none.
+        Raises PreconditionFailed with the current ETag, and PreconditionRequired if REQUIRE_IF_MATCH is set and the
+        request has no If-Match.
         """
         tag = entity_tag(version)
         if self.if_match is None:
@@ -45,19 +46,19 @@ class Precondition(NamedTuple):
                 raise PreconditionRequired
         elif self.if_match != "*" and tag not in _ONE_TAG.findall(self.if_match):
             raise PreconditionFailed(f"The current version is {version}", headers={"ETag": tag})
-        if self.if_none_match is not None and _holds_weakly(self.if_none_match, tag):
-            raise PreconditionFailed("If-None-Match holds the current version", headers={"ETag": tag})
+        if self.if_none_match is not None and _contains_weakly(self.if_none_match, tag):
+            raise PreconditionFailed("If-None-Match contains the current version", headers={"ETag": tag})
 
 
 def precondition(request: Request) -> Precondition:
-    """The precondition of a change. Raises InvalidHeader for an If-Match that is malformed."""
+    """Return the precondition of a change. Raises InvalidHeader for a malformed If-Match."""
     if_match = _text(request, b"if-match")
     if if_match is not None and if_match != "*" and not (_TAGS.fullmatch(if_match) and _ONE_TAG.search(if_match)):
         raise InvalidHeader('If-Match must be * or entity tags, such as "3"')
     return Precondition(if_match, _text(request, b"if-none-match"))
 
 
-def _holds_weakly(text: str, tag: str) -> bool:
+def _contains_weakly(text: str, tag: str) -> bool:
     return text == "*" or tag in {found.removeprefix("W/") for found in _ONE_TAG.findall(text)}
 
 

@@ -1,21 +1,21 @@
-"""Whose word counts about where a request comes from: X-Forwarded-For and X-Forwarded-Proto of trusted
-proxies.
+"""X-Forwarded-For and X-Forwarded-Proto, as far as trusted proxies wrote them.
 
-A proxy appends the address of whoever it talks to, so the list is true from the right as far as the proxies
-are trusted, and the first address that is not one of theirs is the client's. All to its left is hearsay.
+Each proxy appends the address of its peer. So the list is read from the right while the addresses belong to trusted
+proxies. The first other address is the client's. The client may have made up everything to its left.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import NamedTuple
 
 MAX_HOPS = 32
 MAX_ENTRY_BYTES = 64
 
 
-class TrustedProxies(NamedTuple):
-    """The nearest `hops` proxies, whatever their addresses, or those in `networks`; with neither, none."""
+@dataclass(frozen=True)
+class TrustedProxies:
+    """The nearest `hops` proxies with any address, or the proxies in `networks`. By default no proxy is trusted."""
 
     hops: int = 0
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -24,10 +24,7 @@ class TrustedProxies(NamedTuple):
         return bool(self.hops or self.networks)
 
     def trusts(self, address: str, distance: int) -> bool:
-        """Whether the peer (distance 0), or an address further away, is a trusted proxy's.
-
-        An empty address is the other end of a Unix socket.
-        """
+        """Whether an address belongs to a trusted proxy. The peer has distance 0; over a Unix socket it is empty."""
         if self.hops or not address:
             return distance < max(self.hops, 1)
         parsed = ip_address(address)
@@ -35,13 +32,13 @@ class TrustedProxies(NamedTuple):
 
 
 def parse_trusted_proxies(text: str) -> TrustedProxies:
-    """Reads `2`, or `10.0.0.0/8, 192.0.2.7`, or nothing. Raises ValueError with a message for operators."""
+    """Parse `2`, `10.0.0.0/8, 192.0.2.7` or an empty text. Raises ValueError with a message for operators."""
     text = text.strip()
     if not text:
         return TrustedProxies()
     if text.isascii() and text.isdigit():
         if len(text) > 3 or int(text) > MAX_HOPS:
-            raise ValueError(f"{text[:40]} proxies in a row are too many: at most {MAX_HOPS}")
+            raise ValueError(f"{text[:40]} proxies are too many: at most {MAX_HOPS}")
         return TrustedProxies(hops=int(text))
     return TrustedProxies(networks=tuple(_parse_network(part.strip()) for part in text.split(",")))
 
@@ -57,9 +54,9 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def walk_back(proxies: TrustedProxies, peer: str, forwarded_for: Iterable[bytes]) -> tuple[str, int]:
-    """The client's address, and how many trusted proxies the request came through.
+    """Return the client's address and the number of trusted proxies between client and service.
 
-    `forwarded_for` are the X-Forwarded-For header lines as they came. What is not an address ends the walk.
+    `forwarded_for` are the X-Forwarded-For header lines. An entry that is not an address ends the walk.
     """
     entries = b",".join(forwarded_for).split(b",")
     address, distance = peer, 0
@@ -72,15 +69,15 @@ def walk_back(proxies: TrustedProxies, peer: str, forwarded_for: Iterable[bytes]
 
 
 def scheme_for(distance: int, forwarded_proto: Iterable[bytes]) -> str:
-    """The scheme that the client used, from X-Forwarded-Proto: one value, or one of each proxy."""
+    """Return the client's scheme from X-Forwarded-Proto, which has one value or one value for each proxy."""
     entries = [entry.strip().lower() for entry in b",".join(forwarded_proto).split(b",")]
     return entries[-min(distance, len(entries))].decode("latin-1")
 
 
 def parse_entry(entry: bytes) -> str | None:
-    """The address of an entry with or without port and brackets, normalized; None if it is none."""
+    """Return the normalized address of an entry with or without port and brackets, or None."""
     entry = entry.strip(b" \t")
-    # Before anything remembers it: a client can write what it likes there.
+    # The client controls the entry: a long one must not get into the cache.
     return _parse_entry(entry) if len(entry) <= MAX_ENTRY_BYTES else None
 
 
@@ -105,7 +102,7 @@ def _is_port(text: str) -> bool:
 
 
 def normalize_address(text: str) -> str | None:
-    """The usual form of an address without its zone, IPv4 if it is IPv4-mapped; None if it is none."""
+    """Return an address in canonical form without its zone, an IPv4-mapped one as IPv4, or None if it is malformed."""
     try:
         address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:

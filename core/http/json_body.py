@@ -1,7 +1,7 @@
-"""JSON bodies: read fast where nothing is odd, with care where something is.
+"""JSON bodies, with exact errors for integers beyond 64 bits, NUL characters and unpaired surrogates.
 
-orjson turns integers beyond 64 bits into doubles and calls an unpaired surrogate a syntax error; the contract wants
-both told as what they are. Bodies in which they may occur, found by a regular expression, take the careful way.
+orjson turns integers beyond 64 bits into doubles and reports an unpaired surrogate as a syntax error. So bodies that
+may contain them, found by a regular expression, are parsed by the slower `json` and checked.
 """
 
 import json
@@ -24,19 +24,19 @@ from core.http.problems import (
 from core.http.request import Request
 
 INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**64 - 1
-# As orjson has it.
+# The same as orjson's limit.
 MAX_LEVELS = 1024
-# No body has so many fields. To tell what is wrong with each of a hundred thousand would take most of a second.
+# No valid body has this many fields, and reporting 100,000 unknown fields would take most of a second.
 MAX_FIELDS = 1000
-# Nineteen digits in a row may be an integer beyond 64 bits; \u0000 is a NUL, \ud8… to \udf… a surrogate.
-_ODD = re.compile(rb"[0-9]{19}|\\u0000|\\u[dD][89a-fA-F]")
+# Nineteen digits may be an integer beyond 64 bits. \u0000 is a NUL character, \ud8… to \udf… are surrogates.
+_SUSPECT = re.compile(rb"[0-9]{19}|\\u0000|\\u[dD][89a-fA-F]")
 _REFUSED = re.compile("[\0\ud800-\udfff]")
 _JSON = b"application/json"
 _MERGE_PATCH = b"application/merge-patch+json"
 
 
 def parse_body(request: Request) -> Any:
-    """The body's JSON value.
+    """Return the JSON value of the body.
 
     Raises UnsupportedMediaType, MalformedJSON, and ValidationFailed for integers beyond 64 bits, NUL characters,
     unpaired surrogates and an object of more than MAX_FIELDS members.
@@ -50,7 +50,7 @@ def parse_body(request: Request) -> Any:
             )
     coding = request.raw_headers.get(b"content-encoding")
     if coding is not None and coding.lower() != b"identity":
-        raise UnsupportedMediaType("The body must come as it is, without Content-Encoding")
+        raise UnsupportedMediaType("The body must be sent without Content-Encoding")
     value = parse_json(request.body)
     if isinstance(value, dict) and len(value) > MAX_FIELDS:
         fault: FieldError = {"pointer": "#", "detail": f"must have at most {MAX_FIELDS} fields", "code": "too_long"}
@@ -59,13 +59,12 @@ def parse_body(request: Request) -> Any:
 
 
 def parse_json(body: bytes) -> Any:
-    """One JSON text in UTF-8; raises as parse_body does."""
-    if _ODD.search(body):
+    """Parse one JSON text in UTF-8. Raises MalformedJSON and ValidationFailed, as parse_body does."""
+    if _SUSPECT.search(body):
         return _parse_carefully(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # The message names the place, and never repeats the body.
         raise MalformedJSON(f"The body is not JSON: line {error.lineno}, column {error.colno}") from None
 
 
@@ -73,14 +72,14 @@ def _parse_carefully(body: bytes) -> Any:
     try:
         value = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_double, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise MalformedJSON("The body is not JSON, or is nested too deeply") from None
+        raise MalformedJSON("The body is not JSON or is nested too deeply") from None
     if errors := list(islice(_faults(value), MAX_ERRORS)):
         raise ValidationFailed(f"{len(errors)} values are not valid" if len(errors) > 1 else None, errors=errors)
     return value
 
 
 class _TooLarge(int):
-    """Stands for an integer that does not fit, until its place is known."""
+    """A placeholder for an integer beyond 64 bits, until its location is known."""
 
 
 def _integer(digits: str) -> int:
@@ -100,13 +99,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# A step, its level, and the place that it starts from: a pointer is made only of what is told.
+# A step, its level, and the place of its container. Only faults need a pointer, so it is built last.
 type _Place = tuple[str | int, int, "_Place | None"]
 
 
 def _faults(value: Any) -> Iterator[FieldError]:
-    """What JSON allows and this service refuses, with its place. Raises MalformedJSON beyond MAX_LEVELS."""
-    # In a list, the root is a member like any other.
+    """Yield the values that the service refuses. Raises MalformedJSON beyond MAX_LEVELS."""
+    # The list makes the root a member like any other.
     waiting: list[tuple[Any, _Place]] = [([value], ("", 0, None))]
     for container, place in waiting:
         if (level := place[1]) > MAX_LEVELS:

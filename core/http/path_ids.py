@@ -7,7 +7,7 @@ from core.values import is_id
 
 
 def parse_id(text: str) -> UUID:
-    """Return the id that a path contains. Raises NotFound for a malformed id, as for an id that does not exist."""
+    """Return the id in a path. Raises NotFound for a malformed id, as for an id that does not exist."""
     if not is_id(text):
         raise NotFound
     return UUID(text)

@@ -1,8 +1,8 @@
-"""The prefixes of paths that the service treats differently."""
+"""The path prefixes that the service treats differently."""
 
 API_PREFIX = "/v1/"
 ADMIN_PREFIX = "/admin/"
 STATIC_PREFIX = "/static/"
 
-# Django's own synchronous code serves these paths, through Django's URL resolver.
+# Django's synchronous code serves these paths, through Django's URL resolver.
 DJANGO_PREFIXES = (ADMIN_PREFIX, STATIC_PREFIX)

@@ -1,4 +1,4 @@
-"""Query strings as models: unknown, repeated and malformed parameters are told by name."""
+"""Query strings as pydantic models. Unknown, repeated and malformed parameters are reported by name."""
 
 import re
 from datetime import UTC, datetime
@@ -44,24 +44,24 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise PydanticCustomError("datetime_range", "must be in the years 1 to 9999 of UTC") from None
+        raise PydanticCustomError("datetime_range", "must be in the years 1 to 9999 in UTC") from None
 
 
-# What pydantic would read of a text goes far beyond what the OpenAPI document says: `1_0`, `yes`, a number of seconds.
+# pydantic itself accepts more than the OpenAPI document promises: `1_0`, `yes`, a number of seconds.
 Integer = Annotated[int, BeforeValidator(_integer)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
 
 
 def each_once[T: str](values: tuple[T, ...]) -> tuple[T, ...]:
-    """The values in one order, without repetitions: a filter that means the same is the same."""
+    """Return the values sorted and without duplicates, so that equivalent filters are equal."""
     return tuple(sorted(set(values)))
 
 
 def parse_query[M: BaseModel](request: Request, model: type[M]) -> M:
-    """The query string as a (frozen) model, whose list fields may be repeated.
+    """Parse the query string into a frozen model. Parameters of its list fields may be repeated.
 
-    Raises ValidationFailed naming each parameter that is unknown, repeated or not valid.
+    Raises ValidationFailed, which names each parameter that is unknown, repeated or not valid.
     """
     query_string = request.scope["query_string"]
     parse = _cached_parse if len(query_string) <= CACHED_LENGTH else _parse
@@ -81,33 +81,33 @@ def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
     return parsed
 
 
-# Clients ask the same pages over and over; the models are frozen, so they can share one. Only short ones are kept, so
-# that nobody can fill memory.
+# Clients request the same pages again and again, and frozen models can be shared. Long query strings are not cached,
+# so that no client can fill the memory.
 CACHED_LENGTH = 512
 _cached_parse = lru_cache(maxsize=1024)(_parse)
 
 
 def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[FieldError]]:
-    """What is given for each parameter, and what is wrong with that whatever the parameter."""
+    """Return the values by parameter, and the errors that do not depend on a parameter's type."""
     given: dict[str, Any] = {}
     errors: list[FieldError] = []
     for name, value in _pairs(query_string):
         field = model.model_fields.get(name)
         if field is None:
-            errors.append({"parameter": name, "detail": "is not a parameter here", "code": "unknown"})
+            errors.append({"parameter": name, "detail": "is not a known parameter", "code": "unknown"})
         elif "\0" in value:
             errors.append({"parameter": name, "detail": "must not contain a NUL character", "code": "nul_character"})
         elif get_origin(field.annotation) in (list, tuple):
             given.setdefault(name, []).append(value)
         elif name in given:
-            errors.append({"parameter": name, "detail": "must be given once only", "code": "repeated"})
+            errors.append({"parameter": name, "detail": "must be given only once", "code": "repeated"})
         else:
             given[name] = value
     return given, errors
 
 
 def query_pairs(request: Request, *, without: str) -> list[tuple[str, str]]:
-    """The query's parameters in their order, but one."""
+    """Return the parameters of the query string in their order, without one of them."""
     return [(name, value) for name, value in _pairs(request.scope["query_string"]) if name != without]
 
 
@@ -115,4 +115,4 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
     except ValueError:
-        raise MalformedRequest("The query string is not percent-encoded UTF-8, or has too many parts") from None
+        raise MalformedRequest("The query string is not percent-encoded UTF-8, or has too many parameters") from None

@@ -1,10 +1,10 @@
-"""The request that the lean handler makes of an ASGI scope."""
+"""The request that views and middleware get."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
@@ -13,36 +13,35 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
 from core.http.paths import DJANGO_PREFIXES
-
-if TYPE_CHECKING:
-    from core.http.principal import Principal
-    from core.http.problems import Problem
-    from core.http.routing import Route
+from core.http.principal import Principal
+from core.http.problems import Problem
+from core.http.routing import Route
 
 
 class Request(ASGIRequest):
-    """Django's request, with META and all that hangs on it built only when somebody asks.
+    """Django's request, which builds META, GET and the like only on first use.
 
-    Building META takes longer than most of the service's own work on a request; the service reads
-    `raw_headers` instead. `response_headers` go out with whatever response is sent, errors included.
+    Building META takes longer than most of the service's own work on a request, so the service reads `raw_headers`.
+    `response_headers` are sent with every response to the request, errors included.
     """
 
-    route: "Route | None" = None
+    route: Route | None = None
     route_params: dict[str, str]
-    principal: "Principal | None" = None
-    credentials_problem: "Problem | None" = None
+    principal: Principal | None = None
+    credentials_problem: Problem | None = None
     request_id: str = ""
     is_https: bool = False
-    cached: bytes | None = None
-    # Why the request was refused before it was looked at, such as a body that is too large: its rest is unread.
-    problem: "Problem | None" = None
+    prefetched: bytes | None = None
+    """The cache entry that the rate limit's call to Redis brought along (core/http/prefetch.py)."""
+    refusal: Problem | None = None
+    """Why the server refuses the request (core/server/refusals.py)."""
     is_body_unread: bool = False
-    # There were too many others when it came: it is to be answered with 503 and nothing else.
-    is_shed: bool = False
-    # All is done but to send the answer.
+    """The server stopped reading the body, and the client may still be sending it."""
     is_answered: bool = False
+    """The response is being sent."""
     client_left: bool = False
-    watcher: "asyncio.Task[None] | None" = None
+    watcher: asyncio.Task[None] | None = None
+    """Waits for the client to disconnect (core/server/handler.py)."""
 
     def __init__(self, scope: dict[str, Any], raw_headers: dict[bytes, bytes], body: bytes) -> None:
         self.scope = scope
@@ -50,7 +49,7 @@ class Request(ASGIRequest):
         self.method = scope["method"]
         self.path = self.path_info = scope["path"]
         self.script_name = ""
-        # Of a repeated header the last line counts here; scope["headers"] has them all.
+        # The last line of a repeated header. scope["headers"] has all lines.
         self.raw_headers = raw_headers
         self.response_headers: list[tuple[bytes, bytes]] = []
         self.client_ip = scope["client"][0] if scope.get("client") else ""
@@ -62,14 +61,14 @@ class Request(ASGIRequest):
 
     @cached_property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802
-        """Django's own META, made by Django's own code. Raises BadRequest for a query that is not UTF-8."""
+        """Django's META. Raises BadRequest for a query string that is not UTF-8."""
         try:
             return ASGIRequest(self.scope, BytesIO()).META
         except UnicodeDecodeError:
             raise BadRequest from None
 
     def _get_scheme(self) -> str:
-        # What the proxy says, if it is trusted: Django's CSRF protection and absolute URLs go by it.
+        # Django's CSRF protection and absolute URLs use the scheme that a trusted proxy reports.
         return "https" if self.is_https else "http"
 
     @cached_property
@@ -93,24 +92,24 @@ class Request(ASGIRequest):
         return found
 
     def list_header(self, name: bytes) -> bytes | None:
-        """The value of a header that is a list and may come in several lines (RFC 9110, section 5.3), or None."""
+        """Return a list header with its lines joined (RFC 9110, section 5.3), or None. The name is in lower case."""
         value = self.raw_headers.get(name)
         if value is None or len(self.raw_headers) == len(self.scope["headers"]):
             return value
         return b",".join(line for one, line in self.scope["headers"] if one == name)
 
     def header(self, name: bytes) -> str | None:
-        """A header's value by its lower-case name, or None."""
+        """Return a header's value, or None. The name is in lower case."""
         value = self.raw_headers.get(name)
         return None if value is None else value.decode("latin-1")
 
 
-# The rest of the middleware chain, and the view at its end.
+# The rest of the middleware chain with the view at its end.
 type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
 
 
 def view_name(request: Request) -> str:
-    """The route's template. Paths without a route share a few names, so that no client can make new ones."""
+    """Return the route's template. Paths without a route share a few names, so clients cannot create new ones."""
     if request.route is not None:
         return request.route.template
     return next((prefix for prefix in DJANGO_PREFIXES if request.path.startswith(prefix)), "unmatched")

@@ -1,47 +1,46 @@
-"""Finding a path's view: a tree of path segments, built once.
+"""Routing: a tree of path segments, with one dictionary look-up for each segment.
 
-Django tries its patterns one regular expression after the other, about 20 µs for the path of an item; the tree is
-one dictionary look-up a segment. It holds the API's operations and the plain views; the admin and static files,
-whose patterns it cannot hold, stay with Django's own resolver.
+Django tries one regular expression after the other, which takes about 20 µs for the path of an item. The tree holds
+the API's operations and the plain views. Django's own resolver keeps the admin and the static files.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, cast
+from typing import cast
 
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from django.urls.resolvers import RoutePattern
 from ninja.operation import Operation
 
+from core.http.paths import API_PREFIX
+from core.http.prefetch import KeyFunction, key_function_of
+
 PARAMETER = re.compile(r"[<{](?:str:)?(\w+)[>}]")
 View = Callable[..., Awaitable[HttpResponseBase]]
 
 
 class Route:
-    """A path's template, such as /v1/items/{item_id}, and the view of each method."""
+    """A path template, such as /v1/items/{item_id}, with the view of each method and its prefetch key function."""
 
-    __slots__ = ("prefetches", "template", "views")
+    __slots__ = ("prefetch_keys", "template", "views")
 
     def __init__(self, template: str) -> None:
         self.template = template
         self.views: dict[str, View] = {}
-        self.prefetches: dict[str, Any] = {}
+        self.prefetch_keys: dict[str, KeyFunction] = {}
 
     @property
     def allow(self) -> str:
         """The value of the Allow header."""
         return ", ".join(sorted({*self.views, "OPTIONS"}))
 
-    def add(self, method: str, view: View, prefetch: Any = None) -> None:
-        """Adds a method's view; HEAD is answered by what GET does."""
+    def add(self, method: str, view: View, prefetch_key: KeyFunction | None = None) -> None:
+        """Add a method's view. The view of GET also answers HEAD."""
         for name in ("GET", "HEAD") if method == "GET" else (method,):
             self.views[name] = view
-            self.prefetches[name] = prefetch
-
-    def prefetch(self, method: str) -> Any:
-        """Return the function that names the cache entry the method's view will read, or None."""
-        return self.prefetches.get(method)
+            if prefetch_key is not None:
+                self.prefetch_keys[name] = prefetch_key
 
 
 class _Node:
@@ -55,24 +54,24 @@ class _Node:
 
 
 class Router:
-    """Resolves paths to routes. Below /v1 a path is the same with and without its last slash."""
+    """Resolves paths to routes. Below /v1/ a trailing slash makes no difference."""
 
     def __init__(self) -> None:
         self._root = _Node()
         self.routes: dict[str, Route] = {}
 
     def add_operations(self, operations: Iterable[tuple[str, Operation]]) -> None:
-        """Adds ninja's operations, each with its whole path."""
+        """Add ninja's operations, each with its full path."""
         for path, operation in operations:
             route = self.route(path)
             for method in operation.methods:
-                view = cast("View", operation.run)
-                route.add(method, view, getattr(operation.view_func, "prefetch", None))
+                route.add(method, cast("View", operation.run), key_function_of(operation.view_func))
 
     def add_views(self, patterns: Iterable[URLPattern | URLResolver]) -> None:
-        """Adds the plain asynchronous views among Django's URL patterns; each answers GET.
+        """Add Django's URL patterns with an asynchronous view for GET.
 
-        Patterns with a parameter that may hold more than a segment are left to Django's resolver.
+        Patterns that the tree cannot hold are skipped: includes, regular expressions, and parameters that may span
+        more than one segment.
         """
         for pattern in patterns:
             if not (isinstance(pattern, URLPattern) and isinstance(pattern.pattern, RoutePattern)):
@@ -82,7 +81,10 @@ class Router:
                 self.route(path).add("GET", pattern.callback)
 
     def route(self, path: str) -> Route:
-        """The route of a path, new if there is none yet."""
+        """Return the route of a path, and create it if it does not exist.
+
+        Raises ValueError if another path has a different name for the same parameter.
+        """
         node = self._root
         for segment in _segments(path):
             if parameter := PARAMETER.fullmatch(segment):
@@ -99,7 +101,7 @@ class Router:
         return node.route
 
     def resolve(self, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a path and the values of its parameters, or None."""
+        """Return the route of a path with its parameters, or None."""
         node, params = self._root, {}
         for segment in _segments(path):
             child = node.children.get(segment)
@@ -114,6 +116,6 @@ class Router:
 
 def _segments(path: str) -> list[str]:
     segments = path.split("/")
-    if segments[-1] == "" and len(segments) > 2 and segments[1] == "v1":
+    if path.endswith("/") and path.startswith(API_PREFIX):
         segments.pop()
     return segments

@@ -1,11 +1,10 @@
-"""Security headers, and content security policies of what a browser shows.
+"""Security headers and content security policies.
 
-A view sets its own `Content-Security-Policy`; everything else gets the API's, which allows nothing.
+A page sets its own `Content-Security-Policy`. All other responses get POLICY, which allows nothing.
 """
 
 type Headers = list[tuple[bytes, bytes]]
 
-# JSON needs nothing of a browser. What is to be shown brings a policy of its own (core/http/security_headers.py).
 POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 COMMON: Headers = [
@@ -20,19 +19,19 @@ COMMON: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 NO_REFERRER = (b"referrer-policy", b"no-referrer")
-# Over HTTPS Django's CSRF protection looks at the Referer of the admin's forms.
-REFERRER_TO_ITSELF = (b"referrer-policy", b"same-origin")
+# Over HTTPS Django's CSRF protection checks the Referer of the admin's forms.
+SAME_ORIGIN_REFERRER = (b"referrer-policy", b"same-origin")
 
-_NOWHERE = "base-uri 'none'; frame-ancestors 'none'"
+_NO_EMBEDDING = "base-uri 'none'; frame-ancestors 'none'"
 
-PAGE_POLICY = f"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; {_NOWHERE}"
-# Swagger UI's icons are data: URLs in its style sheet, and it calls the API from the page.
+PAGE_POLICY = f"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; {_NO_EMBEDDING}"
+# Swagger UI has icons as data: URLs in its style sheet and calls the API from the page.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    f"form-action 'none'; {_NOWHERE}"
+    f"form-action 'none'; {_NO_EMBEDDING}"
 )
-# The admin's forms post to it, and its look-ahead fields fetch from it.
+# The admin posts its forms, and its autocomplete fields fetch data.
 ADMIN_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    f"form-action 'self'; {_NOWHERE}"
+    f"form-action 'self'; {_NO_EMBEDDING}"
 )

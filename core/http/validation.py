@@ -1,33 +1,10 @@
-"""Problems for requests that pydantic refuses."""
+"""Pydantic's validation errors as problems."""
 
 from typing import Any
 
 from pydantic import ValidationError as PydanticError
 
 from core.http.problems import FieldError, ValidationFailed, json_pointer
-
-
-def validation_problem(faults: list[dict[str, Any]]) -> ValidationFailed:
-    """pydantic's faults, each located as ninja or pydantic does, as one problem."""
-    errors = [_field_error(fault) for fault in faults]
-    count = len(errors)
-    return ValidationFailed(
-        f"{count} field{'' if count == 1 else 's'} {'is' if count == 1 else 'are'} not valid", errors=errors
-    )
-
-
-def invalid(error: PydanticError) -> ValidationFailed:
-    """The problem for a model that was validated by hand; its fields are the body's."""
-    return validation_problem([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)])
-
-
-def _field_error(fault: dict[str, Any]) -> FieldError:
-    source, *path = fault["loc"]
-    detail, code = describe(fault), str(fault["type"])
-    if source == "query":
-        return {"parameter": str(path[-1]) if path else "", "detail": detail, "code": code}
-    return {"pointer": json_pointer(path), "detail": detail, "code": code}
-
 
 MESSAGES = {
     "missing": "is required",
@@ -47,9 +24,30 @@ MESSAGES = {
 }
 
 
+def validation_problem(faults: list[dict[str, Any]]) -> ValidationFailed:
+    """Return one problem for pydantic's errors, whose `loc` starts with "body" or "query"."""
+    errors = [_field_error(fault) for fault in faults]
+    detail = "1 field is not valid" if len(errors) == 1 else f"{len(errors)} fields are not valid"
+    return ValidationFailed(detail, errors=errors)
+
+
+def invalid(error: PydanticError) -> ValidationFailed:
+    """Return the problem for a model that was validated by hand and holds fields of the body."""
+    return validation_problem([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)])
+
+
 def describe(fault: dict[str, Any]) -> str:
-    """What is wrong, said to the client; never with the value itself, which may be a secret."""
+    """Return the message for one of pydantic's errors. It never repeats the value, which may be a secret."""
     if template := MESSAGES.get(fault["type"]):
-        return template.format_map(fault.get("ctx") or {})
+        message = template.format_map(fault.get("ctx") or {})
+        return message.removesuffix("s") if message.endswith(" 1 characters") else message
     message = str(fault["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
+
+
+def _field_error(fault: dict[str, Any]) -> FieldError:
+    source, *path = fault["loc"]
+    detail, code = describe(fault), str(fault["type"])
+    if source == "query":
+        return {"parameter": str(path[-1]) if path else "", "detail": detail, "code": code}
+    return {"pointer": json_pointer(path), "detail": detail, "code": code}

@@ -1,1 +1,1 @@
-"""The steps of a request before and after its view, one file per step, in the order of settings.MIDDLEWARE."""
+"""The middleware, one file per step. settings.MIDDLEWARE has the order and the reason for each position."""

@@ -1,4 +1,4 @@
-"""One log line and one count for every request, whatever comes of it."""
+"""The access log: one log line and one count for each request."""
 
 import logging
 from asyncio import CancelledError
@@ -15,18 +15,19 @@ from core.telemetry.metrics import tally
 from core.telemetry.redaction import redact_path
 
 MESSAGE = "Request processed"
-# What nginx logs for a client that left before its answer; nothing is sent.
+# nginx's status for a client that disconnected before its response. It is logged, never sent.
 CLIENT_CLOSED_REQUEST = 499
 
 logger = logging.getLogger("agent_router.access")
-# The standard constructor takes 1.6 µs to find out what is known here; a copy takes a tenth of that.
-_KNOWN = {"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"}
-_RECORD = vars(logging.makeLogRecord(_KNOWN))
+# Copying this record takes a tenth of the 1.6 µs that logging needs to build one.
+_TEMPLATE = vars(
+    logging.makeLogRecord({"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"})
+)
 
 
 @async_only_middleware
 def access_log(get_response: GetResponse) -> GetResponse:
-    """Comes after what finds out the request's id and the client's address, and before what may refuse it."""
+    """Log and count each request. Must come after request id and client address, and before any refusal."""
 
     async def middleware(request: Request) -> HttpResponseBase:
         status, size = 500, None
@@ -55,7 +56,7 @@ def _log(request: Request, status: int, size: int | None, duration: float) -> No
     ids = request_fields.get()
     principal = request.principal
     record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__ = _RECORD.copy()
+    record.__dict__ = _TEMPLATE.copy()
     record.created = now
     record.access_fields = {
         "timestamp": datetime.fromtimestamp(now, UTC),

@@ -1,4 +1,4 @@
-"""Finds out who a request acts for; refuses nobody by itself, since some operations need no credentials."""
+"""Authentication. Nobody is refused here, because some operations need no credentials."""
 
 import logging
 
@@ -6,6 +6,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from core.auth.credentials.identify import identify
+from core.http.paths import API_PREFIX
 from core.http.problems import InternalError, Problem
 from core.http.request import GetResponse, Request
 
@@ -14,18 +15,18 @@ logger = logging.getLogger(__name__)
 
 @async_only_middleware
 def authentication(get_response: GetResponse) -> GetResponse:
-    """Sets `request.principal`, or `request.credentials_problem` when what was sent is no good.
+    """Set `request.principal`, or `request.credentials_problem` for invalid credentials, below /v1/ only.
 
-    Below /v1 only.
+    `Bearer` (core/auth/credentials/bearer.py) raises that problem for operations that need credentials.
     """
 
     async def middleware(request: Request) -> HttpResponseBase:
         header = request.raw_headers.get(b"authorization")
-        if header is not None and request.path.startswith("/v1/"):
+        if header is not None and request.path.startswith(API_PREFIX):
             try:
                 request.principal = await identify(request, header)
             except Problem as problem:
-                # Without its traceback, which would hold the request in a reference cycle.
+                # The traceback would keep the request in a reference cycle.
                 request.credentials_problem = problem.with_traceback(None)
             except Exception:
                 logger.exception("Credentials could not be checked")

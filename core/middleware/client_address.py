@@ -1,7 +1,7 @@
-"""Where a request comes from: `request.client_ip` and `request.is_https`.
+"""The client's address and scheme: `request.client_ip` and `request.is_https`.
 
-X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES says, `Forwarded` not at all:
-proxies pass on whatever they do not know, and so whatever a client has made up.
+X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES permits. `Forwarded` is ignored, because
+proxies that do not know it pass on the client's own.
 """
 
 from functools import lru_cache
@@ -13,13 +13,13 @@ from django.utils.decorators import async_only_middleware
 from core.http.forwarded import TrustedProxies, normalize_address, scheme_for, walk_back
 from core.http.request import GetResponse, Request
 
-# A peer without an address talks through a Unix socket: it is on this machine.
+# A peer without an address uses a Unix socket, so it is on this machine.
 SOCKET_ADDRESS = "127.0.0.1"
 
 
 @async_only_middleware
 def client_address(get_response: GetResponse) -> GetResponse:
-    """Comes before everything that logs, counts or limits by address."""
+    """Set the client's address and scheme. Must come before everything that logs, counts or limits by address."""
     proxies: TrustedProxies = settings.TRUSTED_PROXIES
 
     async def direct(request: Request) -> HttpResponseBase:
@@ -42,7 +42,6 @@ def client_address(get_response: GetResponse) -> GetResponse:
 
 @lru_cache(maxsize=4096)
 def _peer_address(address: str) -> str:
-    """Normalized; empty if the peer has none."""
     return normalize_address(address) or ""
 
 

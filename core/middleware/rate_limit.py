@@ -1,8 +1,7 @@
-"""Rate limits over /v1, and the admin's passwords: counted in Redis in one round trip, which brings the view's cache
-entry along.
+"""Rate limits for /v1/ and for the admin's password forms.
 
-Headers follow draft-ietf-httpapi-ratelimit-headers-10: RateLimit-Policy is made once, RateLimit by the
-script.
+One round trip to Redis counts the request and prefetches the view's cache entry (core/http/prefetch.py). Without
+Redis, the process counts on its own. The headers follow draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import re
@@ -13,6 +12,7 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
+from core.http.paths import API_PREFIX
 from core.http.problem_responses import problem_response
 from core.http.problems import TooManyRequests
 from core.http.request import GetResponse, Request
@@ -29,17 +29,14 @@ _USED_UP = re.compile(rb'"([^"]*)";r=0;')
 
 @async_only_middleware
 def rate_limit(get_response: GetResponse) -> GetResponse:
-    """Comes after authentication. Charges each request below /v1 once; what is refused becomes a 429.
-
-    So do the admin's forms that take a password.
-    """
+    """Charge each request once, and return 429 if a limit is used up. Must come after authentication."""
     limits = Limits(settings.RATE_LIMIT, settings.RATE_LIMIT_AUTH, settings.RATE_LIMIT_ROUTES)
     local = LocalLimiter()
 
     async def middleware(request: Request) -> HttpResponseBase:
         method, route, principal = request.method or "", request.route, request.principal
         template = route.template if route else None
-        if not request.path.startswith("/v1/"):
+        if not request.path.startswith(API_PREFIX):
             if method != "POST" or request.path not in ADMIN_PASSWORD_PATHS:
                 return await get_response(request)
             template = request.path
@@ -47,11 +44,9 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
         counted = None if plan.by_address else principal
         tag = counted.user_key.encode() if counted else address_tag(request.client_ip)
         commands: list[Command] = [plan.pack(tag)]
-        key_function = route.prefetch(method) if route else None
-        if key_function and principal:
-            key = key_function(principal, request.route_params)
-            if key is not None:
-                commands.append((b"GET", key))
+        prefetch_key = route.prefetch_keys.get(method) if route else None
+        if prefetch_key and principal and (key := prefetch_key(principal, request.route_params)) is not None:
+            commands.append((b"GET", key))
         replies = await redis.call(commands)
         if replies is None:
             verdict = local.charge(plan, tag)
@@ -59,7 +54,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
             verdict = replies[0]
             local.note(plan, tag, verdict)
             if len(replies) == 2:
-                request.cached = replies[1]
+                request.prefetched = replies[1]
         request.response_headers.append(plan.policy_header)
         if verdict[0] == QUOTE:
             request.response_headers.append((b"ratelimit", verdict))
@@ -75,13 +70,13 @@ def _refuse(request: Request, plan: LimitPlan, verdict: bytes) -> HttpResponseBa
     for name in _USED_UP.findall(header):
         RATE_LIMITED.labels(policy=name.decode()).inc()
     wait = int(seconds)
-    rates = ", ".join(f"{one.rate.quota} in {one.rate.window_seconds} s" for one in plan.buckets)
-    detail = f"Allowed are {rates}. Try again in {wait} second{'' if wait == 1 else 's'}."
+    rates = ", ".join(f"{bucket.rate.quota} in {bucket.rate.window_seconds} s" for bucket in plan.buckets)
+    detail = f"The limit is {rates}. Try again in {wait} second{'' if wait == 1 else 's'}."
     return problem_response(request, TooManyRequests(detail, headers={"Retry-After": str(wait)}))
 
 
 def address_tag(address: str) -> bytes:
-    """Whom an address stands for: itself, or its /64 network if it is IPv6, which one client has all of."""
+    """Return the key for an address. An IPv6 address counts as its /64 network, which belongs to one client."""
     return _network_tag(address) if ":" in address else address.encode()
 
 

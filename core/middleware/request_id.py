@@ -1,4 +1,4 @@
-"""X-Request-ID: taken from the request if it is well formed, else made; sent back, and in every log line."""
+"""X-Request-ID: the client's id if it is well formed, otherwise a new one. Each response and log line has it."""
 
 import re
 
@@ -10,7 +10,7 @@ from core.http.request import GetResponse, Request
 from core.telemetry.logs import request_fields
 
 _is_well_formed = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
-# W3C Trace Context. Later versions may be longer; version ff and ids of zeros are void.
+# W3C Trace Context. Version ff and ids of zeros are invalid; versions after 00 may be longer.
 _trace_of = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:(?<!\A00.{53})-.*)?"
 ).fullmatch
@@ -18,7 +18,7 @@ _trace_of = re.compile(
 
 @async_only_middleware
 def request_id(get_response: GetResponse) -> GetResponse:
-    """Must be the first of MIDDLEWARE. Sets `request.request_id` and the ids that log lines carry."""
+    """Set `request.request_id` and the ids in the log context. Must be the first middleware."""
 
     async def middleware(request: Request) -> HttpResponseBase:
         headers = request.raw_headers
@@ -40,7 +40,7 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def parse_trace_id(traceparent: bytes) -> str | None:
-    """The trace id of a traceparent header (W3C Trace Context), or None if it is not valid."""
+    """Return the trace id of a traceparent header (W3C Trace Context), or None if it is not valid."""
     found = _trace_of(traceparent)
     return found[1].decode() if found else None
 

@@ -10,7 +10,7 @@ from core.http.security_headers import (
     COMMON,
     NO_REFERRER,
     POLICY,
-    REFERRER_TO_ITSELF,
+    SAME_ORIGIN_REFERRER,
     TRANSPORT_SECURITY,
     Headers,
 )
@@ -18,9 +18,9 @@ from core.http.security_headers import (
 
 @async_only_middleware
 def security_headers(get_response: GetResponse) -> GetResponse:
-    """Puts the headers on the request, so that they go out with whatever comes of it.
+    """Put the headers on the request, which sends them with any response.
 
-    Strict-Transport-Security: over HTTPS, and always in production, where a proxy in front ends TLS.
+    Strict-Transport-Security is sent over HTTPS, and always in production, where a proxy terminates TLS.
     """
     is_production = settings.IS_PRODUCTION
     plain: Headers = [POLICY, NO_REFERRER, *COMMON]
@@ -35,7 +35,7 @@ def security_headers(get_response: GetResponse) -> GetResponse:
             request.response_headers.remove(POLICY)
         if request.path.startswith(ADMIN_PREFIX):
             request.response_headers.remove(NO_REFERRER)
-            request.response_headers.append(REFERRER_TO_ITSELF)
+            request.response_headers.append(SAME_ORIGIN_REFERRER)
         return response
 
     return middleware

@@ -1,8 +1,7 @@
-"""A span around each request.
+"""A server span around each request, made by opentelemetry-instrumentation-django.
 
-Spans of requests are opentelemetry-instrumentation-django's. Its middleware is synchronous: it would hop to a
-thread and back with every request. So it is given a stand-in for the request and driven from the event loop.
-What it shows of a request is what the access line shows: no query string, no credentials.
+The instrumentation's middleware is synchronous, so Django would run it in a thread. This middleware calls its steps
+on the event loop instead, and passes a copy of the request without query string and credentials.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"}
 
 
 class _TracedRequest(ASGIRequest):
-    """What the instrumentation may see of a request. Its META holds the instrumentation's own notes only."""
+    """The parts of a request that the instrumentation may see. It keeps its own state in META."""
 
     def __init__(self, request: Request) -> None:
         template = request.route.template if request.route else None
@@ -51,15 +50,15 @@ class _TracedRequest(ASGIRequest):
         }
 
     def build_absolute_uri(self, location: str | None = None) -> str:
-        """Asked for only to find out whether the path is one that is not to be traced."""
+        """Return the path. The instrumentation uses it only to skip excluded paths."""
         return self.path
 
 
 @async_only_middleware
 def server_span(get_response: GetResponse) -> GetResponse:
-    """A span around each request, which continues `traceparent` and sends its own; its ids in all log lines.
+    """Continue the client's `traceparent`, send a new one, and put the span's ids into all log lines.
 
-    Comes after what finds out the client's address, and before the access line.
+    Must come after the client's address and before the access log. Removed unless tracing is on.
     """
     if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
         raise MiddlewareNotUsed
@@ -73,28 +72,27 @@ def server_span(get_response: GetResponse) -> GetResponse:
         instrumentation.process_request(traced)
         instrumentation.process_view(traced, None)
         if span := traced.META.get(SPAN_KEY):
-            _tell_ids(request, span)
+            _propagate_ids(request, span)
             if server := request.scope.get("server"):
-                # The instrumentation puts the port behind it, which has an attribute of its own.
+                # The instrumentation appends the port, which `server.port` already has.
                 span.set_attribute("server.address", server[0])
-        answered: Any = SimpleNamespace(status_code=500, items=tuple)
+        response: Any = SimpleNamespace(status_code=500, items=tuple)
         try:
-            answered = await get_response(request)
+            response = await get_response(request)
         except asyncio.CancelledError:
-            answered.status_code = CLIENT_CLOSED_REQUEST
+            response.status_code = CLIENT_CLOSED_REQUEST
             raise
         else:
-            return answered  # type: ignore[no-any-return]
+            return response  # type: ignore[no-any-return]
         finally:
             if span and request.principal is not None:
                 span.set_attribute("enduser.id", request.principal.user_key)
-            instrumentation.process_response(traced, answered)
+            instrumentation.process_response(traced, response)
 
     return middleware
 
 
-def _tell_ids(request: Request, span: "Span") -> None:
-    """Puts the span's ids into the log context and into the response."""
+def _propagate_ids(request: Request, span: "Span") -> None:
     context = span.get_span_context()
     trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
     request_fields.set({**request_fields.get(), "trace_id": trace_id, "span_id": span_id})

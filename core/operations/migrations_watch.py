@@ -32,6 +32,3 @@ class MigrationsWatch:
             with suppress(Problem):  # out of reach: readiness tells of that
                 await check_migrations()
             await asyncio.sleep(INTERVAL_SECONDS)
-
-
-migrations_watch = MigrationsWatch()

@@ -8,6 +8,7 @@ from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.template.loader import render_to_string
 
 from core.http.accept import prefers
+from core.http.paths import ADMIN_PREFIX
 from core.http.request import Request
 from core.http.security_headers import PAGE_POLICY
 from core.pages.document import Representation
@@ -21,7 +22,6 @@ LINKS = {
     "problems": "/problems/",
     "v1": "/v1",
 }
-ADMIN = "/admin/"
 
 
 async def root(request: Request) -> HttpResponse:
@@ -35,7 +35,7 @@ async def root(request: Request) -> HttpResponse:
 
 async def redirect_to_admin(request: Request) -> HttpResponse:
     """/admin leads to /admin/."""
-    return HttpResponsePermanentRedirect(ADMIN)
+    return HttpResponsePermanentRedirect(ADMIN_PREFIX)
 
 
 def describe_service() -> dict[str, object]:
@@ -44,7 +44,7 @@ def describe_service() -> dict[str, object]:
         "name": settings.APP_NAME,
         "version": settings.APP_VERSION,
         "environment": settings.APP_ENV,
-        "links": LINKS | ({"admin": ADMIN} if settings.ADMIN_ENABLED else {}),
+        "links": LINKS | ({"admin": ADMIN_PREFIX} if settings.ADMIN_ENABLED else {}),
     }
 
 

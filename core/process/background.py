@@ -1,4 +1,4 @@
-"""A task that a resource of the lifespan owns: it begins when that opens, and has ended when that is closed."""
+"""Background tasks of components."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,18 +6,17 @@ from typing import Any
 
 
 class BackgroundTask:
-    """One task at a time, by a name that shows in asyncio's own messages."""
+    """One asyncio task, which its component starts when it opens and stops when it closes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._task: asyncio.Task[None] | None = None
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begins the work, on the running loop."""
         self._task = asyncio.create_task(work, name=self._name)
 
     async def stop(self) -> None:
-        """Cancels the work and waits for its end, however it ends. Does nothing if none was begun."""
+        """Cancel the task and wait until it has ended. Its exceptions are discarded."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What is opened when a process starts to serve and closed when it stops; and the drain between SIGTERM and that."""
+"""The ASGI lifespan: open the components when the process starts, close them when it stops."""
 
 import asyncio
 import logging
@@ -7,11 +7,14 @@ from typing import Any, Protocol
 
 from core.process.draining import draining
 
+type Receive = Callable[[], Awaitable[Any]]
+type Send = Callable[[dict[str, Any]], Awaitable[None]]
+
 logger = logging.getLogger("agent_router.lifespan")
 
 
-class Resource(Protocol):
-    """A pool, client or writer with an owner."""
+class Component(Protocol):
+    """A part of the process that opens and closes with it: a pool, a client, a background task."""
 
     async def open(self) -> None: ...
 
@@ -19,42 +22,38 @@ class Resource(Protocol):
 
 
 class Lifespan:
-    """The ASGI lifespan protocol: `resources` are opened in order and closed in reverse."""
+    """Opens the components in order and closes them in reverse order."""
 
-    def __init__(self) -> None:
-        self.resources: Sequence[Resource] = ()
+    def __init__(self, components: Sequence[Component]) -> None:
+        self.components = components
 
-    async def run(
-        self, receive: Callable[[], Awaitable[dict[str, Any]]], send: Callable[[dict[str, Any]], Awaitable[None]]
-    ) -> None:
-        """Opens at startup, closes at shutdown. A resource that does not open ends the start with its reason."""
-        opened: list[Resource] = []
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve the ASGI lifespan protocol. If a component does not open, report the reason and close the others."""
+        opened: list[Component] = []
         await receive()
         try:
-            for resource in self.resources:
-                await resource.open()
-                opened.append(resource)
+            for component in self.components:
+                await component.open()
+                opened.append(component)
         except Exception as error:
             logger.exception("The service could not start")
-            await self._close(opened)
+            await _close(opened)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         draining.install()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._close(opened)
+        await _close(opened)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _close(self, opened: list[Resource]) -> None:
-        for resource in reversed(opened):
-            try:
-                async with asyncio.timeout(draining.left_seconds):
-                    await resource.close()
-            except TimeoutError:
-                # A database that does not answer, most likely: what it is asked then ends with the process.
-                logger.warning("%s was not closed within SHUTDOWN_TIMEOUT_SECONDS", type(resource).__name__)
-            except Exception:
-                logger.exception("%s could not be closed", type(resource).__name__)
 
-
-lifespan = Lifespan()
+async def _close(opened: list[Component]) -> None:
+    for component in reversed(opened):
+        name = type(component).__name__
+        try:
+            async with asyncio.timeout(draining.seconds_left):
+                await component.close()
+        except TimeoutError:
+            logger.warning("%s did not close within SHUTDOWN_TIMEOUT_SECONDS", name)
+        except Exception:
+            logger.exception("%s could not be closed", name)

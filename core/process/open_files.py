@@ -1,8 +1,4 @@
-"""How many files and connections the process may have open.
-
-Shells and container engines often start processes with 1,024, though they may have more; each client's connection is
-one. Beyond the limit the server closes new connections at once, and those that are open go on.
-"""
+"""The limit of open files. Each connection needs one, and many systems start processes with a limit of 1,024."""
 
 import logging
 import resource
@@ -13,21 +9,17 @@ logger = logging.getLogger("agent_router.open_files")
 
 
 class OpenFiles:
-    """A resource of the lifespan."""
+    """Raises the process's soft limit to WANTED, or as far as its hard limit allows."""
 
     async def open(self) -> None:
-        """Raises this process's limit to WANTED, or as far as it may be raised."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
         if soft == resource.RLIM_INFINITY or soft >= wanted:
             return
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError) as error:  # the system has yet another limit
+        except (OSError, ValueError) as error:  # Some systems, such as macOS, have a further limit.
             logger.warning("The limit of open files stays at %d: %s", soft, error)
 
     async def close(self) -> None:
-        """The process ends with its limit."""
-
-
-open_files = OpenFiles()
+        """Keep the limit, which ends with the process."""

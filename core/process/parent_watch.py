@@ -1,4 +1,7 @@
-"""A worker whose parent is gone ends: nobody would replace it, or tell it to stop, and it would keep the port."""
+"""Stop a worker when its parent process has died.
+
+An orphaned worker would keep the port, and nothing would restart or stop it.
+"""
 
 import asyncio
 import logging
@@ -6,34 +9,30 @@ import os
 import signal
 from multiprocessing import parent_process
 
-logger = logging.getLogger("agent_router.orphans")
+logger = logging.getLogger("agent_router.parent_watch")
 
 
 class ParentWatch:
-    """A resource of the lifespan, for one of several workers; a process alone has no parent to lose."""
+    """Watches the parent of a worker. Does nothing in a process that serves alone."""
 
     def __init__(self) -> None:
         self._sentinel = -1
 
     async def open(self) -> None:
-        """Begins to watch. The sentinel becomes readable when the parent ends, in whatever way."""
         if (parent := parent_process()) is not None:
+            # The sentinel becomes readable when the parent ends.
             self._sentinel = int(parent.sentinel)
-            asyncio.get_running_loop().add_reader(self._sentinel, self._end)
+            asyncio.get_running_loop().add_reader(self._sentinel, self._stop_worker)
 
     async def close(self) -> None:
-        """Ends the watch."""
-        self._stop()
+        self._stop_watching()
 
-    def _stop(self) -> None:
+    def _stop_watching(self) -> None:
         if self._sentinel >= 0:
             asyncio.get_running_loop().remove_reader(self._sentinel)
             self._sentinel = -1
 
-    def _end(self) -> None:
-        self._stop()
-        logger.error("The process that started the workers is gone: this one stops, too")
+    def _stop_worker(self) -> None:
+        self._stop_watching()
+        logger.error("The parent process has died: this worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-parent_watch = ParentWatch()

@@ -7,6 +7,7 @@ return tokens, the admin's forms included, for each address. A route's own limit
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.http.paths import ADMIN_PREFIX, API_PREFIX
 from core.ratelimit.buckets import LimitPlan, make_buckets
 from core.ratelimit.rates import METHODS, Rate, RouteRates, normalize_template
 from core.redis.client import redis
@@ -14,10 +15,10 @@ from core.redis.client import redis
 SCRIPT_SHA = redis.register_script(Path(__file__).with_name("gcra.lua").read_text(encoding="utf-8"))
 
 # These forms have no route, but guessing passwords through the admin must count, too.
-ADMIN_PASSWORD_PATHS = frozenset({"/admin/login/", "/admin/password_change/"})
+ADMIN_PASSWORD_PATHS = frozenset({f"{ADMIN_PREFIX}login/", f"{ADMIN_PREFIX}password_change/"})
 AUTH_ROUTES = frozenset(
     ("POST", normalize_template(path))
-    for path in ("/v1/auth/login", "/v1/auth/register", "/v1/auth/refresh", *ADMIN_PASSWORD_PATHS)
+    for path in (*(f"{API_PREFIX}auth/{name}" for name in ("login", "register", "refresh")), *ADMIN_PASSWORD_PATHS)
 )
 
 

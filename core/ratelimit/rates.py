@@ -4,12 +4,14 @@ import json
 import re
 from typing import NamedTuple
 
+from core.http.paths import API_PREFIX
+
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 MAX_QUOTA = 1_000_000_000
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _RATE = re.compile(r"([0-9]+)\s*/\s*([a-z]+)", re.ASCII)
-_ROUTE = re.compile(r"([A-Z]+) +(/v1/[\w.~{}/-]+)", re.ASCII)
+_ROUTE = re.compile(rf"([A-Z]+) +({API_PREFIX}[\w.~{{}}/-]+)", re.ASCII)
 
 
 class Rate(NamedTuple):

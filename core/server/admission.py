@@ -1,10 +1,9 @@
-"""Which requests are begun now, which wait in line, and which are refused because the line is too long.
+"""Admission: which requests begin now and which wait in a queue.
 
-With a thousand requests under way, each step of one waits for the same step of 999 others: whatever has a time limit
-runs into it, every client is watched for its leaving, and new connections, of which uvloop accepts one in each turn
-of the event loop, are kept waiting for seconds. So only a few requests are begun in one turn; the others wait,
-first come, first served, which costs next to nothing. A line that takes on all comers would only make every answer
-late: beyond MAX_REQUESTS_IN_FLIGHT the next are refused with 503.
+If a thousand requests run at once, each step of one waits for the same step of all others. Time limits then expire,
+and the event loop accepts new connections too slowly. So only a few requests begin in each turn of the event loop;
+the others wait in order of arrival. A queue without an end would make every response late, so `is_full` tells
+core/server/refusals.py when to refuse. docs/performance.md has the measurements.
 """
 
 import asyncio
@@ -12,22 +11,20 @@ from collections import deque
 
 from django.conf import settings
 
-# As long as nobody waits: the requests of one turn share a commit, and with turns of 8 a create took 15 % more at 32
-# connections. In a crowd short turns make up for that: with turns of 64 a get took 25 % more at 1,000 connections.
+# Requests that begin in one turn: while nobody waits, and while a queue exists. Requests of one turn share a commit:
+# with turns of 8 instead of 64, a create took 15 % more at 32 connections. In a crowd short turns are faster: with
+# turns of 64 a get took 25 % more at 1,000 connections.
 TURN_SIZE, CROWDED_TURN_SIZE = 64, 8
-# Refusals have a line of their own, of which this part goes out in each turn, at least so many: soon, but not at the
-# cost of all else.
-REFUSED_PART, REFUSED_TURN_SIZE = 64, 4
+# Refusals have their own queue. Each turn sends one of REFUSED_SHARE of them, and at least REFUSED_TURN_SIZE.
+REFUSED_SHARE, REFUSED_TURN_SIZE = 64, 4
 
 
-class _Line:
-    """Requests that are all to wait for the same."""
-
+class _Queue:
     def __init__(self, turn_size: int) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self._begun, self._turn_size = 0, turn_size
 
-    def place(self) -> asyncio.Future[None] | None:
+    def slot(self) -> asyncio.Future[None] | None:
         if self._begun < self._turn_size and not self.waiting:
             self._begun += 1
             return None
@@ -39,34 +36,34 @@ class _Line:
         self._begun = 0
         while self.waiting and self._begun < size:
             future = self.waiting.popleft()
-            if not future.done():  # else the request was given up meanwhile
+            if not future.done():  # A request that was cancelled while it waited does not count.
                 future.set_result(None)
                 self._begun += 1
 
 
 class Admission:
-    """The lines of one process. `in_flight` counts all requests in hand: under way, in line, to be refused."""
+    """The queues of one process. `in_flight` counts all requests: running, waiting and about to be refused."""
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self._accepted, self._refused = _Line(TURN_SIZE), _Line(REFUSED_TURN_SIZE)
+        self._accepted, self._refused = _Queue(TURN_SIZE), _Queue(REFUSED_TURN_SIZE)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Handle | None = None
 
     def is_full(self) -> bool:
-        """Whether a request, which `in_flight` counts already, has to be refused."""
+        """Whether the latest request, which `in_flight` already counts, is one too many."""
         return self.in_flight - len(self._refused.waiting) > settings.MAX_REQUESTS_IN_FLIGHT
 
-    def place(self, *, is_refused: bool) -> asyncio.Future[None] | None:
-        """None for a request that may be begun, or answered with its refusal; else what it has to await first."""
+    def slot(self, *, is_refused: bool) -> asyncio.Future[None] | None:
+        """Return None if the request, or its refusal, may begin now. Otherwise return a future to await first."""
         loop = asyncio.get_running_loop()
         if self._turn is None or self._loop is not loop:
             self._loop, self._turn = loop, loop.call_soon(self._next_turn)
-        return (self._refused if is_refused else self._accepted).place()
+        return (self._refused if is_refused else self._accepted).slot()
 
     def _next_turn(self) -> None:
         self._accepted.next_turn(CROWDED_TURN_SIZE)
-        self._refused.next_turn(max(REFUSED_TURN_SIZE, len(self._refused.waiting) // REFUSED_PART))
+        self._refused.next_turn(max(REFUSED_TURN_SIZE, len(self._refused.waiting) // REFUSED_SHARE))
         is_idle = not self._accepted.waiting and not self._refused.waiting
         self._turn = None if is_idle else asyncio.get_running_loop().call_soon(self._next_turn)
 

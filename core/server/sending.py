@@ -1,20 +1,18 @@
-"""Responses out, in ASGI messages."""
+"""Sending responses as ASGI messages."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.http.response import HttpResponseBase
 
 from core.http.request import Request
 from core.process.draining import draining
-
-type Send = Callable[[dict[str, Any]], Awaitable[None]]
+from core.process.lifespan import Send
 
 WITHOUT_BODY = (204, 304)
 
 
 async def send_response(request: Request, response: HttpResponseBase, send: Send) -> None:
-    """Sends the response, with the headers that the middleware left on the request."""
+    """Send the response, with the headers that middleware collected on the request."""
     request.is_answered = True
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
@@ -29,12 +27,11 @@ async def send_response(request: Request, response: HttpResponseBase, send: Send
     if response.status_code not in WITHOUT_BODY and "Content-Length" not in response.headers:
         headers.append((b"content-length", b"%d" % len(content)))
     await send(start)
-    # The server closes the connection after the last message: not while a client is still sending.
+    # The last message closes the connection, which must wait while the client is still sending its body.
     await send({"type": "http.response.body", "body": content, "more_body": request.is_body_unread})
 
 
 async def _send_stream(request: Request, response: Any, start: dict[str, Any], send: Send) -> None:
-    """Sends what the response's asynchronous generator yields, and closes it whatever happens."""
     try:
         await send(start)
         if request.method != "HEAD" and not request.client_left:
@@ -42,7 +39,7 @@ async def _send_stream(request: Request, response: Any, start: dict[str, Any], s
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": request.is_body_unread})
     finally:
-        # Left to the garbage collector, the generator would hold what it holds until some later time.
+        # Close the generator now; the garbage collector might release its resources much later.
         if hasattr(response._iterator, "aclose"):
             await response._iterator.aclose()
         response.close()

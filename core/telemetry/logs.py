@@ -1,7 +1,7 @@
 """Logs: one JSON line an event on stdout, whoever logs it; a readable form when a terminal looks.
 
 Everything goes through the standard logging module: `configuration` is what settings.LOGGING holds. While the
-service runs, `log_output`, first of the lifespan's resources, keeps the writing off the event loop
+service runs, `LogOutput`, first of the lifespan's resources, keeps the writing off the event loop
 (core/telemetry/log_writer.py). core/telemetry/redaction.py removes secrets from every text except those of the access
 line, which has no room for one.
 """
@@ -164,4 +164,3 @@ def _log_thread_error(details: threading.ExceptHookArgs) -> None:
 
 
 _FORMATTER = logging.Formatter()
-log_output = LogOutput()

@@ -52,6 +52,3 @@ def tell(last: LastBackup | None) -> None:
         CREATED_AT.set(last.created_at.timestamp())
         SIZE_BYTES.set(last.size_bytes)
         SECONDS.set(last.seconds)
-
-
-backup_watch = BackupWatch()

@@ -12,12 +12,11 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django_prometheus.cache import metrics
 
-from core.http.principal import Principal
 from core.redis.client import RedisClient
 from core.redis.client import redis as this_redis
 from core.resources.cache.epoch import Epoch, retrieve_exception
@@ -34,22 +33,7 @@ READER = b"r"
 
 _ENTRY = re.compile(rb"(\w*):\d+:(\w*):")
 
-type KeyFunction = Callable[[Principal, dict[str, str]], bytes | None]
 type Load = Callable[[], Awaitable[Representation | None]]
-
-
-def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
-    """Fetch the cache entry that a view will read with the rate limit's round trip to Redis.
-
-    core/middleware/rate_limit.py sends the key with the rate limit and puts the entry into `request.cached`, where the
-    view reads it. `key` names the entry by the principal and the path's parameters, or returns None.
-    """
-
-    def mark_view(view: F) -> F:
-        view.prefetch = key  # type: ignore[attr-defined]
-        return view
-
-    return mark_view
 
 
 class Representation(NamedTuple):

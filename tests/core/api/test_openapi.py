@@ -240,7 +240,7 @@ def test_problems_with_one_status_are_one_response() -> None:
     problems = [Failure(Conflict, "The name is taken."), Failure(Conflict, "It is being deleted."), Forbidden]
     operation = operation_of(auth=Bearer("x"), problems=problems)
     assert operation["responses"]["409"]["description"] == (
-        "The request conflicts with what is there. The name is taken. It is being deleted."
+        "The request conflicts with the current state. The name is taken. It is being deleted."
     )
     assert problems_of(operation, 403) == ["forbidden", "insufficient-scope"]
     assert operation["responses"]["403"]["description"].splitlines() == [

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from core.http import problems
-from core.http.problem_responses import OF_STATUS, problem_response
+from core.http.problem_responses import BY_STATUS, problem_response
 from core.http.problems import (
     MAX_ERRORS,
     MAX_POINTER_CHARS,
@@ -38,7 +38,7 @@ def test_problem_is_json_of_the_rfc() -> None:
     )
     assert orjson.loads(response.content) == {
         "type": "/problems/conflict",
-        "title": "The request conflicts with what is there",
+        "title": "The request conflicts with the current state",
         "status": 409,
         "detail": "it is taken",
         "instance": "/v1/x",
@@ -101,7 +101,7 @@ def test_every_problem_is_known_by_its_slug() -> None:
     ],
 )
 def test_bare_status_is_the_general_problem(status: int, slug: str) -> None:
-    assert OF_STATUS[status].slug == slug
+    assert BY_STATUS[status].slug == slug
 
 
 def test_pointers_are_escaped() -> None:

@@ -82,7 +82,13 @@ def test_each_request_has_its_own() -> None:
     one.response_headers.append((b"a", b"b"))
     one.route_params["x"] = "y"
     assert (other.response_headers, other.route_params) == ([], {})
-    assert (other.principal, other.route, other.problem, other.cached, other.request_id) == (None, None, None, None, "")
+    assert (other.principal, other.route, other.refusal, other.prefetched, other.request_id) == (
+        None,
+        None,
+        None,
+        None,
+        "",
+    )
 
 
 def test_client_may_have_no_address() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent_router.api import api
 from agent_router.asgi import router
 from agent_router.urls import urlpatterns
+from core.http.principal import Principal
 from core.http.routing import PARAMETER, Route, Router
 
 # What may stand for a parameter, and what may not.
@@ -115,13 +116,17 @@ def test_what_is_not_in_the_tree(target: str) -> None:
     assert router.resolve(target) is None
 
 
+def key(principal: Principal, params: dict[str, str]) -> bytes | None:
+    return None
+
+
 def test_methods_are_told_in_order_and_head_goes_with_get() -> None:
     route = Route("/x")
     route.add("PUT", view)
-    route.add("GET", view, "what to prefetch")
+    route.add("GET", view, key)
     assert route.allow == "GET, HEAD, OPTIONS, PUT"
     assert route.views["HEAD"] is route.views["GET"]
-    assert (route.prefetch("HEAD"), route.prefetch("PUT"), route.prefetch("POST")) == ("what to prefetch", None, None)
+    assert route.prefetch_keys == {"GET": key, "HEAD": key}
 
 
 def test_only_plain_paths_are_taken_from_django() -> None:

@@ -203,7 +203,7 @@ def test_cache_entry_comes_with_the_count(configure: Callable[..., Middleware], 
         return params["item_id"].encode() if params["item_id"] != "no-key" else None
 
     route = Route("/v1/items/{item_id}")
-    route.prefetches["GET"] = key
+    route.prefetch_keys["GET"] = key
     with server.client() as client:
         client.set("there", b"entry")
     requests = [make_request(route, by=principal(1)) for _ in range(4)]
@@ -211,7 +211,7 @@ def test_cache_entry_comes_with_the_count(configure: Callable[..., Middleware], 
         request.route_params = {"item_id": name}
     requests[3].principal = None
     run(configure(), *requests, url=server.url)
-    assert [request.cached for request in requests] == [b"entry", None, None, None]
+    assert [request.prefetched for request in requests] == [b"entry", None, None, None]
     assert len(asked) == 3, "nothing is looked up for the anonymous"
 
 

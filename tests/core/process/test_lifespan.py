@@ -39,22 +39,20 @@ class Noted:
             raise RuntimeError(f"{self.name} cannot be closed")
 
 
-def run(resources: list[Noted]) -> list[dict[str, Any]]:
+def run(components: list[Noted]) -> list[dict[str, Any]]:
     """What the protocol says to a server that starts and stops."""
     sent: list[dict[str, Any]] = []
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
     async def receive() -> dict[str, Any]:
         message = next(messages)
-        resources[0].notes.append(message["type"])
+        components[0].notes.append(message["type"])
         return message
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    lifespan = Lifespan()
-    lifespan.resources = resources
-    asyncio.run(lifespan.run(receive, send))
+    asyncio.run(Lifespan(components).run(receive, send))
     return sent
 
 
@@ -189,8 +187,9 @@ def test_service_that_cannot_start_says_why_and_ends(service: RunningService) ->
         "class Broken:\n"
         "    async def open(self): raise RuntimeError('the broken one')\n"
         "    async def close(self): pass\n"
-        "asgi.lifespan.resources.append(Broken())\n"
-        f"uvicorn.run(asgi.application, port={free_port()}, log_config=None)\n"
+        "from core.process.lifespan import Lifespan\n"
+        "lifespan = Lifespan([*asgi.lifespan.components, Broken()])\n"
+        f"uvicorn.run(asgi.Handler(asgi.router, lifespan), port={free_port()}, log_config=None)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

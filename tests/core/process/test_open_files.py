@@ -7,9 +7,9 @@ import pytest
 
 SCRIPT = """
 import asyncio, resource
-from core.process.open_files import open_files
+from core.process.open_files import OpenFiles
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-asyncio.run(open_files.open())
+asyncio.run(OpenFiles().open())
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

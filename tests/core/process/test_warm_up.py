@@ -28,8 +28,7 @@ def test_every_job_is_done_once_and_a_failure_is_told(
         async def last() -> None:
             finished.set()
 
-        resource = WarmUp()
-        resource.jobs = [failing, job, last]
+        resource = WarmUp([failing, job, last])
         await resource.open()
         assert not done, "the start waits for it"
         await asyncio.wait_for(finished.wait(), 20)
@@ -49,8 +48,7 @@ def test_who_stops_before_prepares_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         done.append("job")
 
     async def whole() -> None:
-        resource = WarmUp()
-        resource.jobs = [job]
+        resource = WarmUp([job])
         await resource.open()
         await asyncio.sleep(0)
         await resource.close()

@@ -10,6 +10,7 @@ from typing import Any, Self
 import uvicorn
 
 from core.http.routing import Router
+from core.process.lifespan import Lifespan
 from core.server.connection import BoundedProtocol
 from core.server.handler import Handler
 from tests.waiting import await_true
@@ -26,7 +27,7 @@ class ServedHandler:
             method, path = name.split()
             router.route(path).add(method, view)
         config = uvicorn.Config(
-            Handler(router), lifespan="off", log_config=None, server_header=False, proxy_headers=False,
+            Handler(router, Lifespan([])), lifespan="off", log_config=None, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=5, http=BoundedProtocol,
         )  # fmt: skip
         self.server = uvicorn.Server(config)

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from core.http.request import Request
 from core.server.admission import TURN_SIZE, Admission, admission
-from core.server.request_body import has_left
+from core.server.request_body import has_disconnected
 from tests.core.server.served_handler import ServedHandler
 from tests.running_service import RunningService
 from tests.waiting import await_true
@@ -81,7 +81,7 @@ def test_client_that_left_is_known_without_waiting() -> None:
         raise AssertionError
 
     async def ask() -> tuple[bool, bool]:
-        return has_left(gone), has_left(there)
+        return has_disconnected(gone), has_disconnected(there)
 
     assert asyncio.run(ask()) == (True, False)
 
@@ -91,8 +91,8 @@ def test_line_is_served_in_order_and_a_few_in_each_turn() -> None:
         lines, begun = Admission(), list[int]()
 
         async def ask(number: int) -> None:
-            if (place := lines.place(is_refused=False)) is not None:
-                await place
+            if (slot := lines.slot(is_refused=False)) is not None:
+                await slot
             begun.append(number)
 
         tasks = [asyncio.create_task(ask(number)) for number in range(10 * TURN_SIZE)]
@@ -112,7 +112,7 @@ def test_without_a_crowd_nobody_waits() -> None:
     async def main() -> None:
         lines = Admission()
         for _ in range(5):
-            assert [lines.place(is_refused=False) for _ in range(TURN_SIZE)] == [None] * TURN_SIZE
+            assert [lines.slot(is_refused=False) for _ in range(TURN_SIZE)] == [None] * TURN_SIZE
             await asyncio.sleep(0)
 
     asyncio.run(main())
@@ -121,9 +121,9 @@ def test_without_a_crowd_nobody_waits() -> None:
 def test_a_lot_of_refusals_holds_up_nobody_else() -> None:
     async def main() -> None:
         lines = Admission()
-        refused = [place for _ in range(2000) if (place := lines.place(is_refused=True)) is not None]
+        refused = [slot for _ in range(2000) if (slot := lines.slot(is_refused=True)) is not None]
         assert refused
-        assert lines.place(is_refused=False) is None
+        assert lines.slot(is_refused=False) is None
         await asyncio.gather(*refused)
 
     asyncio.run(main())

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from core.http.problems import Conflict
 from core.http.request import Request
 from core.http.routing import Router
+from core.process.lifespan import Lifespan
 from core.server.handler import Handler
 from tests.core.server.served_handler import Client, ServedHandler
 
@@ -215,7 +216,7 @@ def test_every_request_has_its_line_in_the_log(client: Client, caplog: pytest.Lo
 def test_handler_serves_http_alone() -> None:
     receive = send = asyncio.sleep
     with pytest.raises(ValueError, match="websocket"):
-        asyncio.run(Handler(Router())({"type": "websocket"}, receive, send))  # type: ignore[arg-type]
+        asyncio.run(Handler(Router(), Lifespan([]))({"type": "websocket"}, receive, send))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ import pytest
 
 from core.database.pool import database
 from core.process.draining import draining
-from core.process.lifespan import lifespan
-from core.process.warm_up import warm_up
+from core.process.warm_up import WarmUp
 from tests.databases import IS_POSTGRES
 from tests.running_service import MEASURED, PASSWORD, RunningService
 from tests.waiting import await_true
@@ -144,15 +143,16 @@ async def round_of_calls(token: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_requests_neither_start_threads_nor_hop(monkeypatch: pytest.MonkeyPatch) -> None:
-    import agent_router.asgi  # noqa: F401  fills lifespan.resources
+    from agent_router.asgi import lifespan
 
-    monkeypatch.setattr(warm_up, "jobs", ())  # they take a thread of their own, once
+    # A warm-up job starts a thread of its own, once.
+    components = [component for component in lifespan.components if not isinstance(component, WarmUp)]
     monkeypatch.setattr(draining, "install", lambda: None)
     counts = Counts(monkeypatch)
 
     async def run() -> None:
-        for resource in lifespan.resources:
-            await resource.open()
+        for component in components:
+            await component.open()
         try:
             account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
             assert (await call("POST", "/v1/auth/register", account))[0] == 201
@@ -166,8 +166,8 @@ def test_requests_neither_start_threads_nor_hop(monkeypatch: pytest.MonkeyPatch)
             assert (await call("GET", "/admin/nowhere/"))[0] == 302
             assert counts.hops > 0
         finally:
-            for resource in reversed(lifespan.resources):
-                await resource.close()
+            for component in reversed(components):
+                await component.close()
 
     asyncio.run(run())
     assert database.stats() == {"size": 0, "jobs": 0}

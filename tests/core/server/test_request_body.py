@@ -14,7 +14,8 @@ from pytest_django import Settings
 
 from core.http.request import Request
 from core.process.draining import draining
-from core.server.request_body import BodyRefused, ClientDisconnected, begun_bodies, discard_body, read_body
+from core.server.refusals import BodyRefused
+from core.server.request_body import ClientDisconnected, discard_body, read_body, unfinished_bodies
 from tests.core.server.served_handler import Client, ServedHandler
 from tests.waiting import await_true
 
@@ -133,16 +134,16 @@ def test_bodies_that_are_not_whole_yet_have_a_bound_together(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MAX_BODY_BYTES = LIMIT
-    monkeypatch.setattr("core.server.request_body.BODIES_AT_ONCE", 1)
+    monkeypatch.setattr("core.server.request_body.MAX_UNFINISHED_BODIES", 1)
     with ServedHandler({"POST /echo": echo}) as served, served.connect() as first, served.connect() as second:
         first.send(POST_CHUNKED + chunked(60_000))
-        await_true(lambda: begun_bodies.bytes == 60_000)
+        await_true(lambda: unfinished_bodies.bytes == 60_000)
         second.send(POST_CHUNKED + chunked(60_000))
         status, headers, _ = second.response()
         assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
         first.send(chunked(10, 0))
         assert first.response()[::2] == (200, b"x" * 60_010)
-        assert begun_bodies.bytes == 0
+        assert unfinished_bodies.bytes == 0
         first.send(POST_CHUNKED + chunked(90_000, 10_000, 0))
         assert first.response()[0] == 200
 

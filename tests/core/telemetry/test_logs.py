@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from core.telemetry.log_writer import LineWriter
-from core.telemetry.logs import StdoutHandler, configuration, log_output, request_fields
+from core.telemetry.logs import LogOutput, StdoutHandler, configuration, request_fields
 from tests.running_service import PROJECT, UVICORN_FLAGS, RunningService
 
 CANARY = "CanarySecret77"
@@ -267,9 +267,9 @@ def test_configuration_is_one_that_django_takes_twice() -> None:
 
 LAST_WORDS = """
 import asyncio, logging, logging.config, sys
-from core.telemetry.logs import configuration, log_output
+from core.telemetry.logs import LogOutput, configuration
 logging.config.dictConfig(configuration("INFO", "json"))
-asyncio.run(log_output.open())
+asyncio.run(LogOutput().open())
 logging.getLogger("x").info("last words")
 sys.exit(3)
 """
@@ -287,12 +287,12 @@ def test_error_of_a_thread_is_logged(caplog: pytest.LogCaptureFixture, capfd: py
     import asyncio
 
     try:
-        asyncio.run(log_output.open())
+        asyncio.run(LogOutput().open())
         thread = threading.Thread(target=fail, name="worker-7")
         thread.start()
         thread.join()
     finally:
-        asyncio.run(log_output.close())
+        asyncio.run(LogOutput().close())
     assert "The thread worker-7 ended by an error" in caplog.text
     assert "ValueError: boom" in caplog.text
     assert capfd.readouterr().err == ""
