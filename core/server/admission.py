@@ -2,8 +2,8 @@
 
 If a thousand requests run at once, each step of one waits for the same step of all others. Time limits then expire,
 and the event loop accepts new connections too slowly. So only a few requests begin in each turn of the event loop;
-the others wait in order of arrival. A queue without an end would make every response late, so `is_full` tells
-core/server/refusals.py when to refuse. docs/performance.md has the measurements.
+the others wait in order of arrival. An unbounded queue would delay every response, so core/server/refusals.py refuses
+requests when `is_full`. docs/performance.md has the measurements.
 """
 
 import asyncio
@@ -11,9 +11,8 @@ from collections import deque
 
 from django.conf import settings
 
-# Requests that begin in one turn: while nobody waits, and while a queue exists. Requests of one turn share a commit:
-# with turns of 8 instead of 64, a create took 15 % more at 32 connections. In a crowd short turns are faster: with
-# turns of 64 a get took 25 % more at 1,000 connections.
+# Requests that begin in one turn without and with a queue. Requests of one turn share a commit: with turns of 8
+# instead of 64, a create took 15 % longer at 32 connections. With turns of 64, a get took 25 % longer at 1,000.
 TURN_SIZE, CROWDED_TURN_SIZE = 64, 8
 # Refusals have their own queue. Each turn sends one of REFUSED_SHARE of them, and at least REFUSED_TURN_SIZE.
 REFUSED_SHARE, REFUSED_TURN_SIZE = 64, 4

@@ -1,4 +1,4 @@
-"""The admin and static files are Django's code: their errors are problems, too, with all headers."""
+"""Errors of Django's own pages (admin and static files) are problems with all headers."""
 
 import socket
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def log_in(client: httpx.Client, email: str) -> None:
 
 @pytest.fixture
 def browser(service: RunningService) -> Iterator[httpx.Client]:
-    """A browser with a session of a member of staff."""
+    """A browser with a staff session."""
     with closing(service.client()) as client:
         log_in(client, STAFF_EMAIL)
         yield client
@@ -38,23 +38,23 @@ def assert_is_problem(answer: httpx.Response, status: int, slug: str) -> None:
     assert len(answer.headers.get_list("Content-Security-Policy")) == 1
 
 
-def test_path_that_the_admin_does_not_have_is_404(browser: httpx.Client) -> None:
+def test_unknown_admin_path_gets_404(browser: httpx.Client) -> None:
     answer = browser.get("/admin/nowhere/")
     assert_is_problem(answer, 404, "not-found")
     assert answer.headers["Content-Security-Policy"] == ADMIN_POLICY
 
 
 @pytest.mark.parametrize("path", ["/static", "/static/", "/static/nowhere.css", "/static/%3Cpath:path%3E"])
-def test_other_paths_are_404(browser: httpx.Client, path: str) -> None:
+def test_unknown_static_path_gets_404(browser: httpx.Client, path: str) -> None:
     assert_is_problem(browser.get(path), 404, "not-found")
 
 
-def test_form_without_its_token_is_403(browser: httpx.Client) -> None:
+def test_form_without_csrf_token_gets_403(browser: httpx.Client) -> None:
     assert_is_problem(browser.post("/admin/logout/"), 403, "forbidden")
     assert browser.get("/admin/").status_code == 200
 
 
-def test_method_that_a_view_does_not_take_is_405_with_allow(browser: httpx.Client) -> None:
+def test_unsupported_method_gets_405_with_allow(browser: httpx.Client) -> None:
     answer = browser.post("/static/docs/docs.css")
     assert_is_problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
@@ -63,7 +63,7 @@ def test_method_that_a_view_does_not_take_is_405_with_allow(browser: httpx.Clien
     assert "POST" in answer.headers["Allow"]
 
 
-def test_page_that_one_may_not_see_is_403(service: RunningService) -> None:
+def test_page_without_permission_gets_403(service: RunningService) -> None:
     email = "without-permissions@example.org"
     user = f"User.objects.create_user({email!r}, {STAFF_PASSWORD!r}, is_staff=True)"
     service.manage("shell", "--no-imports", "-c", f"from core.auth.models import User; {user}")
@@ -72,12 +72,12 @@ def test_page_that_one_may_not_see_is_403(service: RunningService) -> None:
         assert_is_problem(client.get("/admin/items/item/"), 403, "forbidden")
 
 
-def test_form_with_too_many_fields_is_400(browser: httpx.Client) -> None:
+def test_form_with_too_many_fields_gets_400(browser: httpx.Client) -> None:
     fields = {f"field{number}": "x" for number in range(1100)} | {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
     assert_is_problem(browser.post("/admin/logout/", data=fields), 400, "malformed-request")
 
 
-def test_form_that_is_too_large_is_413(browser: httpx.Client) -> None:
+def test_too_large_form_gets_413(browser: httpx.Client) -> None:
     answer = browser.post(LOG_IN, data={"username": "x" * 1_100_000})
     assert_is_problem(answer, 413, "content-too-large")
     assert browser.get("/admin/").status_code == 200
@@ -95,7 +95,7 @@ def test_form_that_is_too_large_is_413(browser: httpx.Client) -> None:
     ],
 )
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-def test_odd_requests_do_no_harm(service: RunningService, method: bytes, target: bytes, header: bytes) -> None:
+def test_unusual_requests_do_no_harm(service: RunningService, method: bytes, target: bytes, header: bytes) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         request = b"%s %s HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n%s\r\n\r\n"
         connection.sendall(request % (method, target, header))

@@ -26,7 +26,7 @@ def request(path: str = "/v1/x") -> Request:
     return made
 
 
-def test_problem_is_json_of_the_rfc() -> None:
+def test_problem_has_the_members_of_rfc_9457() -> None:
     problem = Conflict(
         "it is taken", headers={"X-More": "1"}, errors=[{"pointer": "#/a", "detail": "no", "code": "c"}], n=5
     )
@@ -48,7 +48,7 @@ def test_problem_is_json_of_the_rfc() -> None:
     }
 
 
-def test_detail_is_the_title_unless_said_otherwise() -> None:
+def test_detail_defaults_to_the_title() -> None:
     body = orjson.loads(problem_response(request(), Conflict()).content)
     assert body["detail"] == body["title"]
     assert "errors" not in body
@@ -60,13 +60,13 @@ def test_list_of_errors_is_bounded() -> None:
     assert Conflict(errors=iter(many)).errors == many[:MAX_ERRORS]
 
 
-def test_unavailable_says_when_to_come_again() -> None:
+def test_service_unavailable_has_retry_after() -> None:
     assert ServiceUnavailable().headers == {"Retry-After": "1"}
     problem = ServiceUnavailable("busy", retry_after_seconds=7, checks={"a": "down"})
     assert (problem.headers, problem.extensions) == ({"Retry-After": "7"}, {"checks": {"a": "down"}})
 
 
-def test_what_one_problem_carries_is_not_the_next_ones() -> None:
+def test_problems_do_not_share_headers() -> None:
     headers = {"X": "1"}
     problem = Conflict(headers=headers)
     problem.headers["Y"] = "2"
@@ -75,7 +75,7 @@ def test_what_one_problem_carries_is_not_the_next_ones() -> None:
 
 
 @pytest.mark.parametrize("slug", list(PROBLEMS))
-def test_every_problem_says_what_it_is_and_what_to_do(slug: str) -> None:
+def test_each_problem_has_a_title_and_an_explanation(slug: str) -> None:
     problem = PROBLEMS[slug]
     assert slug == problem.slug == slug.lower()
     assert HTTPStatus(problem.status).is_client_error or HTTPStatus(problem.status).is_server_error
@@ -84,7 +84,7 @@ def test_every_problem_says_what_it_is_and_what_to_do(slug: str) -> None:
     assert problem_response(request(), problem()).status_code == problem.status
 
 
-def test_every_problem_is_known_by_its_slug() -> None:
+def test_each_problem_is_registered_by_its_slug() -> None:
     kinds = {kind for kind in vars(problems).values() if isinstance(kind, type) and issubclass(kind, Problem)}
     assert kinds - {Problem} == set(PROBLEMS.values())
     assert set(Problem.__subclasses__()) <= kinds
@@ -100,19 +100,19 @@ def test_every_problem_is_known_by_its_slug() -> None:
         (429, "too-many-requests"),
     ],
 )
-def test_bare_status_is_the_general_problem(status: int, slug: str) -> None:
+def test_bare_status_maps_to_the_general_problem(status: int, slug: str) -> None:
     assert BY_STATUS[status].slug == slug
 
 
-def test_pointers_are_escaped() -> None:
+def test_pointer_is_escaped() -> None:
     assert json_pointer([]) == "#"
     assert json_pointer(["a/b", 0, "~"]) == "#/a~1b/0/~0"
 
 
-def test_pointer_ends_at_the_innermost_place_that_is_not_too_far() -> None:
+def test_long_pointer_is_cut() -> None:
     assert json_pointer(["a", "b" * MAX_POINTER_CHARS, "c"]) == "#/a"
     assert len(json_pointer(["a"] * 10_000)) <= MAX_POINTER_CHARS
 
 
-def test_no_cache_keeps_a_problem() -> None:
+def test_problem_must_not_be_stored() -> None:
     assert problem_response(request(), Conflict())["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""Query strings: what is wrong is told by the parameter's name."""
+"""Query strings: errors name their parameter."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -38,17 +38,17 @@ def parse(query: str) -> Query:
 
 
 def refused(query: str) -> dict[str, str]:
-    """What is refused, by its name, with the code."""
+    """Return the error codes by parameter."""
     with pytest.raises(ValidationFailed) as refusal:
         parse(query)
     return {error["parameter"]: error["code"] for error in refusal.value.errors}
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_missing_parameters_have_defaults() -> None:
     assert parse("") == Query(limit=20, total=False, name=None, after=None, status=())
 
 
-def test_every_kind_of_parameter() -> None:
+def test_each_kind_of_parameter_is_parsed() -> None:
     found = parse("limit=5&total=true&name=a%20b+%C3%A9&after=2026-01-31T12:00:00.5%2B02:00&status=b&status=a&status=b")
     assert found == Query(
         limit=5,
@@ -63,11 +63,11 @@ def test_every_kind_of_parameter() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "1.0", "1e1", "0x1", "1_0", " 5", "+5", "%D9%A5", "9" * 30, "true"])
-def test_integer_is_written_in_digits(value: str) -> None:
+def test_integer_must_be_digits(value: str) -> None:
     assert refused(f"limit={value}") == {"limit": "int_parsing"}
 
 
-def test_integer_out_of_range_is_told_with_its_range() -> None:
+def test_integer_out_of_range_reports_the_range() -> None:
     with pytest.raises(ValidationFailed) as refusal:
         parse("limit=101")
     assert refusal.value.errors == [{"parameter": "limit", "detail": "must be at most 100", "code": "less_than_equal"}]
@@ -75,7 +75,7 @@ def test_integer_out_of_range_is_told_with_its_range() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "True", "1", "yes", "on", "t"])
-def test_boolean_is_true_or_false(value: str) -> None:
+def test_boolean_must_be_true_or_false(value: str) -> None:
     assert refused(f"total={value}") == {"total": "bool_parsing"}
     assert not parse("total=false").total
 
@@ -91,7 +91,7 @@ def test_boolean_is_true_or_false(value: str) -> None:
         "2026-01-31T12:00:00.0000000009Z",
     ],
 )
-def test_time_of_rfc_3339(value: str) -> None:
+def test_rfc_3339_time_is_accepted(value: str) -> None:
     assert parse(f"after={value}").after == datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -112,32 +112,32 @@ def test_time_of_rfc_3339(value: str) -> None:
         "9999-12-31T23:59:59-01:00",
     ],
 )
-def test_what_is_no_such_time(value: str) -> None:
+def test_other_times_are_refused(value: str) -> None:
     assert refused(f"after={value}").keys() == {"after"}
 
 
-def test_time_without_an_offset() -> None:
+def test_time_without_an_offset_is_refused() -> None:
     assert refused("after=2026-01-31T12:00:00") == {"after": "timezone_aware"}
 
 
-def test_unknown_repeated_and_unclean_parameters_are_told_together() -> None:
+def test_unknown_repeated_and_invalid_parameters_are_reported_together() -> None:
     found = refused("limit=1&limit=2&offset=5&name=a%00b&total=maybe")
     assert found == {"limit": "repeated", "offset": "unknown", "name": "nul_character", "total": "bool_parsing"}
 
 
 @pytest.mark.parametrize("query", ["name=%ff", "name=%C3", "a=" + "&a=" * 300, "name=\u00e9"])
-def test_query_that_is_no_text_is_malformed(query: str) -> None:
+def test_undecodable_query_is_malformed(query: str) -> None:
     with pytest.raises(MalformedRequest):
         parse(query)
 
 
 @given(values=st.lists(st.sampled_from("abc")))
-def test_values_mean_the_same_in_any_order_and_number(values: list[str]) -> None:
+def test_order_and_number_of_values_do_not_matter(values: list[str]) -> None:
     assert each_once(tuple(values)) == tuple(sorted(set(values)))
 
 
 @given(query=st.text(alphabet="abclimt=&%20+;\u00ff\0", max_size=40))
-def test_nothing_but_problems_is_raised(query: str) -> None:
+def test_only_problems_are_raised(query: str) -> None:
     with suppress(ValidationFailed, MalformedRequest):
         parse(query)
 
@@ -147,7 +147,7 @@ def test_pairs_keep_their_order_and_repetitions() -> None:
     assert query_pairs(request, without="cursor") == [("status", "b"), ("q", ""), ("status", "a"), ("q2", "&")]
 
 
-def test_long_queries_are_not_remembered() -> None:
+def test_long_queries_are_not_cached() -> None:
     before = _cached_parse.cache_info().currsize
     for number in range(3):
         parse(f"name={number}{'x' * CACHED_LENGTH}")

@@ -1,4 +1,4 @@
-"""The request: Django's, with what is costly made when somebody asks."""
+"""The request equals Django's, and builds expensive attributes on first use."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def make(body: bytes = BODY, **others: Any) -> Request:
     return Request(made, dict(made["headers"]), body)
 
 
-def test_it_is_what_django_makes_of_the_same_scope() -> None:
+def test_request_equals_djangos_request() -> None:
     from io import BytesIO
 
     ours, djangos = make(), ASGIRequest(scope(), BytesIO(BODY))
@@ -53,23 +53,23 @@ def test_it_is_what_django_makes_of_the_same_scope() -> None:
 
 
 @given(st.binary(max_size=50))
-def test_any_query_is_read(query: bytes) -> None:
+def test_any_query_string_is_parsed(query: bytes) -> None:
     assert make(query_string=query).GET is not None
 
 
-def test_lines_of_a_list_are_one() -> None:
+def test_lines_of_a_list_header_are_joined() -> None:
     made = make()
     assert made.list_header(b"x-more") == b"one,two"
     assert made.list_header(b"user-agent") == b"a test"
     assert made.list_header(b"accept") is None
 
 
-def test_nothing_is_made_before_somebody_asks() -> None:
+def test_attributes_are_built_on_first_use() -> None:
     request = make()
     assert not {"META", "GET", "headers", "COOKIES", "_post", "content_type", "content_params"} & set(vars(request))
 
 
-def test_raw_headers_are_the_last_of_each_name() -> None:
+def test_raw_headers_hold_the_last_line_of_each_name() -> None:
     request = make()
     assert request.raw_headers[b"x-more"] == b"two"
     assert request.header(b"x-more") == "two"
@@ -77,7 +77,7 @@ def test_raw_headers_are_the_last_of_each_name() -> None:
     assert Request(scope(), {b"x": b"\xff"}, b"").header(b"x") == "\xff"
 
 
-def test_each_request_has_its_own() -> None:
+def test_requests_do_not_share_state() -> None:
     one, other = make(), make()
     one.response_headers.append((b"a", b"b"))
     one.route_params["x"] = "y"
@@ -96,7 +96,7 @@ def test_client_may_have_no_address() -> None:
     assert make(client=None).client_ip == ""
 
 
-def test_body_is_read_as_bytes_or_as_a_file_or_as_a_form() -> None:
+def test_body_can_be_read_as_bytes_file_or_form() -> None:
     request = make()
     assert request.body == BODY
     assert request.POST.getlist("name") == ["me", "you"]
@@ -109,7 +109,7 @@ def test_body_is_read_as_bytes_or_as_a_file_or_as_a_form() -> None:
     sent.close()
 
 
-def test_what_cannot_be_decoded_is_a_bad_request() -> None:
+def test_undecodable_query_is_a_bad_request() -> None:
     with pytest.raises(BadRequest):
         make(query_string=b"\xff").META  # noqa: B018
     assert make(query_string=b"a=%FF").META["QUERY_STRING"] == "a=%FF"

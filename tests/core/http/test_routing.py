@@ -1,4 +1,4 @@
-"""The tree of paths finds what Django's resolver finds, and nothing else."""
+"""The router finds the same routes as Django's resolver."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from agent_router.urls import urlpatterns
 from core.http.principal import Principal
 from core.http.routing import PARAMETER, Route, Router
 
-# What may stand for a parameter, and what may not.
+# Valid and invalid values of a parameter.
 VALUES = ["x", "0199c9f2-0000-7000-8000-000000000000", "é", "a b", "%2F", "\0", "{item_id}", "<slug>", ".", "..", "v1"]
 
 
@@ -25,7 +25,7 @@ async def view(request: Any, **params: str) -> HttpResponse:
 
 
 def django_patterns() -> Iterator[URLPattern]:
-    """All paths of the service as Django's resolver would have them, those below /v1 in both forms."""
+    """Yield all paths of the service as Django patterns, those below /v1/ with and without trailing slash."""
     for template, _ in api.operations():
         slashless = PARAMETER.sub(r"<str:\1>", template.strip("/"))
         yield path(slashless, view, name=template)
@@ -47,7 +47,7 @@ def by_django(target: str) -> tuple[str, dict[str, Any]] | None:
         match = RESOLVER.resolve(target.removeprefix("/"))
     except Resolver404:
         return None
-    # Both forms of a path below /v1 are one route.
+    # Both forms of a path below /v1/ belong to one route.
     return str(match.url_name).rstrip("/") or "/", match.kwargs
 
 
@@ -66,7 +66,7 @@ def test_all_paths_of_the_service_are_in_the_tree() -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_tree_finds_what_django_finds(template: str) -> None:
+def test_tree_finds_the_same_route_as_django(template: str) -> None:
     for value in VALUES:
         for target in (filled(template, value), filled(template, value) + "/", filled(template, value).rstrip("/")):
             if target.startswith("/"):
@@ -84,8 +84,8 @@ segments = st.sampled_from(["v1", "items", "auth", "me", "health", "live", "prob
 @example("/v1/items/x//")
 @example("/v1/")
 @example("/problems//")
-def test_tree_finds_nothing_else(target: str) -> None:
-    # Django's str takes no empty segment either.
+def test_tree_finds_no_other_paths(target: str) -> None:
+    # Django's `str` converter does not match an empty segment either.
     assert by_tree(target) == by_django(target)
 
 
@@ -96,7 +96,7 @@ def test_tree_finds_nothing_else(target: str) -> None:
 @example("/" * 10_000)
 @example("/V1/items/")
 @example("/v1/items/\ud800")
-def test_any_text_is_resolved_without_harm(target: str) -> None:
+def test_any_path_resolves_without_error(target: str) -> None:
     found = router.resolve(target)
     assert found is None or found[0].template in router.routes
 
@@ -105,14 +105,14 @@ def test_any_text_is_resolved_without_harm(target: str) -> None:
     "target",
     ["/v1/items", "/v1/items/", "/v1/items/x", "/v1/items/x/", "/v1/auth/me", "/v1/auth/me/"],
 )
-def test_below_v1_the_last_slash_makes_no_difference(target: str) -> None:
+def test_trailing_slash_below_v1_makes_no_difference(target: str) -> None:
     found, other = router.resolve(target), router.resolve(target.rstrip("/") + "/")
     assert found is not None
     assert found == other
 
 
 @pytest.mark.parametrize("target", ["/v1", "/v1/", "/static/<path:path>", "/admin/", "/static/docs/docs.css", "/docs/"])
-def test_what_is_not_in_the_tree(target: str) -> None:
+def test_other_paths_are_not_in_the_tree(target: str) -> None:
     assert router.resolve(target) is None
 
 
@@ -120,7 +120,7 @@ def key(principal: Principal, params: dict[str, str]) -> bytes | None:
     return None
 
 
-def test_methods_are_told_in_order_and_head_goes_with_get() -> None:
+def test_allow_is_sorted_and_get_also_answers_head() -> None:
     route = Route("/x")
     route.add("PUT", view)
     route.add("GET", view, key)
@@ -129,7 +129,7 @@ def test_methods_are_told_in_order_and_head_goes_with_get() -> None:
     assert route.prefetch_keys == {"GET": key, "HEAD": key}
 
 
-def test_only_plain_paths_are_taken_from_django() -> None:
+def test_only_plain_paths_are_added_from_django() -> None:
     made = Router()
     patterns: list[URLPattern | URLResolver] = [
         path("plain", view),
@@ -145,7 +145,7 @@ def test_only_plain_paths_are_taken_from_django() -> None:
     assert list(made.routes) == ["/plain", "/a/{name}/b", "/a/{name}"]
 
 
-def test_segment_has_one_name() -> None:
+def test_parameter_has_one_name() -> None:
     made = Router()
     made.route("/things/{thing_id}").add("GET", view)
     made.route("/things/{thing_id}/parts/{part_id}").add("GET", view)

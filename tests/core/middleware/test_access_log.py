@@ -1,4 +1,4 @@
-"""Each request is logged once and counted once, whatever comes of it."""
+"""Each request is logged and counted once, whatever its outcome."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def make_request(path: str = ITEM, template: str | None = "/v1/items/{item_id}",
 
 
 def run(request: Request, outcome: HttpResponseBase | BaseException) -> None:
-    """Passes the request through the middleware to a view with this outcome."""
+    """Pass the request through the middleware to a view with this outcome."""
 
     async def view(request: Request) -> HttpResponseBase:
         if isinstance(outcome, BaseException):
@@ -52,7 +52,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def line(logged: pytest.LogCaptureFixture) -> dict[str, Any]:
-    """The one line, as it is written."""
+    """Return the only log line."""
     [record] = logged.records
     found: dict[str, Any] = json.loads(json_line(record.__dict__["access_fields"]))
     return found
@@ -66,7 +66,7 @@ def timed(view: str, method: str = "GET") -> float:
     return REGISTRY.get_sample_value(f"{LATENCY}_count", {"view": view, "method": method}) or 0
 
 
-def test_line_tells_what_was_asked_by_whom_and_what_came_of_it(logged: pytest.LogCaptureFixture) -> None:
+def test_line_has_request_user_and_outcome(logged: pytest.LogCaptureFixture) -> None:
     request = make_request()
     request.principal = SimpleNamespace(user_key="u-1")  # type: ignore[assignment]
     run(request, HttpResponse(b"12345", status=201))
@@ -91,7 +91,7 @@ def test_line_tells_what_was_asked_by_whom_and_what_came_of_it(logged: pytest.Lo
     }
 
 
-def test_record_is_one_that_any_handler_can_format(logged: pytest.LogCaptureFixture) -> None:
+def test_any_formatter_accepts_the_record(logged: pytest.LogCaptureFixture) -> None:
     run(make_request(), HttpResponse())
     [record] = logged.records
     form = "%(levelname)s %(name)s %(message)s %(process)d %(threadName)s %(pathname)s:%(lineno)d %(msecs)d"
@@ -107,7 +107,7 @@ def test_record_is_one_that_any_handler_can_format(logged: pytest.LogCaptureFixt
         (asyncio.CancelledError(), 499),
     ],
 )
-def test_whatever_comes_of_it_is_logged_counted_and_timed_once(
+def test_each_outcome_is_logged_counted_and_timed_once(
     logged: pytest.LogCaptureFixture, outcome: HttpResponseBase | BaseException, status: int
 ) -> None:
     view = f"/tests/{status}"
@@ -141,7 +141,7 @@ def test_streamed_response_has_no_size(logged: pytest.LogCaptureFixture) -> None
         ("/v1/items/" + "x" * 5000 + "CanarySecret77", "/v1/items/{item_id}"),
     ],
 )
-def test_secret_in_a_path_is_left_out(logged: pytest.LogCaptureFixture, path: str, template: str | None) -> None:
+def test_secret_in_a_path_is_redacted(logged: pytest.LogCaptureFixture, path: str, template: str | None) -> None:
     run(make_request(path, template), HttpResponse(status=404))
     found = line(logged)["path"]
     assert "CanarySecret77" not in found
@@ -173,5 +173,5 @@ def test_silenced_line_is_still_counted(logged: pytest.LogCaptureFixture) -> Non
         ("/whatever", None, "unmatched"),
     ],
 )
-def test_label_is_a_template(path: str, template: str | None, name: str) -> None:
+def test_metric_label_is_a_template(path: str, template: str | None, name: str) -> None:
     assert view_name(make_request(path, template)) == name

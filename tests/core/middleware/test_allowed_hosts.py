@@ -1,4 +1,4 @@
-"""A foreign Host is refused, wherever the request goes."""
+"""Requests for hosts outside ALLOWED_HOSTS are refused on every path."""
 
 import asyncio
 import json
@@ -54,9 +54,9 @@ def made(settings: Settings, *allowed: str) -> GetResponse:
         ("[::1]", "[::2]", 400),
     ],
 )
-def test_host_is_held_against_the_setting(settings: Settings, allowed: str, host: str, status: int) -> None:
+def test_host_is_checked_against_allowed_hosts(settings: Settings, allowed: str, host: str, status: int) -> None:
     middleware = made(settings, allowed)
-    # Twice, for it may be remembered.
+    # Twice, because the first result is cached.
     for _ in range(2):
         assert ask(middleware, (b"host", host.encode())).status_code == status
 
@@ -78,13 +78,13 @@ def test_refusal_is_a_problem_that_does_not_repeat_the_host(settings: Settings) 
         [(b"host", b"api.example"), (b"host", b"evil.example")],
     ],
 )
-def test_host_must_be_there_once(settings: Settings, headers: list[tuple[bytes, bytes]]) -> None:
+def test_host_must_be_sent_exactly_once(settings: Settings, headers: list[tuple[bytes, bytes]]) -> None:
     middleware = made(settings, "api.example")
     assert ask(middleware, (b"host", b"api.example")).status_code == 200
     assert ask(middleware, *headers).status_code == 400
 
 
-def test_forwarded_host_counts_for_nothing(settings: Settings) -> None:
+def test_forwarded_host_is_ignored(settings: Settings) -> None:
     middleware = made(settings, "api.example")
     forwarded = (b"x-forwarded-host", b"evil.example")
     assert ask(middleware, (b"host", b"api.example"), forwarded).status_code == 200

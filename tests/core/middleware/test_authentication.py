@@ -1,4 +1,4 @@
-"""From the Authorization header to a principal, or to what is wrong with it."""
+"""The Authorization header becomes a principal or a problem."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ PREFIX, SECRET = "abcdefgh1234", "S" * 43
 
 
 class Database:
-    """One session and one key; counts questions, and fails when told to."""
+    """Holds one session and one key. Counts queries, and raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.asked, self.error = 0, None
@@ -78,7 +78,7 @@ def seen(*authorization: str, **options: Any) -> Request:
 
 
 def refused(*authorization: str) -> str:
-    """The challenge with which these credentials are refused."""
+    """Return the challenge for refused credentials."""
     request = seen(*authorization)
     assert request.principal is None
     with pytest.raises(Unauthorized) as problem:
@@ -86,19 +86,17 @@ def refused(*authorization: str) -> str:
     return problem.value.headers["WWW-Authenticate"]
 
 
-def test_token_of_a_good_session_is_its_user(database: Database) -> None:
+def test_token_of_a_live_session_authenticates_its_user(database: Database) -> None:
     assert seen(f"Bearer {token()}").principal == BY_TOKEN
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", " Bearer"])
-def test_scheme_has_no_case_and_spaces_do_not_matter(database: Database, scheme: str) -> None:
+def test_scheme_is_case_insensitive_and_spaces_are_ignored(database: Database, scheme: str) -> None:
     assert seen(f"{scheme} {token()}").principal == BY_TOKEN
 
 
 @pytest.mark.parametrize("nothing", [(), ("",), (" ",)])
-def test_without_credentials_nobody_asks_and_the_challenge_names_no_error(
-    database: Database, nothing: tuple[str, ...]
-) -> None:
+def test_without_credentials_the_challenge_has_no_error(database: Database, nothing: tuple[str, ...]) -> None:
     request = seen(*nothing)
     assert (request.principal, request.credentials_problem) == (None, None)
     assert refused(*nothing) == "Bearer"
@@ -132,11 +130,11 @@ def test_other_schemes_are_refused_without_an_error(database: Database, value: s
     ],
     ids=lambda text: text[:70].encode("unicode_escape").decode(),
 )
-def test_bearer_token_that_is_not_valid_is_told_so(database: Database, credentials: str) -> None:
+def test_invalid_bearer_token_gets_invalid_token(database: Database, credentials: str) -> None:
     assert refused(f"Bearer {credentials}") == 'Bearer error="invalid_token"'
 
 
-def test_two_headers_are_refused_even_if_both_are_good(database: Database) -> None:
+def test_repeated_authorization_header_is_refused(database: Database) -> None:
     assert refused(f"Bearer {token()}", f"Bearer {token()}") == 'Bearer error="invalid_token"'
     assert refused("", f"Bearer {token()}") == 'Bearer error="invalid_token"'
 
@@ -152,28 +150,28 @@ def test_token_of_an_ended_session_is_refused(database: Database) -> None:
     assert refused(f"Bearer {token(session_id=uuid4())}") == 'Bearer error="invalid_token"'
 
 
-def test_token_whose_user_is_not_its_sessions_is_refused(database: Database) -> None:
+def test_token_with_another_users_session_is_refused(database: Database) -> None:
     assert refused(f"Bearer {token(user_id=uuid4())}") == 'Bearer error="invalid_token"'
 
 
-def test_key_is_its_user_with_its_scopes_and_its_use_is_noted(database: Database) -> None:
+def test_key_authenticates_its_user_with_its_scopes_and_records_its_use(database: Database) -> None:
     assert seen(f"Bearer ar_{PREFIX}_{SECRET}").principal == BY_KEY
     assert key_usage._uses[KEY].ips == {"203.0.113.7"}
 
 
-def test_refused_key_is_not_noted(database: Database) -> None:
+def test_use_of_a_refused_key_is_not_recorded(database: Database) -> None:
     refused(f"Bearer ar_{PREFIX}_{'x' * 43}")
     assert not key_usage._uses
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/admin/", "/v1x/items", "/health/live"])
-def test_other_paths_have_credentials_of_their_own(database: Database, path: str) -> None:
+def test_credentials_outside_v1_are_ignored(database: Database, path: str) -> None:
     request = seen("Bearer x", path=path)
     assert (request.principal, request.credentials_problem) == (None, None)
 
 
 @pytest.mark.parametrize("credentials", [token, lambda: f"ar_{PREFIX}_{SECRET}"])
-def test_warm_requests_ask_nobody_and_never_wait(database: Database, credentials: Any) -> None:
+def test_cached_credentials_need_no_query_and_no_wait(database: Database, credentials: Any) -> None:
     header = f"Bearer {credentials()}"
 
     async def scenario() -> None:
@@ -194,13 +192,13 @@ def problem_of(error: Exception, database: Database) -> Problem:
     return request.credentials_problem
 
 
-def test_database_out_of_reach_is_503_and_not_401(database: Database) -> None:
+def test_unreachable_database_gets_503_and_not_401(database: Database) -> None:
     problem = problem_of(ServiceUnavailable("away"), database)
     assert (problem.status, problem.headers) == (503, {"Retry-After": "1"})
     assert problem.__traceback__ is None
 
 
-def test_unexpected_error_is_a_500_that_is_logged(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_gets_500_and_is_logged(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(problem_of(ZeroDivisionError(), database), InternalError)
     assert "ZeroDivisionError" in caplog.text
 
@@ -211,12 +209,12 @@ def check(bearer: Bearer, principal: Principal) -> Principal:
     return asyncio.run(bearer(request))
 
 
-def test_token_may_do_everything() -> None:
+def test_token_has_every_scope() -> None:
     for bearer in (Bearer(), Bearer("items:read"), Bearer(scope="items:write")):
         assert check(bearer, BY_TOKEN) is BY_TOKEN
 
 
-def test_key_may_do_what_its_scopes_say_and_never_manage_accounts() -> None:
+def test_key_is_limited_to_its_scopes_and_cannot_manage_accounts() -> None:
     assert check(Bearer("items:read"), BY_KEY) is BY_KEY
     with pytest.raises(InsufficientScope) as refused:
         check(Bearer("items:write"), BY_KEY)

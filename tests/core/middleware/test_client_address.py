@@ -1,4 +1,4 @@
-"""Whose word counts about where a request comes from."""
+"""The client's address and scheme behind trusted proxies."""
 
 import asyncio
 from ipaddress import ip_address
@@ -34,7 +34,7 @@ def seen(
     proto: str = "",
     scheme: str = "http",
 ) -> tuple[str, bool]:
-    """The client's address and whether it used HTTPS, as the middleware sees them."""
+    """Return the client's address and whether it used HTTPS."""
     django_settings.TRUSTED_PROXIES = parse_trusted_proxies(trusted)
     headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in forwarded]
     headers += [(b"x-forwarded-proto", proto.encode())] if proto else []
@@ -59,7 +59,7 @@ def seen(
 @pytest.mark.parametrize(
     ("trusted", "forwarded", "address"),
     [
-        # Nobody is trusted.
+        # No proxy is trusted.
         ("", ["203.0.113.7"], "10.0.0.1"),
         ("0", ["203.0.113.7"], "10.0.0.1"),
         # A number of proxies.
@@ -76,7 +76,7 @@ def seen(
         ("192.0.2.0/24", ["203.0.113.7"], "10.0.0.1"),
         ("10.0.0.0/8", ["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
         ("::/0, 10.0.0.0/8", ["203.0.113.7, 2001:db8::1"], "203.0.113.7"),
-        # What is not an address ends the walk.
+        # An entry that is not an address ends the walk.
         ("2", ["198.51.100.1, unknown"], "10.0.0.1"),
         ("2", ["nonsense, 203.0.113.7"], "203.0.113.7"),
         ("2", ["198.51.100.1,, 203.0.113.7"], "203.0.113.7"),
@@ -93,7 +93,7 @@ def seen(
         ("1", ["[203.0.113.7]"], "10.0.0.1"),
     ],
 )
-def test_list_counts_from_the_right_as_far_as_it_is_trusted(
+def test_forwarded_for_counts_from_the_right_while_proxies_are_trusted(
     settings: Settings, trusted: str, forwarded: list[str], address: str
 ) -> None:
     assert seen(settings, trusted, *forwarded)[0] == address
@@ -105,7 +105,7 @@ def test_peer_is_normalized(settings: Settings) -> None:
     assert seen(settings, "", peer="fe80::1%eth0")[0] == "fe80::1"
 
 
-def test_peer_behind_a_unix_socket_is_on_this_machine(settings: Settings) -> None:
+def test_peer_of_a_unix_socket_is_local(settings: Settings) -> None:
     assert seen(settings, "", "203.0.113.7", peer=None)[0] == "127.0.0.1"
     assert seen(settings, "10.0.0.0/8", "203.0.113.7", peer=None)[0] == "203.0.113.7"
     assert seen(settings, "1", peer=None)[0] == "127.0.0.1"
@@ -127,7 +127,7 @@ def test_peer_behind_a_unix_socket_is_on_this_machine(settings: Settings) -> Non
         ("1", "", "https", True),
     ],
 )
-def test_https_is_believed_of_trusted_peers(
+def test_forwarded_proto_counts_only_from_trusted_peers(
     settings: Settings, trusted: str, proto: str, scheme: str, is_https: bool
 ) -> None:
     assert seen(settings, trusted, "203.0.113.7, 203.0.113.8", proto=proto, scheme=scheme)[1] is is_https
@@ -136,7 +136,7 @@ def test_https_is_believed_of_trusted_peers(
 @pytest.mark.parametrize(
     "text", ["300.1.2.3/8", "10.0.0.0/33", "proxy.example", "10.0.0.1,", "1,2", "-1", "99", "9" * 99]
 )
-def test_what_nobody_can_trust_is_refused(text: str) -> None:
+def test_invalid_trusted_proxies_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.0/8|at most 32") as refusal:
         parse_trusted_proxies(text)
     assert len(str(refusal.value)) < 250
@@ -152,7 +152,7 @@ trust = st.integers(0, 4).map(str) | st.sampled_from(["10.0.0.0/8", "0.0.0.0/0,:
     lines=st.lists(st.binary(max_size=60) | addresses.map(str.encode), max_size=6),
     peer=addresses,
 )
-def test_whatever_is_sent_an_address_comes_out(trusted: str, lines: list[bytes], peer: str) -> None:
+def test_any_header_yields_an_address(trusted: str, lines: list[bytes], peer: str) -> None:
     proxies = parse_trusted_proxies(trusted)
     address, distance = walk_back(proxies, normalize_address(peer) or "", lines)
     assert normalize_address(address) == address
@@ -167,8 +167,8 @@ def test_whatever_is_sent_an_address_comes_out(trusted: str, lines: list[bytes],
     hops=st.integers(1, 4),
     chain=st.lists(addresses),
 )
-def test_what_a_client_makes_up_changes_nothing(forged: list[str], client: str, hops: int, chain: list[str]) -> None:
-    """Each proxy appends whom it talks to, so the nearest of `hops` proxies appended the last entry."""
+def test_forged_forwarded_for_is_ignored(forged: list[str], client: str, hops: int, chain: list[str]) -> None:
+    """Each proxy appends its peer, so the nearest of `hops` proxies appended the last entry."""
     chain = (chain + ["10.0.0.1"] * hops)[: hops - 1]
     line = ", ".join([*forged, client, *chain]).encode()
     assert walk_back(parse_trusted_proxies(str(hops)), "10.0.0.9", [line])[0] == normalize_address(client)
@@ -176,12 +176,12 @@ def test_what_a_client_makes_up_changes_nothing(forged: list[str], client: str, 
 
 @settings(deadline=None)
 @given(st.text(max_size=80).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_entries_are_addresses_or_nothing(entry: bytes) -> None:
+def test_entry_is_an_address_or_none(entry: bytes) -> None:
     parsed = parse_entry(entry)
     assert parsed is None or str(ip_address(parsed)) == parsed
 
 
-def test_long_entries_are_not_remembered() -> None:
+def test_long_entries_are_not_cached() -> None:
     before = _parse_entry.cache_info().currsize
     assert parse_entry(b"1" * (MAX_ENTRY_BYTES + 1)) is None
     assert _parse_entry.cache_info().currsize == before

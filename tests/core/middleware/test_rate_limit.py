@@ -1,4 +1,4 @@
-"""Which requests are limited, by whom they are counted, and what they are told."""
+"""Rate limits: which requests count, against which limit, and the responses."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def view(request: Request) -> HttpResponseBase:
 
 @pytest.fixture
 def configure(settings: Settings) -> Callable[..., Middleware]:
-    """The middleware with these limits, in the process alone unless Redis is opened."""
+    """Return the middleware with these limits, which counts in the process until Redis is opened."""
 
     def make(default: str = "1000/hour", auth: str = "1000/hour", routes: str = "{}") -> Middleware:
         settings.RATE_LIMIT = parse_rates(default)
@@ -79,7 +79,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def run(middleware: Middleware, *requests: Request, url: str = "") -> list[Any]:
-    """The responses, with the limits' headers of each request as `limits`."""
+    """Return the responses, with the rate limit headers as `limits`."""
 
     async def main() -> list[Any]:
         await redis.open(url, 5)
@@ -120,7 +120,7 @@ def test_headers_and_refusal(configure: Callable[..., Middleware], server: Redis
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/docs", "/metrics", "/v1", "/admin/login/"])
-def test_outside_of_v1_nothing_is_limited(configure: Callable[..., Middleware], path: str) -> None:
+def test_other_paths_are_not_limited(configure: Callable[..., Middleware], path: str) -> None:
     requests = [make_request(Route(path), path=path) for _ in range(3)]
     responses = run(configure("1/hour"), *requests)
     assert statuses(responses) == [200] * 3
@@ -128,7 +128,7 @@ def test_outside_of_v1_nothing_is_limited(configure: Callable[..., Middleware], 
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/password_change/"])
-def test_passwords_for_the_admin_count_with_those_for_the_api(configure: Callable[..., Middleware], path: str) -> None:
+def test_admin_passwords_share_the_limit_of_the_api(configure: Callable[..., Middleware], path: str) -> None:
     requests = [
         make_request(None, "POST", path=path),
         make_request(LOGIN, "POST"),
@@ -139,11 +139,11 @@ def test_passwords_for_the_admin_count_with_those_for_the_api(configure: Callabl
     assert statuses(responses) == [200, 200, 429, 200, 200]
 
 
-def test_paths_that_do_not_exist_are_limited_as_well(configure: Callable[..., Middleware]) -> None:
+def test_unknown_paths_are_limited(configure: Callable[..., Middleware]) -> None:
     assert statuses(run(configure("1/hour"), make_request(None), make_request(None))) == [200, 429]
 
 
-def test_principals_are_counted_apart_and_a_user_as_one(configure: Callable[..., Middleware]) -> None:
+def test_each_user_and_each_address_has_its_own_limit(configure: Callable[..., Middleware]) -> None:
     requests = [
         make_request(ITEMS, by=principal(1)),
         make_request(ITEM, "DELETE", by=principal(1)),
@@ -170,7 +170,7 @@ def test_log_in_register_and_refresh_share_a_limit_by_address(configure: Callabl
     assert policies == ['"auth"'] * 4 + ['"default"'] * 2
 
 
-def test_route_has_its_own_limit_beside_the_default(configure: Callable[..., Middleware]) -> None:
+def test_route_limit_applies_in_addition_to_the_default(configure: Callable[..., Middleware]) -> None:
     routes = '{"GET /v1/items/{id}": "2/hour", "POST /v1/auth/login": "1/hour"}'
     user = principal(1)
     requests = [
@@ -186,16 +186,16 @@ def test_route_has_its_own_limit_beside_the_default(configure: Callable[..., Mid
     responses = run(configure("5/hour", routes=routes), *requests)
     assert statuses(responses) == [200, 200, 429, 200, 200, 200, 200, 429]
     assert responses[0].limits["ratelimit-policy"] == '"default";q=5;w=3600, "GET /v1/items/{id}";q=2;w=3600'
-    assert '"default";r=3;' in responses[2].limits["ratelimit"], "what one refuses is charged to none"
+    assert '"default";r=3;' in responses[2].limits["ratelimit"], "a refused request is not charged"
     assert responses[6].limits["ratelimit-policy"].startswith('"auth"')
 
 
-def test_methods_that_a_client_makes_up_take_no_memory(configure: Callable[..., Middleware]) -> None:
+def test_unknown_methods_take_no_memory(configure: Callable[..., Middleware]) -> None:
     responses = run(configure("3/hour"), *(make_request(ITEMS, f"MADE-UP-{n}") for n in range(5)))
     assert statuses(responses) == [200] * 3 + [429] * 2
 
 
-def test_cache_entry_comes_with_the_count(configure: Callable[..., Middleware], server: RedisServer) -> None:
+def test_cache_entry_is_prefetched_with_the_count(configure: Callable[..., Middleware], server: RedisServer) -> None:
     asked: list[tuple[Principal, dict[str, str]]] = []
 
     def key(by: Principal, params: dict[str, str]) -> bytes | None:
@@ -212,22 +212,22 @@ def test_cache_entry_comes_with_the_count(configure: Callable[..., Middleware], 
     requests[3].principal = None
     run(configure(), *requests, url=server.url)
     assert [request.prefetched for request in requests] == [b"entry", None, None, None]
-    assert len(asked) == 3, "nothing is looked up for the anonymous"
+    assert len(asked) == 3, "anonymous callers prefetch nothing"
 
 
-def test_redis_decides_alone_while_it_answers(configure: Callable[..., Middleware], server: RedisServer) -> None:
+def test_redis_alone_decides_while_it_is_available(configure: Callable[..., Middleware], server: RedisServer) -> None:
     middleware = configure("2/hour")
     assert statuses(run(middleware, make_request(ITEMS, by=principal(1)), url=server.url)) == [200]
     requests = [make_request(ITEMS, by=principal(1)) for _ in range(2)]
-    assert statuses(run(middleware, *requests)) == [200, 429], "the process goes on from what Redis said"
-    # Redis does not know of what was counted without it.
+    assert statuses(run(middleware, *requests)) == [200, 429], "the process continues from the last count of Redis"
+    # Redis has no record of requests that the process counted.
     requests = [make_request(ITEMS, by=principal(1)) for _ in range(2)]
     assert statuses(run(middleware, *requests, url=server.url)) == [200, 429]
     with server.client() as client:
         assert all(client.ttl(key) > 0 for key in client.scan_iter())
 
 
-def test_budget_that_is_used_up_stays_so_when_redis_goes(
+def test_used_up_limit_stays_used_up_when_redis_fails(
     configure: Callable[..., Middleware], server: RedisServer
 ) -> None:
     middleware = configure("3/hour", routes='{"POST /v1/items/": "1/hour"}')
@@ -244,7 +244,7 @@ def test_budget_that_is_used_up_stays_so_when_redis_goes(
             await redis.close()
         return before + after + others
 
-    # The route's own budget was told by another request than the last; the default's is for both.
+    # An earlier request reported the route's limit. The default limit counts both methods.
     assert asyncio.run(main()) == [200, 200, 429, 200, 429, 429, 200, 200, 200, 429]
 
 

@@ -1,4 +1,4 @@
-"""X-Request-ID and traceparent: what is taken, what is made, and who gets to see it."""
+"""X-Request-ID and traceparent."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def run(*headers: tuple[bytes, bytes]) -> tuple[Request, dict[str, str]]:
-    """The request and its log fields, as the view sees them."""
+    """Return the request and the log fields as a view sees them."""
     request = Request({"method": "GET", "path": "/", "headers": list(headers)}, dict(headers), b"")
     seen: dict[str, str] = {}
 
@@ -34,7 +34,7 @@ def run(*headers: tuple[bytes, bytes]) -> tuple[Request, dict[str, str]]:
 
 
 @pytest.mark.parametrize("sent", ["a", "A-Z_0.9", "x" * 128, "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000"])
-def test_well_formed_id_is_taken(sent: str) -> None:
+def test_well_formed_id_is_accepted(sent: str) -> None:
     request, seen = run((b"x-request-id", sent.encode()))
     assert request.request_id == sent
     assert request.response_headers == [(b"x-request-id", sent.encode())]
@@ -59,7 +59,7 @@ def test_missing_or_repeated_id_is_replaced() -> None:
 
 
 @given(st.binary(max_size=150))
-def test_what_goes_out_is_always_well_formed(sent: bytes) -> None:
+def test_sent_id_is_always_well_formed(sent: bytes) -> None:
     request, _ = run((b"x-request-id", sent))
     assert re.fullmatch(rb"[A-Za-z0-9._-]{1,128}", request.response_headers[0][1])
 
@@ -90,5 +90,5 @@ def test_trace_id_of_the_caller_is_logged() -> None:
         ("", False),
     ],
 )
-def test_traceparent_is_read_as_the_w3c_says(header: str, is_valid: bool) -> None:
+def test_traceparent_follows_w3c_trace_context(header: str, is_valid: bool) -> None:
     assert parse_trace_id(header.encode()) == (TRACE if is_valid else None)

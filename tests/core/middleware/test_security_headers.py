@@ -1,4 +1,4 @@
-"""Security headers on every response, whatever it is."""
+"""Security headers on every response."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ def headers_of(
     is_https: bool = False,
     **own: str,
 ) -> dict[str, str]:
-    """What the middleware adds to a response that has headers of its own."""
+    """Return the headers that the middleware adds to a response with its own headers."""
     settings.IS_PRODUCTION = is_production
     request = Request({"method": "GET", "path": path, "headers": []}, {}, b"")
     request.is_https = is_https
@@ -49,7 +49,7 @@ def headers_of(
 
 
 @pytest.mark.parametrize("path", ["/v1/items/", "/health/live", "/nope"])
-def test_headers_are_those_of_an_api(settings: Settings, path: str) -> None:
+def test_api_responses_have_strict_headers(settings: Settings, path: str) -> None:
     assert headers_of(settings, path=path) == EXPECTED
 
 
@@ -61,17 +61,17 @@ def test_transport_security_over_https_and_always_in_production(
     assert found == EXPECTED | {"strict-transport-security": "max-age=63072000; includeSubDomains"}
 
 
-def test_policy_that_a_page_brings_stands_alone(settings: Settings) -> None:
+def test_policy_of_a_page_replaces_the_default(settings: Settings) -> None:
     own = "default-src 'self'; frame-ancestors 'none'"
     found = headers_of(settings, path="/docs", content_security_policy=own)
     assert found == {name: value for name, value in EXPECTED.items() if name != "content-security-policy"}
 
 
-def test_admin_sends_its_referrer_to_itself(settings: Settings) -> None:
+def test_admin_sends_its_referrer_to_the_same_origin(settings: Settings) -> None:
     assert headers_of(settings, path="/admin/login/")["referrer-policy"] == "same-origin"
 
 
-def test_requests_do_not_share_a_list(settings: Settings) -> None:
+def test_requests_do_not_share_headers(settings: Settings) -> None:
     headers_of(settings, path="/docs", content_security_policy="default-src 'self'")
     headers_of(settings, path="/admin/")
     assert headers_of(settings, path="/docs") == EXPECTED
@@ -92,7 +92,7 @@ def test_requests_do_not_share_a_list(settings: Settings) -> None:
         ("GET", "/problems/not-found", "localhost"),
     ],
 )
-def test_every_kind_of_answer_has_them(method: str, target: str, host: str) -> None:
+def test_every_kind_of_response_has_security_headers(method: str, target: str, host: str) -> None:
     found = fetch(target, method=method, host=host).headers
     for name, value in EXPECTED.items():
         if name == "content-security-policy":

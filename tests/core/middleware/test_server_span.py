@@ -1,4 +1,4 @@
-"""Traces, received by a real collector; and no trace of them when there is none."""
+"""Traces, received by a real collector."""
 
 import secrets
 import socket
@@ -40,7 +40,7 @@ def redis_server() -> Iterator[RedisServer]:
 def traced(
     tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, redis_server: RedisServer
 ) -> Iterator[RunningService]:
-    """A service whose spans go to the receiver at once."""
+    """A service that exports its spans immediately."""
     with RunningService(
         tmp_path_factory.mktemp("traced"),
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
@@ -51,7 +51,7 @@ def traced(
 
 
 def spans_of(receiver: Receiver, trace_id: str, at_least: int = 1) -> list[Span]:
-    """The spans of one trace, once its server's has come."""
+    """Return the spans of a trace, once the server span has arrived."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         found = [span for span in list(receiver.spans) if span.trace_id.hex() == trace_id]
@@ -108,7 +108,7 @@ def test_traceparent_is_continued_and_the_log_has_the_ids(traced: RunningService
     assert (line["trace_id"], line["span_id"]) == (trace, span.span_id.hex())
 
 
-def test_caller_that_samples_nothing_is_obeyed(traced: RunningService, receiver: Receiver) -> None:
+def test_unsampled_traceparent_records_no_span(traced: RunningService, receiver: Receiver) -> None:
     trace, other = secrets.token_hex(16), secrets.token_hex(16)
     for name, sampled in ((trace, "00"), (other, "01")):
         traceparent = f"00-{name}-{CALLER}-{sampled}"
@@ -129,7 +129,7 @@ def test_database_and_redis_are_children_of_the_request(traced: RunningService, 
     assert any("INSERT" in str(attributes_of(span).get("db.query.text")) for span in children)
 
 
-def test_probes_and_housekeeping_make_no_traces(traced: RunningService, receiver: Receiver) -> None:
+def test_probes_and_background_tasks_are_not_traced(traced: RunningService, receiver: Receiver) -> None:
     for path in ("/health/live", "/health/ready", "/metrics"):
         answer = httpx.get(traced.url + path, trust_env=False)
         assert "traceparent" not in answer.headers
@@ -162,7 +162,7 @@ def test_no_secret_gets_into_a_span(traced: RunningService, receiver: Receiver) 
 
 
 @pytest.mark.parametrize(("protocol", "receive"), [("grpc", grpc_receiver), ("http/protobuf", http_receiver)])
-def test_last_spans_are_sent_when_the_service_ends(
+def test_last_spans_are_sent_at_shutdown(
     start: Callable[..., RunningService],
     protocol: str,
     receive: Callable[[], AbstractContextManager[Receiver]],
@@ -172,7 +172,7 @@ def test_last_spans_are_sent_when_the_service_ends(
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
             "OTEL_SERVICE_NAME": "named-by-the-operator",
-            # Long after the end of the test.
+            # Longer than the test.
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
         }
         service = start(**settings)
@@ -184,7 +184,7 @@ def test_last_spans_are_sent_when_the_service_ends(
         assert receiver.resources[0]["service.name"] == "named-by-the-operator"
 
 
-def test_dead_collector_costs_no_request_and_no_end(start: Callable[..., RunningService]) -> None:
+def test_unreachable_collector_delays_neither_requests_nor_shutdown(start: Callable[..., RunningService]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for endpoint in (f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             service = start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="10")
@@ -200,9 +200,9 @@ def test_dead_collector_costs_no_request_and_no_end(start: Callable[..., Running
             assert not [line for line in service.log_lines() if line["level"] == "CRITICAL"]
 
 
-def test_without_an_endpoint_opentelemetry_is_not_even_imported(tmp_path: Path) -> None:
+def test_without_an_endpoint_opentelemetry_is_not_imported(tmp_path: Path) -> None:
     script = "import sys, agent_router.asgi; print([name for name in sys.modules if 'opentelemetry' in name])"
-    # With Redis, redis-py would import a part of it.
+    # redis-py imports a part of OpenTelemetry.
     environment = RunningService(tmp_path, REDIS_URL="").environment
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Ending under load: what was read is answered, and everybody is told to go elsewhere."""
+"""Shutdown under load: each request that was read is answered, and each client gets `Connection: close`."""
 
 import http.client
 import os
@@ -16,12 +16,12 @@ from tests.running_service import START_SECONDS, RunningService
 
 CLIENTS = 8
 BODY = b'{"name": "under load"}'
-# uvicorn raises the signal again once it is done; the parent of several workers ends by itself.
+# uvicorn raises the signal again after its shutdown. The parent of several workers exits with 0.
 EXIT_CODES = {1: {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 0}, 2: {signal.SIGTERM: 0, signal.SIGINT: 0}}
 
 
 class Load:
-    """Clients that create items on connections of their own until they are told to close them.
+    """Clients that create items, each on its own connection, until a response says `Connection: close`.
 
     Every other one pauses between its requests, with its connection idle when the signal comes.
     """
@@ -47,7 +47,7 @@ class Load:
                     response = connection.getresponse()
                     response.read()
                 except (OSError, http.client.HTTPException) as error:
-                    # Half an answer is never right; none at all is, on a connection that the server has closed.
+                    # Half a response is an error. No response is fine on a connection that the server has closed.
                     if response is not None or sent_at < self.signalled_at + 1:
                         self.lost.append(repr(error))
                     return
@@ -91,7 +91,7 @@ def test_no_request_is_lost(
 @pytest.mark.fault
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_no_request_is_lost_twenty_times_over(start: Callable[..., RunningService], workers: int) -> None:
+def test_no_request_is_lost_in_twenty_restarts(start: Callable[..., RunningService], workers: int) -> None:
     service = start(workers=workers)
     for turn in range(20):
         load = Load(service)
@@ -101,7 +101,7 @@ def test_no_request_is_lost_twenty_times_over(start: Callable[..., RunningServic
 
 
 def end_under(load: Load, number: signal.Signals, *, to_group: bool) -> None:
-    """Ends the service under load, and expects that nobody has lost anything by it."""
+    """Stop the service under load and check that no request is lost."""
     service = load.service
     process = service.process
     assert process is not None
@@ -120,21 +120,21 @@ def end_under(load: Load, number: signal.Signals, *, to_group: bool) -> None:
     assert load.lost == []
     assert {status for _, status, _ in load.answers} == {201}
     assert all(not closes for at, _, closes in load.answers if at < load.signalled_at)
-    # Each client was told to go rather than cut off.
+    # Each client got `Connection: close` and was not cut off.
     assert sum(closes for _, _, closes in load.answers) == CLIENTS
     assert code == EXIT_CODES[service.workers][number]
     stored = service.query("SELECT count(*) FROM item WHERE owner_id = ?", load.user_id)
     assert stored == [(len(load.answers),)]
 
 
-def test_idle_service_ends_soon_and_closes_everything(start: Callable[..., RunningService]) -> None:
+def test_idle_service_stops_quickly_and_closes_everything(start: Callable[..., RunningService]) -> None:
     service = start()
     with closing(service.user()) as me:
-        me.get("/v1/items/")  # leaves its connection open
+        me.get("/v1/items/")  # keeps its connection open
         began = time.monotonic()
         assert service.stop() == -signal.SIGTERM
         assert time.monotonic() - began < 10
     assert [line for line in service.log_lines() if line["level"] in ("WARNING", "ERROR")] == []
     assert service.log_lines()[-1]["message"].startswith("Finished server process")
-    # The last connection to the database has put its log into it.
+    # The last database connection checkpointed the WAL.
     assert not (service.folder / "app.db-wal").exists()

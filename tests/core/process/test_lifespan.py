@@ -1,4 +1,4 @@
-"""What is opened at the start and closed at the end, whatever goes wrong between."""
+"""The lifespan opens and closes components, also when one of them fails."""
 
 import asyncio
 import signal
@@ -18,12 +18,12 @@ from tests.running_service import PROJECT, RunningService
 
 @pytest.fixture(autouse=True)
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves pytest its own handling of signals."""
+    """Keep pytest's signal handlers."""
     monkeypatch.setattr(draining, "install", lambda: None)
 
 
 class Noted:
-    """A resource that notes what happens to it."""
+    """A component that records its calls."""
 
     def __init__(self, name: str, notes: list[str], fails: str = "") -> None:
         self.name, self.notes, self.fails = name, notes, fails
@@ -40,7 +40,7 @@ class Noted:
 
 
 def run(components: list[Noted]) -> list[dict[str, Any]]:
-    """What the protocol says to a server that starts and stops."""
+    """Run startup and shutdown. Return the messages to the server."""
     sent: list[dict[str, Any]] = []
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
@@ -56,7 +56,7 @@ def run(components: list[Noted]) -> list[dict[str, Any]]:
     return sent
 
 
-def test_resources_are_opened_in_order_and_closed_in_reverse() -> None:
+def test_components_open_in_order_and_close_in_reverse() -> None:
     notes: list[str] = []
     sent = run([Noted(name, notes) for name in "abc"])
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
@@ -65,7 +65,7 @@ def test_resources_are_opened_in_order_and_closed_in_reverse() -> None:
     ]  # fmt: skip
 
 
-def test_resource_that_does_not_open_ends_the_start(caplog: pytest.LogCaptureFixture) -> None:
+def test_startup_fails_if_a_component_does_not_open(caplog: pytest.LogCaptureFixture) -> None:
     notes: list[str] = []
     sent = run([Noted("a", notes), Noted("b", notes, fails="open"), Noted("c", notes)])
     assert sent == [{"type": "lifespan.startup.failed", "message": "b cannot be opened"}]
@@ -73,7 +73,7 @@ def test_resource_that_does_not_open_ends_the_start(caplog: pytest.LogCaptureFix
     assert "The service could not start" in caplog.text
 
 
-def test_resource_that_does_not_close_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:
+def test_component_that_fails_to_close_does_not_keep_others_open(caplog: pytest.LogCaptureFixture) -> None:
     notes: list[str] = []
     sent = run([Noted("a", notes), Noted("b", notes, fails="close"), Noted("c", notes)])
     assert notes[-3:] == ["close c", "close b", "close a"]
@@ -83,7 +83,7 @@ def test_resource_that_does_not_close_keeps_no_other_open(caplog: pytest.LogCapt
 
 @pytest.fixture
 def signals() -> Iterator[list[int]]:
-    """Stands for the server's handling of signals; pytest's own is put back."""
+    """Record the signals that reach the server's handlers. Restore pytest's handlers afterwards."""
     seen: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:
@@ -94,7 +94,7 @@ def signals() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_learns_of_a_signal_after_the_drain(
+def test_server_handles_a_signal_after_the_drain(
     signals: list[int], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setattr("core.process.draining.DRAIN_SECONDS", 0.1)
@@ -116,7 +116,7 @@ def test_server_learns_of_a_signal_after_the_drain(
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-def test_ctrl_c_during_the_drain_is_the_servers_at_once(signals: list[int], first: signal.Signals) -> None:
+def test_sigint_during_the_drain_goes_to_the_server_immediately(signals: list[int], first: signal.Signals) -> None:
     async def drain() -> None:
         Draining().install()
         signal.raise_signal(first)
@@ -128,7 +128,7 @@ def test_ctrl_c_during_the_drain_is_the_servers_at_once(signals: list[int], firs
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-def test_signal_that_a_parent_passes_on_does_not_cut_the_drain_short(
+def test_sigterm_forwarded_by_the_parent_does_not_shorten_the_drain(
     signals: list[int], monkeypatch: pytest.MonkeyPatch, first: signal.Signals
 ) -> None:
     monkeypatch.setattr("core.process.draining.DRAIN_SECONDS", 0.05)
@@ -146,7 +146,7 @@ def test_signal_that_a_parent_passes_on_does_not_cut_the_drain_short(
     asyncio.run(drain())
 
 
-def test_signals_are_left_alone_where_they_cannot_be_handled() -> None:
+def test_signals_are_not_handled_outside_the_main_thread() -> None:
     draining = Draining()
     before = signal.getsignal(signal.SIGINT)
     failed: list[BaseException] = []
@@ -167,7 +167,7 @@ def test_signals_are_left_alone_where_they_cannot_be_handled() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_signals_that_nobody_handles_stay_so() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
 
@@ -180,8 +180,8 @@ def test_signals_that_nobody_handles_stay_so() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_service_that_cannot_start_says_why_and_ends(service: RunningService) -> None:
-    """A failing resource ends uvicorn; what was open is closed, so nothing keeps the process."""
+def test_failed_startup_reports_the_reason_and_exits(service: RunningService) -> None:
+    """A component that fails to open ends uvicorn, and the open ones are closed, so the process exits."""
     code = (
         "import agent_router.asgi as asgi, uvicorn\n"
         "class Broken:\n"

@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as it may be."""
+"""The limit of open files."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 @pytest.mark.parametrize(("soft", "hard", "then"), [(256, 900, "900 900"), (900, 900, "900 900")])
-def test_limit_is_raised_to_what_is_allowed(soft: int, hard: int, then: str) -> None:
+def test_soft_limit_is_raised_to_the_hard_limit(soft: int, hard: int, then: str) -> None:
     command = [sys.executable, "-c", SCRIPT.format(soft=soft, hard=hard)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == then

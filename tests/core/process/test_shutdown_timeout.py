@@ -1,4 +1,4 @@
-"""SHUTDOWN_TIMEOUT_SECONDS: what still runs then is answered with 503, and the process ends."""
+"""After SHUTDOWN_TIMEOUT_SECONDS, requests that still run get 503 and the process ends."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.core.server.served_handler import ServedHandler
 from tests.running_service import RunningService
 
 
-def test_body_that_does_not_come_does_not_hold_up_the_end(start: Callable[..., RunningService]) -> None:
+def test_incomplete_body_does_not_delay_shutdown(start: Callable[..., RunningService]) -> None:
     service = start(SHUTDOWN_TIMEOUT_SECONDS="2")
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
         client.sendall(b"POST /v1/items/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
@@ -34,7 +34,7 @@ def test_body_that_does_not_come_does_not_hold_up_the_end(start: Callable[..., R
     assert service.stop() in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-def test_database_that_does_not_answer_does_not_hold_up_the_end(start: Callable[..., RunningService]) -> None:
+def test_blocked_database_does_not_delay_shutdown(start: Callable[..., RunningService]) -> None:
     service = start(SHUTDOWN_TIMEOUT_SECONDS="1")
     me, process = service.user(), service.process
     assert process is not None
@@ -43,14 +43,14 @@ def test_database_that_does_not_answer_does_not_hold_up_the_end(start: Callable[
         ThreadPoolExecutor() as clients,
     ):
         holder.execute("BEGIN IMMEDIATE")
-        # It is read within the second of the drain.
+        # The service reads the request during the drain.
         answer = clients.submit(me.post, "/v1/items/", json={"name": "late"})
         process.send_signal(signal.SIGTERM)
         assert process.wait(BUSY_TIMEOUT_SECONDS - 1) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     assert answer.result().status_code == 503
 
 
-def test_view_that_still_runs_is_answered_with_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_view_that_still_runs_at_shutdown_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
     began = asyncio.Event()
     monkeypatch.setattr(draining, "is_overdue", False)
 

@@ -1,4 +1,4 @@
-"""What a worker prepares after its start: once each, whatever becomes of the others, and not if it stops before."""
+"""Warm-up jobs run once, after startup, and independently of each other."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ async def failing() -> None:
     raise RuntimeError("not today")
 
 
-def test_every_job_is_done_once_and_a_failure_is_told(
+def test_each_job_runs_once_and_failures_are_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(warm_up, "AFTER_SECONDS", 0)
     done: list[str] = []
 
-    async def whole() -> None:
+    async def run() -> None:
         finished = asyncio.Event()
 
         async def job() -> None:
@@ -28,30 +28,30 @@ def test_every_job_is_done_once_and_a_failure_is_told(
         async def last() -> None:
             finished.set()
 
-        resource = WarmUp([failing, job, last])
-        await resource.open()
-        assert not done, "the start waits for it"
+        warm_up_once = WarmUp([failing, job, last])
+        await warm_up_once.open()
+        assert not done, "open() must not wait for the jobs"
         await asyncio.wait_for(finished.wait(), 20)
-        await resource.close()
+        await warm_up_once.close()
 
     with caplog.at_level(logging.ERROR, logger="agent_router.lifespan"):
-        asyncio.run(whole())
+        asyncio.run(run())
     assert done == ["job"]
     assert [record.getMessage() for record in caplog.records] == ["failing failed"]
 
 
-def test_who_stops_before_prepares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_job_runs_if_the_process_stops_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_up, "AFTER_SECONDS", 3600)
     done: list[str] = []
 
     async def job() -> None:
         done.append("job")
 
-    async def whole() -> None:
-        resource = WarmUp([job])
-        await resource.open()
+    async def run() -> None:
+        warm_up_once = WarmUp([job])
+        await warm_up_once.open()
         await asyncio.sleep(0)
-        await resource.close()
+        await warm_up_once.close()
 
-    asyncio.run(whole())
+    asyncio.run(run())
     assert not done

@@ -1,4 +1,4 @@
-"""A handler with routes of the test's own, behind a real uvicorn in a thread of the test's process."""
+"""A handler with the test's own routes, served by uvicorn in a thread."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ SECONDS = 20.0
 
 
 class ServedHandler:
-    """Answers on `port` while it is entered. `views` are paths and their views: {"GET /slow": slow}."""
+    """Serves on `port` inside its context. `views` maps method and path to a view: {"GET /slow": slow}."""
 
     def __init__(self, views: dict[str, Callable[..., Any]]) -> None:
         router = Router()
@@ -56,7 +56,7 @@ class ServedHandler:
         self._listener.close()
 
     def tasks(self) -> int:
-        """How many tasks there are on the loop, but for the server itself."""
+        """Return the number of tasks on the loop, without the server's own."""
 
         async def count() -> int:
             return len(asyncio.all_tasks()) - 2
@@ -64,12 +64,11 @@ class ServedHandler:
         return asyncio.run_coroutine_threadsafe(count(), self._loop.result()).result(SECONDS)
 
     def connect(self) -> "Client":
-        """A new connection."""
         return Client(self.port)
 
 
 class Client:
-    """A connection on which a test writes and reads what it likes."""
+    """A connection that sends and receives raw bytes."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
@@ -82,15 +81,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection, as a client that leaves does."""
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        """Sends bytes as they are."""
         self.socket.sendall(data)
 
     def request(self, method: str, path: str, *, body: bytes | None = None, headers: str = "") -> None:
-        """Sends a whole request."""
+        """Send a complete request."""
         length = "" if body is None else f"Content-Length: {len(body)}\r\n"
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}{headers}\r\n"
         self.send(head.encode() + (body or b""))
@@ -101,20 +98,20 @@ class Client:
         return bool(received)
 
     def read_until(self, end: bytes) -> bytes:
-        """What comes up to and with `end`."""
+        """Read up to and including `end`."""
         while end not in self._unread:
             assert self._more(), f"closed after {self._unread[-200:]!r}"
         found, _, self._unread = self._unread.partition(end)
         return found + end
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the next response."""
+        """Read the status and headers of the next response."""
         lines = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         fields = (line.lower().partition(": ") for line in lines[1:-2])
         return int(lines[0].split()[1]), {name: value for name, _, value in fields}
 
     def response(self, *, has_body: bool = True) -> tuple[int, dict[str, str], bytes]:
-        """The next response, whole."""
+        """Read the next complete response."""
         status, headers = self.head()
         if "transfer-encoding" in headers:
             return status, headers, b"".join(iter(self.chunk, b""))
@@ -125,7 +122,7 @@ class Client:
         return status, headers, body
 
     def chunk(self) -> bytes:
-        """The next chunk of a chunked body; the last one is empty."""
+        """Read the next chunk of a chunked body. The last chunk is empty."""
         size = int(self.read_until(b"\r\n"), 16)
         while len(self._unread) < size + 2:
             assert self._more(), "the chunk is cut off"
@@ -133,7 +130,7 @@ class Client:
         return chunk
 
     def rest(self) -> bytes:
-        """Everything up to the end of the connection, which must not be a reset."""
+        """Read until the server closes the connection, which must not be a reset."""
         while self._more():
             pass
         rest, self._unread = self._unread, b""

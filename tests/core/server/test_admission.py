@@ -1,4 +1,4 @@
-"""Too many requests at once: the ones in hand are answered in order, the rest are refused, and operators see it."""
+"""Admission and overload: requests begin in order, and requests beyond the limit are refused."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.waiting import await_true
 
 
 class Views:
-    """A view that waits until the test lets it go on, and one that answers."""
+    """A view that waits for the test, and a view that responds immediately."""
 
     def __init__(self) -> None:
         self.began, self.go_on = Semaphore(0), Event()
@@ -49,7 +49,7 @@ def served(views: Views) -> Iterator[ServedHandler]:
         yield running
 
 
-def test_one_too_many_is_refused(served: ServedHandler, views: Views, settings: Settings) -> None:
+def test_request_beyond_the_limit_gets_503(served: ServedHandler, views: Views, settings: Settings) -> None:
     settings.MAX_REQUESTS_IN_FLIGHT = 2
     with served.connect() as first, served.connect() as second, served.connect() as third:
         for client in (first, second):
@@ -62,7 +62,7 @@ def test_one_too_many_is_refused(served: ServedHandler, views: Views, settings: 
         assert "x-request-id" in headers
         assert json.loads(body)["type"] == "/problems/service-unavailable"
         assert views.seen == []
-        # Whoever watches over the service gets through.
+        # Health probes are never refused.
         third.request("GET", "/health/live")
         assert third.response()[0] == 200
         views.go_on.set()
@@ -72,7 +72,7 @@ def test_one_too_many_is_refused(served: ServedHandler, views: Views, settings: 
         assert third.response()[0] == 200
 
 
-def test_client_that_left_is_known_without_waiting() -> None:
+def test_disconnect_is_detected_without_waiting() -> None:
     async def gone() -> dict[str, str]:
         return {"type": "http.disconnect"}
 
@@ -86,7 +86,7 @@ def test_client_that_left_is_known_without_waiting() -> None:
     assert asyncio.run(ask()) == (True, False)
 
 
-def test_line_is_served_in_order_and_a_few_in_each_turn() -> None:
+def test_queue_is_served_in_order_and_a_few_requests_each_turn() -> None:
     async def main() -> None:
         lines, begun = Admission(), list[int]()
 
@@ -108,7 +108,7 @@ def test_line_is_served_in_order_and_a_few_in_each_turn() -> None:
     asyncio.run(main())
 
 
-def test_without_a_crowd_nobody_waits() -> None:
+def test_requests_below_the_turn_size_do_not_wait() -> None:
     async def main() -> None:
         lines = Admission()
         for _ in range(5):
@@ -118,7 +118,7 @@ def test_without_a_crowd_nobody_waits() -> None:
     asyncio.run(main())
 
 
-def test_a_lot_of_refusals_holds_up_nobody_else() -> None:
+def test_many_refusals_do_not_delay_other_requests() -> None:
     async def main() -> None:
         lines = Admission()
         refused = [slot for _ in range(2000) if (slot := lines.slot(is_refused=True)) is not None]
@@ -129,8 +129,8 @@ def test_a_lot_of_refusals_holds_up_nobody_else() -> None:
     asyncio.run(main())
 
 
-def test_burst_on_the_service(start: Callable[..., RunningService]) -> None:
-    """Real HTTP: of a burst some are refused, none is lost, and afterwards all is as before."""
+def test_burst_is_answered_or_refused_completely(start: Callable[..., RunningService]) -> None:
+    """In a burst over HTTP, some requests are refused and none is lost. The service then works as before."""
     service = start(MAX_REQUESTS_IN_FLIGHT="4")
     me = service.user()
     head = "GET /v1/items/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -146,7 +146,7 @@ def test_burst_on_the_service(start: Callable[..., RunningService]) -> None:
 
 
 def burst(port: int, request: bytes, count: int) -> list[bytes]:
-    """The answers to one request sent over many connections at the same moment."""
+    """Send one request over many connections at once. Return the responses."""
     connections = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(count)]
     for one in connections:
         one.sendall(request)

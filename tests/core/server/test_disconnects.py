@@ -1,4 +1,4 @@
-"""Clients that leave, and responses that come in pieces, over real connections."""
+"""Disconnecting clients and streamed responses, over real connections."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ CHUNKS = 5
 
 
 class Views:
-    """Views that wait until the test lets them go on, and note how they end."""
+    """Views that wait for the test and record how they end."""
 
     def __init__(self) -> None:
         self.began, self.finished, self.cancelled, self.closed, self.go_on = (Event() for _ in range(5))
@@ -99,7 +99,7 @@ def client(served: ServedHandler) -> Iterator[Client]:
         yield connection
 
 
-def test_read_is_given_up_when_its_client_leaves(served: ServedHandler, client: Client, views: Views) -> None:
+def test_read_is_cancelled_when_its_client_disconnects(served: ServedHandler, client: Client, views: Views) -> None:
     client.request("GET", "/wait")
     assert views.began.wait(SECONDS)
     client.close()
@@ -107,7 +107,7 @@ def test_read_is_given_up_when_its_client_leaves(served: ServedHandler, client: 
     await_true(lambda: served.tasks() == 0)
 
 
-def test_change_is_finished_when_its_client_leaves(served: ServedHandler, client: Client, views: Views) -> None:
+def test_change_is_finished_when_its_client_disconnects(served: ServedHandler, client: Client, views: Views) -> None:
     client.request("POST", "/wait", body=b"{}")
     await_true(lambda: served.tasks() == 2)  # the request and what watches its client
     client.close()
@@ -118,7 +118,7 @@ def test_change_is_finished_when_its_client_leaves(served: ServedHandler, client
     await_true(lambda: served.tasks() == 0)
 
 
-def test_client_that_stays_gets_its_late_answer_and_keeps_its_connection(client: Client, views: Views) -> None:
+def test_patient_client_gets_a_slow_response_and_keeps_its_connection(client: Client, views: Views) -> None:
     for method in ("GET", "POST"):
         views.began.clear()
         views.go_on.clear()
@@ -129,7 +129,7 @@ def test_client_that_stays_gets_its_late_answer_and_keeps_its_connection(client:
         assert client.response()[::2] == (200, b"done")
 
 
-def test_request_that_is_given_up_is_logged_and_no_error(
+def test_cancelled_request_is_logged_without_an_error(
     client: Client, views: Views, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.request("GET", "/wait")
@@ -141,7 +141,7 @@ def test_request_that_is_given_up_is_logged_and_no_error(
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
-def test_client_that_leaves_within_its_body_leaves_nothing(
+def test_disconnect_during_the_body_leaves_no_task(
     served: ServedHandler, views: Views, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(20):
@@ -163,7 +163,7 @@ def test_pipelined_request_is_answered_after_a_slow_one(client: Client, views: V
     assert client.response()[2].startswith(b"piece 1")
 
 
-def test_stream_comes_piece_by_piece(client: Client, views: Views) -> None:
+def test_stream_is_sent_chunk_by_chunk(client: Client, views: Views) -> None:
     client.request("GET", "/stream")
     status, headers = client.head()
     assert (status, headers["transfer-encoding"]) == (200, "chunked")
@@ -173,7 +173,7 @@ def test_stream_comes_piece_by_piece(client: Client, views: Views) -> None:
     assert client.response()[0] == 200
 
 
-def test_head_of_a_stream_makes_none_of_it(client: Client, views: Views) -> None:
+def test_head_does_not_run_a_stream(client: Client, views: Views) -> None:
     client.request("HEAD", "/endless")
     assert client.response(has_body=False)[0] == 200
     client.request("GET", "/stream")
@@ -182,7 +182,9 @@ def test_head_of_a_stream_makes_none_of_it(client: Client, views: Views) -> None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_stream_ends_when_its_client_leaves(served: ServedHandler, client: Client, views: Views, method: str) -> None:
+def test_stream_ends_when_its_client_disconnects(
+    served: ServedHandler, client: Client, views: Views, method: str
+) -> None:
     client.request(method, "/endless")
     client.head()
     client.chunk()
@@ -201,7 +203,7 @@ def test_stream_waits_for_a_client_that_does_not_read(served: ServedHandler, cli
 
 
 class Errors(logging.Handler):
-    """Keeps each error with the id of the request that it is logged under."""
+    """Collects each logged error with its request id."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -219,18 +221,18 @@ def errors() -> Iterator[Errors]:
     logging.getLogger().removeHandler(handler)
 
 
-def test_stream_that_breaks_is_cut_off_and_logged(client: Client, errors: Errors) -> None:
+def test_broken_stream_is_cut_off_and_logged(client: Client, errors: Errors) -> None:
     client.request("GET", "/broken")
     _, headers = client.head()
     assert client.chunk() == b"the first"
-    # Without the last chunk of length 0, by which a client knows that it has got all.
+    # The final empty chunk is missing, so the client knows that the body is incomplete.
     assert client.rest() == b""
     [(request_id, error)] = errors.found
     assert request_id == headers["x-request-id"]
     assert "in the middle" in error
 
 
-def test_no_task_is_left_by_anything(served: ServedHandler, views: Views) -> None:
+def test_no_request_leaves_a_task(served: ServedHandler, views: Views) -> None:
     views.go_on.set()
     with served.connect() as client:
         for _ in range(20):
@@ -249,22 +251,22 @@ urlpatterns = [path("static/slow", slow_page)]
 
 
 @pytest.mark.django_db
-def test_django_is_told_of_the_end_of_a_slow_request(
+def test_django_gets_the_signal_at_the_end_of_a_slow_request(
     settings: Settings, served: ServedHandler, client: Client, errors: Errors
 ) -> None:
-    """By that it closes connections that are too old: the watcher's end must not come between."""
+    """Django closes old connections on this signal. Cancelling the watcher must not interrupt it."""
     settings.ROOT_URLCONF = __name__
-    told = Event()
+    signalled = Event()
 
     def note(**_: object) -> None:
         time.sleep(0.05)
-        told.set()
+        signalled.set()
 
     request_finished.connect(note)
     try:
         client.request("GET", "/static/slow")
         assert client.response()[::2] == (200, b"a page")
-        assert told.wait(SECONDS)
+        assert signalled.wait(SECONDS)
         await_true(lambda: served.tasks() == 0)
     finally:
         request_finished.disconnect(note)

@@ -1,4 +1,4 @@
-"""What the handler makes of routes, views, middleware and their exceptions, over real connections."""
+"""Routes, views, middleware and their exceptions, over real connections."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from core.process.lifespan import Lifespan
 from core.server.handler import Handler
 from tests.core.server.served_handler import Client, ServedHandler
 
-SECRET = "the cause, which is nobody's business"
+SECRET = "the secret cause"
 RAISED: dict[str, Exception] = {
     "problem": Conflict("it is taken", headers={"X-More": "1"}),
     "404": Http404(SECRET),
@@ -89,20 +89,20 @@ def assert_is_problem(response: tuple[int, dict[str, str], bytes], status: int, 
     assert SECRET.encode() not in body
 
 
-def test_view_gets_the_parameters_of_its_path(client: Client) -> None:
+def test_view_gets_path_parameters(client: Client) -> None:
     client.request("GET", "/show/me")
     assert client.response()[::2] == (200, b"GET me")
     client.request("PUT", "/show/you")
     assert client.response()[::2] == (200, b"PUT you")
 
 
-def test_head_is_what_get_is_without_the_body(client: Client) -> None:
+def test_head_equals_get_without_the_body(client: Client) -> None:
     client.request("HEAD", "/show/me")
     status, headers, _ = client.response(has_body=False)
     assert (status, headers["content-length"]) == (200, str(len("HEAD me")))
 
 
-def test_options_tells_the_methods(client: Client) -> None:
+def test_options_lists_the_methods(client: Client) -> None:
     client.request("OPTIONS", "/show/me")
     status, headers, _ = client.response()
     assert (status, headers["allow"]) == (204, "get, head, options, put")
@@ -195,13 +195,13 @@ def test_exception_of_a_middleware_becomes_a_problem(
     assert len(errors) == (2 if status == 500 else 0)
 
 
-def test_debug_mode_shows_nothing_more(settings: Settings, client: Client) -> None:
+def test_debug_mode_reveals_nothing_more(settings: Settings, client: Client) -> None:
     settings.DEBUG = True
     client.request("GET", "/raising/500")
     assert_is_problem(client.response(), 500, "internal-error", "/raising/500")
 
 
-def test_every_request_has_its_line_in_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_request_has_a_log_line(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     for path in ("/show/me", "/raising/500", "/nowhere"):
         client.request("GET", path)
         client.response()
@@ -213,7 +213,7 @@ def test_every_request_has_its_line_in_the_log(client: Client, caplog: pytest.Lo
     ]
 
 
-def test_handler_serves_http_alone() -> None:
+def test_handler_rejects_other_protocols() -> None:
     receive = send = asyncio.sleep
     with pytest.raises(ValueError, match="websocket"):
         asyncio.run(Handler(Router(), Lifespan([]))({"type": "websocket"}, receive, send))  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_handler_serves_http_alone() -> None:
         b"GET /show/%ED%A0%80 HTTP/1.1",
     ],
 )
-def test_odd_request_lines_do_no_harm(client: Client, line: bytes) -> None:
+def test_unusual_request_lines_do_no_harm(client: Client, line: bytes) -> None:
     client.send(line + b"\r\nHost: localhost\r\n\r\n")
     status, _, _ = client.response()
     assert status in (200, 400, 404)

@@ -1,4 +1,4 @@
-"""Once the service is warm, no request below /v1 makes a thread, a connection to the database, or a hop of Django's."""
+"""A warm service answers requests below /v1/ without new threads, connections or thread switches by Django."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ JSON = (b"content-type", b"application/json")
 
 
 def descriptors(pid: int) -> set[tuple[str, str]]:
-    """What a process has open: the files of a SQLite database, the sockets of one elsewhere and of its clients."""
+    """Return the open database files and sockets of a process."""
     found = set()
     for one in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -77,7 +77,7 @@ def threads(pid: int) -> set[str]:
 
 
 class Counts:
-    """Counts starts of threads and calls of Django's way from the loop to a thread."""
+    """Counts started threads and calls of asgiref's sync_to_async."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.threads = self.hops = 0
@@ -96,7 +96,7 @@ class Counts:
 
 
 async def call(method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
-    """The status and the JSON of the answer to one request."""
+    """Return the status and the JSON of one response."""
     from agent_router.asgi import application
 
     content = b"" if body is None else json.dumps(body).encode()
@@ -142,7 +142,7 @@ async def round_of_calls(token: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_requests_neither_start_threads_nor_hop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_start_no_threads_and_do_not_switch_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     from agent_router.asgi import lifespan
 
     # A warm-up job starts a thread of its own, once.
@@ -162,7 +162,7 @@ def test_requests_neither_start_threads_nor_hop(monkeypatch: pytest.MonkeyPatch)
             for _ in range(5):
                 await round_of_calls(token)
             assert (counts.threads, counts.hops) == (0, 0)
-            # The admin does hop: the counter works.
+            # The admin runs in a thread, so the counter works.
             assert (await call("GET", "/admin/nowhere/"))[0] == 302
             assert counts.hops > 0
         finally:

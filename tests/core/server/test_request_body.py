@@ -1,4 +1,4 @@
-"""Bodies in and responses out, over real connections."""
+"""Request bodies and responses, over real connections."""
 
 import asyncio
 import socket
@@ -77,25 +77,25 @@ def test_bodies_up_to_the_limit_are_read_whole(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("digits", "status"), [(b"5", 200), (b"9" * 10, 413)])
-def test_length_with_leading_zeros_is_a_length(client: Client, digits: bytes, status: int) -> None:
+def test_content_length_may_have_leading_zeros(client: Client, digits: bytes, status: int) -> None:
     zeros = b"0" * 5000
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + zeros + digits + b"\r\n\r\nhello")
     assert client.response()[0] == status
 
 
-def test_declared_body_over_the_limit_is_refused_unread_and_the_connection_closed(client: Client) -> None:
+def test_declared_body_over_the_limit_is_refused_unread(client: Client) -> None:
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
     status, headers, body = client.response()
     assert (status, headers["connection"]) == (413, "close")
     assert headers["content-type"] == "application/problem+json"
     assert orjson.loads(body)["request_id"] == headers["x-request-id"]
-    # What a client has on its way by then does not turn the end of the connection into a reset.
+    # Data that the client has already sent must not reset the connection.
     client.send(b"x" * 50_000)
     client.socket.shutdown(socket.SHUT_WR)
     assert client.rest() == b""
 
 
-def test_chunked_body_is_refused_as_soon_as_it_is_too_long(client: Client) -> None:
+def test_chunked_body_is_refused_as_soon_as_it_is_too_large(client: Client) -> None:
     client.send(POST_CHUNKED + chunked(LIMIT, 1))
     status, headers, _ = client.response()
     assert (status, headers["connection"]) == (413, "close")
@@ -103,14 +103,14 @@ def test_chunked_body_is_refused_as_soon_as_it_is_too_long(client: Client) -> No
     assert client.rest() == b""
 
 
-def test_connection_goes_on_after_a_body_that_was_too_long_and_is_over(client: Client) -> None:
+def test_connection_stays_open_after_a_complete_body_that_was_too_large(client: Client) -> None:
     client.send(POST_CHUNKED + chunked(LIMIT + 1, 0))
     assert client.response()[0] == 413
     client.request("POST", "/echo", body=b"again")
     assert client.response()[::2] == (200, b"again")
 
 
-def test_client_that_goes_on_sending_for_ever_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_never_stops_sending_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.server.request_body.LINGER_SECONDS", 0.2)
     client.send(POST_CHUNKED + chunked(LIMIT, 1))
     assert client.response()[0] == 413
@@ -118,7 +118,7 @@ def test_client_that_goes_on_sending_for_ever_is_cut_off(client: Client, monkeyp
         send_for_ever(client)
 
 
-def test_body_that_comes_too_slowly_is_408(client: Client) -> None:
+def test_slow_body_gets_408(client: Client) -> None:
     began = time.monotonic()
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
     status, headers, body = client.response()
@@ -130,9 +130,7 @@ def test_body_that_comes_too_slowly_is_408(client: Client) -> None:
     assert client.rest() == b""
 
 
-def test_bodies_that_are_not_whole_yet_have_a_bound_together(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unfinished_bodies_share_a_memory_limit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MAX_BODY_BYTES = LIMIT
     monkeypatch.setattr("core.server.request_body.MAX_UNFINISHED_BODIES", 1)
     with ServedHandler({"POST /echo": echo}) as served, served.connect() as first, served.connect() as second:
@@ -148,25 +146,25 @@ def test_bodies_that_are_not_whole_yet_have_a_bound_together(
         assert first.response()[0] == 200
 
 
-def test_100_continue_is_sent_for_a_body_that_is_wanted_only(client: Client) -> None:
+def test_100_continue_is_sent_only_for_an_accepted_body(client: Client) -> None:
     client.request("POST", "/echo", headers="Expect: 100-continue\r\nContent-Length: 2\r\n")
     assert client.head() == (100, {})
     client.send(b"ok")
     assert client.response()[::2] == (200, b"ok")
     client.request("POST", "/echo", headers=f"Expect: 100-continue\r\nContent-Length: {LIMIT + 1}\r\n")
     status, headers, _ = client.response()
-    # Whether the body comes nevertheless, only the client knows: what follows could be taken for it.
+    # The client may send the body nevertheless, and the server could mistake it for a request.
     assert (status, headers["connection"]) == (413, "close")
 
 
-def test_refused_body_does_not_stand_in_the_way_of_what_else_is_refused(client: Client) -> None:
+def test_host_check_precedes_the_refusal_of_a_body(client: Client) -> None:
     client.send(b"POST /nowhere HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
     status, headers, body = client.response()
     assert (status, orjson.loads(body)["type"]) == (400, "/problems/host-not-allowed")
     assert headers["connection"] == "close"
 
 
-def test_get_with_a_body_and_pipelined_requests_stay_in_step(client: Client) -> None:
+def test_pipelined_requests_with_bodies_stay_in_order(client: Client) -> None:
     client.request("GET", "/echo", body=b"one")
     client.request("GET", "/echo")
     client.request("POST", "/echo", body=b"three")
@@ -174,7 +172,7 @@ def test_get_with_a_body_and_pipelined_requests_stay_in_step(client: Client) -> 
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_body_of_a_response_that_has_none_is_not_sent(client: Client, status: int) -> None:
+def test_204_and_304_have_no_body(client: Client, status: int) -> None:
     client.request("GET", f"/odd?{status}")
     got, headers = client.head()
     assert got == status
@@ -183,7 +181,7 @@ def test_body_of_a_response_that_has_none_is_not_sent(client: Client, status: in
     assert client.response()[0] == 200
 
 
-def test_head_says_the_length_and_sends_nothing(client: Client) -> None:
+def test_head_has_the_content_length_and_no_body(client: Client) -> None:
     client.request("HEAD", "/echo", body=b"12345")
     status, headers, _ = client.response(has_body=False)
     assert (status, headers["content-length"]) == (200, "5")
@@ -191,7 +189,7 @@ def test_head_says_the_length_and_sends_nothing(client: Client) -> None:
     assert client.response()[0] == 200
 
 
-def test_header_of_a_response_cannot_be_broken_open(client: Client) -> None:
+def test_response_headers_cannot_be_injected(client: Client) -> None:
     client.request("GET", "/injecting")
     status, headers, _ = client.response()
     assert status == 500
@@ -200,7 +198,7 @@ def test_header_of_a_response_cannot_be_broken_open(client: Client) -> None:
     assert b"x-injected" not in client.rest()
 
 
-def test_draining_closes_connections_after_their_answers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draining_closes_connections_after_their_responses(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.request("GET", "/echo")
     assert "connection" not in client.response()[1]
     monkeypatch.setattr(draining, "is_draining", True)
@@ -210,7 +208,7 @@ def test_draining_closes_connections_after_their_answers(client: Client, monkeyp
 
 
 class Messages:
-    """An ASGI `receive` that counts how often it is asked."""
+    """An ASGI `receive` that counts its calls."""
 
     def __init__(self, *bodies: bytes, then: dict[str, Any] | None = None) -> None:
         self.waiting = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
@@ -222,7 +220,7 @@ class Messages:
         return self.waiting.pop(0)
 
 
-def test_nothing_is_taken_beyond_what_decides(settings: Settings) -> None:
+def test_refused_body_is_not_read_further(settings: Settings) -> None:
     settings.MAX_BODY_BYTES = 10
     declared, streamed = Messages(b"x"), Messages(*[b"12345"] * 100)
     with pytest.raises(BodyRefused):
@@ -232,12 +230,12 @@ def test_nothing_is_taken_beyond_what_decides(settings: Settings) -> None:
     assert (declared.taken, streamed.taken) == (0, 3)
 
 
-def test_client_that_leaves_within_its_body_is_told_apart() -> None:
+def test_disconnect_during_the_body_raises() -> None:
     with pytest.raises(ClientDisconnected):
         asyncio.run(read_body({}, Messages(b"some", then={"type": "http.disconnect"})))
 
 
-def test_discarded_body_is_not_kept() -> None:
+def test_discarded_body_takes_no_memory() -> None:
     left = 1000
 
     async def receive() -> dict[str, Any]:
