@@ -7,10 +7,6 @@ strings are not parsed: the pieces of one that contains a comma are not media ra
 import re
 from functools import lru_cache
 
-# Clients repeat a few short values. Long ones are not cached, so that no client can fill the memory.
-CACHED_HEADERS = 256
-CACHED_LENGTH = 256
-
 _TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 RANGE = re.compile(rf"(?P<type>{_TCHARS})/(?P<subtype>{_TCHARS})", re.ASCII)
 WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII | re.IGNORECASE)
@@ -31,17 +27,10 @@ def prefers(header: bytes | None, media_type: str, *, over: str) -> bool:
     return quality(header, media_type) > quality(header, over)
 
 
+@lru_cache(maxsize=64)
 def quality(header: bytes | None, media_type: str) -> float:
     """Return the client's weight for the media type, from 0 (not acceptable) to 1."""
-    if not header or header == b"*/*":
-        return 1.0
-    if len(header) > CACHED_LENGTH:
-        return _quality(header, media_type)
-    return _cached_quality(header, media_type)
-
-
-def _quality(header: bytes, media_type: str) -> float:
-    ranges = _parse(header.decode("latin-1"))
+    ranges = _parse(header.decode("latin-1")) if header else []
     if not ranges:
         return 1.0
     main, _, sub = media_type.partition("/")
@@ -51,9 +40,6 @@ def _quality(header: bytes, media_type: str) -> float:
         if weights:
             return max(weights)
     return 0.0
-
-
-_cached_quality = lru_cache(maxsize=CACHED_HEADERS)(_quality)
 
 
 def _parse(header: str) -> list[MediaRange]:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, get_origin
 from urllib.parse import parse_qsl
 
@@ -59,17 +58,11 @@ def each_once[T: str](values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def parse_query[M: BaseModel](request: Request, model: type[M]) -> M:
-    """Parse the query string into a frozen model. Parameters of its list fields may be repeated.
+    """Parse the query string into a model. Parameters of its list fields may be repeated.
 
     Raises ValidationFailed, which names each parameter that is unknown, repeated or not valid.
     """
-    query_string = request.scope["query_string"]
-    parse = _cached_parse if len(query_string) <= CACHED_LENGTH else _parse
-    return parse(query_string, model)  # type: ignore[return-value]
-
-
-def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
-    given, errors = _read(query_string, model)
+    given, errors = _read(request.scope["query_string"], model)
     parsed = None
     try:
         parsed = model.model_validate(given)
@@ -79,12 +72,6 @@ def _parse(query_string: bytes, model: type[BaseModel]) -> BaseModel:
     if parsed is None or errors:
         raise ValidationFailed("Query parameters are not valid", errors=errors)
     return parsed
-
-
-# Clients request the same pages again and again, and frozen models can be shared. Long query strings are not cached,
-# so that no client can fill the memory.
-CACHED_LENGTH = 512
-_cached_parse = lru_cache(maxsize=1024)(_parse)
 
 
 def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[FieldError]]:

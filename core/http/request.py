@@ -93,10 +93,11 @@ class Request(ASGIRequest):
 
     def list_header(self, name: bytes) -> bytes | None:
         """Return a list header with its lines joined (RFC 9110, section 5.3), or None. The name is in lower case."""
-        value = self.raw_headers.get(name)
-        if value is None or len(self.raw_headers) == len(self.scope["headers"]):
-            return value
-        return b",".join(line for one, line in self.scope["headers"] if one == name)
+        return b",".join(self.header_lines(name)) if name in self.raw_headers else None
+
+    def header_lines(self, name: bytes) -> list[bytes]:
+        """Return the values of all lines of a header. The name is in lower case."""
+        return [value for line_name, value in self.scope["headers"] if line_name == name]
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, or None. The name is in lower case."""

@@ -17,16 +17,9 @@ class ProblemPage(HttpResponse):
 
 
 def json_response(payload: bytes | Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return a response with JSON bytes, or with a value that orjson encodes.
-
-    Headers must be ASCII without newlines: they are not checked.
-    """
+    """Return a response with JSON bytes, or with a value that orjson encodes."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    response = HttpResponse(body, status=status, content_type=JSON)
-    if headers:
-        # Django's own setter checks each name and value, which takes 7 µs for the headers of an item.
-        response.headers._store.update((name.lower(), (name, value)) for name, value in headers.items())
-    return response
+    return HttpResponse(body, status=status, content_type=JSON, headers=headers)
 
 
 def empty_response(*, status: int = 204, headers: Mapping[str, str] | None = None) -> HttpResponse:

@@ -3,7 +3,7 @@
 import logging
 from asyncio import CancelledError
 from datetime import UTC, datetime
-from time import perf_counter, time
+from time import perf_counter
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,10 +19,6 @@ MESSAGE = "Request processed"
 CLIENT_CLOSED_REQUEST = 499
 
 logger = logging.getLogger("agent_router.access")
-# Copying this record takes a tenth of the 1.6 µs that logging needs to build one.
-_TEMPLATE = vars(
-    logging.makeLogRecord({"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"})
-)
 
 
 @async_only_middleware
@@ -51,15 +47,11 @@ def access_log(get_response: GetResponse) -> GetResponse:
 
 
 def _log(request: Request, status: int, size: int | None, duration: float) -> None:
-    now = time()
     template = request.route.template if request.route else None
     ids = request_fields.get()
     principal = request.principal
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__ = _TEMPLATE.copy()
-    record.created = now
-    record.access_fields = {
-        "timestamp": datetime.fromtimestamp(now, UTC),
+    fields = {
+        "timestamp": datetime.now(UTC),
         "level": "INFO",
         "message": MESSAGE,
         "logger": "agent_router.access",
@@ -76,4 +68,4 @@ def _log(request: Request, status: int, size: int | None, duration: float) -> No
         "client": request.client_ip,
         "response_bytes": size,
     }
-    logger.handle(record)
+    logger.info(MESSAGE, extra={"access_fields": fields})

@@ -4,8 +4,6 @@ X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES permi
 proxies that do not know it pass on the client's own.
 """
 
-from functools import lru_cache
-
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
@@ -22,28 +20,14 @@ def client_address(get_response: GetResponse) -> GetResponse:
     """Set the client's address and scheme. Must come before everything that logs, counts or limits by address."""
     proxies: TrustedProxies = settings.TRUSTED_PROXIES
 
-    async def direct(request: Request) -> HttpResponseBase:
-        request.client_ip = _peer_address(request.client_ip) or SOCKET_ADDRESS
-        request.is_https = request.scope["scheme"] == "https"
-        return await get_response(request)
-
-    async def behind_proxies(request: Request) -> HttpResponseBase:
-        peer = _peer_address(request.client_ip)
-        address, distance = walk_back(proxies, peer, _lines(request, b"x-forwarded-for"))
+    async def middleware(request: Request) -> HttpResponseBase:
+        address, scheme = normalize_address(request.client_ip) or "", request.scope["scheme"]
+        if proxies:
+            address, distance = walk_back(proxies, address, request.header_lines(b"x-forwarded-for"))
+            if distance and (forwarded_proto := request.header_lines(b"x-forwarded-proto")):
+                scheme = scheme_for(distance, forwarded_proto)
         request.client_ip = address or SOCKET_ADDRESS
-        scheme = request.scope["scheme"]
-        if distance and b"x-forwarded-proto" in request.raw_headers:
-            scheme = scheme_for(distance, _lines(request, b"x-forwarded-proto"))
         request.is_https = scheme == "https"
         return await get_response(request)
 
-    return behind_proxies if proxies else direct
-
-
-@lru_cache(maxsize=4096)
-def _peer_address(address: str) -> str:
-    return normalize_address(address) or ""
-
-
-def _lines(request: Request, name: bytes) -> list[bytes]:
-    return [value for one, value in request.scope["headers"] if one == name]
+    return middleware

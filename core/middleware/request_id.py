@@ -23,7 +23,7 @@ def request_id(get_response: GetResponse) -> GetResponse:
     async def middleware(request: Request) -> HttpResponseBase:
         headers = request.raw_headers
         sent = headers.get(b"x-request-id")
-        if sent is not None and _is_well_formed(sent) and _is_single(request, b"x-request-id"):
+        if sent is not None and _is_well_formed(sent) and len(request.header_lines(b"x-request-id")) == 1:
             name = sent.decode()
         else:
             name = str(uuid7())
@@ -43,7 +43,3 @@ def parse_trace_id(traceparent: bytes) -> str | None:
     """Return the trace id of a traceparent header (W3C Trace Context), or None if it is not valid."""
     found = _trace_of(traceparent)
     return found[1].decode() if found else None
-
-
-def _is_single(request: Request, name: bytes) -> bool:
-    return [one for one, _ in request.scope["headers"]].count(name) == 1

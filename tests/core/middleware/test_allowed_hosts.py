@@ -55,10 +55,7 @@ def made(settings: Settings, *allowed: str) -> GetResponse:
     ],
 )
 def test_host_is_checked_against_allowed_hosts(settings: Settings, allowed: str, host: str, status: int) -> None:
-    middleware = made(settings, allowed)
-    # Twice, because the first result is cached.
-    for _ in range(2):
-        assert ask(middleware, (b"host", host.encode())).status_code == status
+    assert ask(made(settings, allowed), (b"host", host.encode())).status_code == status
 
 
 def test_refusal_is_a_problem_that_does_not_repeat_the_host(settings: Settings) -> None:
@@ -93,24 +90,5 @@ def test_forwarded_host_is_ignored(settings: Settings) -> None:
 
 def test_other_headers_may_be_repeated(settings: Settings) -> None:
     middleware = made(settings, "api.example")
-    for _ in range(2):
-        lines = [(b"host", b"api.example"), (b"x-forwarded-for", b"1"), (b"x-forwarded-for", b"2")]
-        assert ask(middleware, *lines).status_code == 200
-
-
-def test_hosts_of_a_wildcard_do_not_fill_the_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    middleware = made(settings, "*")
-    asked: list[str] = []
-
-    def counting(host: str, allowed: list[str]) -> bool:
-        asked.append(host)
-        return True
-
-    monkeypatch.setattr("core.middleware.allowed_hosts.validate_host", counting)
-    for number in range(100):
-        ask(middleware, (b"host", b"h%d" % number))
-    asked.clear()
-    ask(middleware, (b"host", b"h0"))
-    assert asked == []
-    ask(middleware, (b"host", b"h99"))
-    assert asked == ["h99"]
+    lines = [(b"host", b"api.example"), (b"x-forwarded-for", b"1"), (b"x-forwarded-for", b"2")]
+    assert ask(middleware, *lines).status_code == 200
