@@ -1,4 +1,4 @@
-"""The API: each resource's router, mounted."""
+"""The API: the router of each resource with its path."""
 
 from django.conf import settings
 

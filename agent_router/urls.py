@@ -1,4 +1,4 @@
-"""Where requests come in: the plain views and Django's own pages. The API's paths are those of `agent_router.api`."""
+"""URLs of the plain views and of Django's own pages. agent_router/api.py has the paths of the API."""
 
 from django.conf import settings
 from django.contrib import admin

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import isinf
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -99,16 +99,28 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# A step, its level, and the place of its container. Only faults need a pointer, so it is built last.
-type _Place = tuple[str | int, int, "_Place | None"]
+class _Place(NamedTuple):
+    """The place of a value in a body. The list that holds the root has level 0, the root level 1."""
+
+    step: str | int
+    level: int
+    container: "_Place | None"
+
+    def pointer(self) -> str:
+        steps: list[str | int] = []
+        place = self
+        while place.container is not None and place.level > 1:
+            steps.append(place.step)
+            place = place.container
+        return json_pointer(reversed(steps)).encode("utf-8", "replace").decode()
 
 
 def _faults(value: Any) -> Iterator[FieldError]:
     """Yield the values that the service refuses. Raises MalformedJSON beyond MAX_LEVELS."""
     # The list makes the root a member like any other.
-    waiting: list[tuple[Any, _Place]] = [([value], ("", 0, None))]
+    waiting: list[tuple[Any, _Place]] = [([value], _Place("", 0, None))]
     for container, place in waiting:
-        if (level := place[1]) > MAX_LEVELS:
+        if place.level > MAX_LEVELS:
             raise MalformedJSON(f"The body is nested more than {MAX_LEVELS} levels deep")
         members: Iterable[tuple[Any, Any]] = enumerate(container)
         if isinstance(container, dict):
@@ -118,9 +130,9 @@ def _faults(value: Any) -> Iterator[FieldError]:
         for step, member in members:
             kind = type(member)
             if (kind is dict or kind is list) and member:
-                waiting.append((member, (step, level + 1, place)))
+                waiting.append((member, _Place(step, place.level + 1, place)))
             elif kind is _TooLarge or (kind is str and _REFUSED.search(member)):
-                yield _fault(member, (step, level + 1, place))
+                yield _fault(member, _Place(step, place.level + 1, place))
 
 
 def _fault(value: int | str, place: _Place) -> FieldError:
@@ -130,13 +142,4 @@ def _fault(value: int | str, place: _Place) -> FieldError:
         detail, code = "must not contain a NUL character", "nul_character"
     else:
         detail, code = "must not contain an unpaired surrogate", "surrogate"
-    return {"pointer": _pointer(place), "detail": detail, "code": code}
-
-
-def _pointer(place: _Place) -> str:
-    steps: list[str | int] = []
-    step, level, container = place
-    while level > 1 and container is not None:
-        steps.append(step)
-        step, level, container = container
-    return json_pointer(reversed(steps)).encode("utf-8", "replace").decode()
+    return {"pointer": place.pointer(), "detail": detail, "code": code}
