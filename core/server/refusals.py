@@ -9,7 +9,8 @@
 
 An overload is answered early in settings.MIDDLEWARE, before anything that costs more than the refusal. The other
 refusals pass all middleware, so host check, authentication and rate limit come first. Every refusal has security
-headers and a request id, and is logged and counted.
+headers and a request id, and is logged and counted. A view that still runs at the end of a shutdown is cancelled: its
+client gets 503, and the access log shows 499.
 
 Other responses with 503 come from views: each `ServiceUnavailable` that they raise names its cause. A request head
 that is too large gets 431 from connection.py, below HTTP.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import orjson
 import pytest
@@ -14,7 +14,7 @@ from django.utils.decorators import async_only_middleware
 from pytest_django import Settings
 
 from core.http.problems import Conflict
-from core.http.request import Request
+from core.http.request import GetResponse, Request
 from core.http.routing import Router
 from core.process.lifespan import Lifespan
 from core.server.handler import Handler
@@ -156,9 +156,6 @@ def test_error_page_becomes_a_problem(client: Client, status: int, slug: str) ->
     assert_is_problem(response, status, slug, f"/error-page/{status}")
     name, value = ("allow", "put") if status == 405 else ("retry-after", "7")
     assert response[1][name] == value
-
-
-type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
 
 
 @async_only_middleware
