@@ -1,5 +1,5 @@
-# The service as one small image: no compiler, no pip cache, no secret, a user without rights, a root file system that
-# may be read-only. Settings are environment variables: see env.example.
+# The service as one small image: no compiler, no pip cache, no secret, an unprivileged user, and a root file system
+# that may be read-only. Settings are environment variables: see env.example.
 
 FROM python:3.13.12-slim-trixie AS build
 
@@ -14,8 +14,7 @@ RUN python -m venv /venv \
 
 WORKDIR /app
 COPY . /app
-# Once here rather than at each start: the file system may be read-only by then. Hashes, not times, tell whether a .pyc
-# is good, so that a copied file never looks stale.
+# At run time the file system may be read-only. Unchecked hashes keep a .pyc valid whatever the times of copied files.
 RUN python -m compileall -q --invalidation-mode unchecked-hash -j 0 /venv/lib /app
 
 
@@ -25,8 +24,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
-# The number is fixed for the sake of volumes and of Kubernetes' runAsNonRoot. data/ holds SQLite's files, where SQLite
-# is used: mount a volume there.
+# Volumes and Kubernetes' runAsNonRoot need a fixed user id. data/ is for SQLite's files: mount a volume there.
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app --mode 0700 /app/data
@@ -39,10 +37,9 @@ USER 10001:10001
 VOLUME /app/data
 EXPOSE 8000
 
-# Any answer below 500 shows that the process lives; it is 400 where ALLOWED_HOSTS leaves 127.0.0.1 out.
+# Any status below 500 shows that the process answers: the status is 400 if ALLOWED_HOSTS lacks 127.0.0.1.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status >= 500)"]
 
-# Exec form: uvicorn is process 1 and gets the signals itself. WEB_CONCURRENCY sets the number of workers,
-# whose parent never loads the service: the last two have its lines be JSON as well.
-CMD ["uvicorn", "agent_router.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-server-header", "--no-proxy-headers", "--no-access-log", "--log-config", "core/server/uvicorn_logging.json"]
+# Exec form: the server is process 1 and receives the signals. WORKERS sets the number of workers.
+CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -19,7 +19,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## Set up what is missing, migrate, serve on 127.0.0.1:8000 (PORT, HOST, WORKERS change it)
-	@$(install) runtime && exec $(python) scripts/serve.py
+	@$(install) runtime && exec $(python) -m scripts.run
 
 test: ## All tests, in parallel and random order (a part of them: ARGS="-k items"; coverage: MIN_COVERAGE=95)
 	@$(install) dev && exec $(python) -m pytest -n auto $(coverage) $(ARGS)

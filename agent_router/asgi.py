@@ -27,7 +27,6 @@ from core.process.warm_up import WarmUp
 from core.ratelimit.checks import check_rate_limit_routes
 from core.redis.client import redis
 from core.resources.search.indexer import indexer
-from core.server.connection import bound_connections
 from core.server.handler import Handler
 from core.telemetry.logs import LogOutput
 from core.telemetry.tracing import tracing
@@ -59,7 +58,6 @@ lifespan = Lifespan([
     WarmUp([analyze_unknown_tables]),
 ])  # fmt: skip
 application = Handler(router, lifespan)
-bound_connections()
 
 # Garbage collections during requests skip everything that was created so far.
 gc.freeze()

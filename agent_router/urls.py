@@ -13,6 +13,7 @@ from core.pages.openapi import openapi_view
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", root.root),
+    path("v1", root.root),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("health/startup", health.startup),

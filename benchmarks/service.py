@@ -47,8 +47,7 @@ class Service:
     def start(self, workers: int = 1) -> None:
         """Starts it on a new port and waits until it is ready. Its access log goes where nobody reads it."""
         self.port = free_port()
-        command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--port", str(self.port)]
-        command += ["--workers", str(workers), *UVICORN_FLAGS]
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), "--workers", str(workers)]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -98,7 +98,7 @@ def use(image: str) -> None:
     """The service in it, as it is meant to run."""
     settings = [
         "--env=APP_ENV=production",
-        "--env=WEB_CONCURRENCY=2",
+        "--env=WORKERS=2",
         f"--env=JWT_SECRET={secrets.token_urlsafe(48)}",
         "--env=REDIS_URL=",
     ]
@@ -127,7 +127,7 @@ def use_container(container: str) -> None:
     expect("healthcheck", subprocess.run(["podman", "healthcheck", "run", container], check=False).returncode, 0)
     expect("user id", inside("id", "-u"), "10001")
     expect("the root file system is read-only", inside("sh", "-c", "touch /app/x 2>/dev/null || echo no"), "no")
-    expect("process 1 is uvicorn", "uvicorn" in inside("cat", "/proc/1/cmdline"), True)
+    expect("process 1 is the server", "serve" in inside("cat", "/proc/1/cmdline"), True)
     expect("documentation", inside("python", "-c", GET, "/docs"), "200 text/html; charset=utf-8")
     for path in ("/static/admin/css/base.css", "/static/docs/docs.css"):
         expect(path, inside("python", "-c", GET, path), "200 text/css; charset=utf-8")

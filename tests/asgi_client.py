@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.server.connection import EXTENSIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -45,6 +47,7 @@ async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Answer
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "root_path": "",
+        "extensions": EXTENSIONS,
     }
     messages: list[dict[str, Any]] = []
 

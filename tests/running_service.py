@@ -36,6 +36,11 @@ class RunningService:
 
     project = PROJECT
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The arguments of Python that start the service."""
+        return ("manage.py", "serve", "--host", "127.0.0.1", "--port", str(self.port), "--workers", str(self.workers))
+
     def __init__(self, folder: Path, *, workers: int = 1, **settings: str) -> None:
         self.folder, self.workers = folder, workers
         self.environment = {
@@ -108,9 +113,8 @@ class RunningService:
         self.stop()
 
     def boot(self) -> subprocess.Popen[bytes]:
-        """Starts the server and waits for nothing."""
-        command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", str(self.workers), *UVICORN_FLAGS]
+        """Start the server, and return before it is ready."""
+        command = [sys.executable, *self.command]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.project, env=self.environment, stdout=log, stderr=log, start_new_session=True

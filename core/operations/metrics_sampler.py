@@ -35,7 +35,7 @@ class Sampler:
         what_runs = (settings.APP_VERSION, django.get_version(), platform.python_version())
         metrics.BUILD_INFO.labels(*what_runs).set(1)
         if multiprocess.is_missing():
-            logger.warning("No private directory for the workers' metrics: each tells of itself alone")
+            logger.warning("Each worker reports only its own metrics: PROMETHEUS_MULTIPROC_DIR is not set")
         self._task.start(self._run())
 
     async def close(self) -> None:

@@ -1,12 +1,13 @@
-"""Bounds for a connection, below HTTP: uvicorn by itself waits for ever, and keeps whatever a client calls a header.
+"""Limits of a connection below HTTP: how long and how large a request's head may be, and how slowly a client may read.
 
-A request's head must come within HEAD_TIMEOUT_SECONDS and be no larger than MAX_HEAD_BYTES, else it is answered 431.
-Trailers are not headers (RFC 9110, section 6.5.1): uvicorn would add them to the list that the application sees, a
-second X-Forwarded-For after the one of a trusted proxy. A client that does not take its answer is left.
+uvicorn has none of these limits. docs/decisions/0007-connection-bounds.md explains each of them.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -17,25 +18,28 @@ from core.http.problems import CONTENT_TYPE, HeadTooLarge
 from core.http.security_headers import COMMON, NO_REFERRER, POLICY, TRANSPORT_SECURITY
 
 HEAD_TIMEOUT_SECONDS = 10.0
-# A client that takes nothing of its answer for so long is gone, or wants to be waited for.
 WRITE_TIMEOUT_SECONDS = 60.0
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
+# The ASGI extension that marks requests of a BoundedProtocol.
+EXTENSION = "agent_router.bounded_connection"
+EXTENSIONS: dict[str, dict[object, object]] = {EXTENSION: {}}
 
-logger = logging.getLogger("agent_router.wire")
+logger = logging.getLogger("agent_router.connection")
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection. The usual request, whose head comes in one piece, costs it a few assignments and no timer."""
+    """A connection with limits. A request whose head arrives in one piece starts no timer."""
 
-    _is_deaf = False
-    """Whatever else comes is thrown away: the connection ends with the answer that is under way."""
+    _ignores_input = False
+    """Further input is discarded: the connection closes after the current response."""
     _in_head = False
-    _has_whole_message = False
+    _message_ended = False
+    """Whether the last data received ended a request."""
     _head_bytes = 0
-    """What has come of a head: at most so much where it began amid other data, exactly so much where it did not."""
-    _idle_bytes = 0
-    """What has come in a row, once the head was there, without being part of the body: chunk extensions, trailers."""
+    """At least the size of the current head: data that came before the head in the same read counts, too."""
+    _bytes_without_body = 0
+    """Received in a row after the head without adding to the body: chunk extensions and trailers."""
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -49,9 +53,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._ignores_input:
             return
-        was_in_head, self._has_whole_message = self._in_head, False
+        was_in_head, self._message_ended = self._in_head, False
         self._head_bytes = self._head_bytes + len(data) if was_in_head else len(data)
         body_bytes = len(self._latest.body) if self._latest else 0
         super().data_received(data)
@@ -59,43 +63,42 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_head_timer()
             if was_in_head and self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
-        elif not self._has_whole_message:
-            self._look_at_progress(len(data), body_bytes)
+        elif not self._message_ended:
+            self._limit_bytes_without_body(len(data), body_bytes)
 
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        self.scope["extensions"] = EXTENSIONS
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._idle_bytes = False, 0
+        self._in_head, self._bytes_without_body = False, 0
         self._stop_head_timer()
-        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
-                self._refuse_head()
-                raise ValueError("the head is too large")  # ends the parser's work on this data
+        if self._is_head_too_large():
+            self._refuse_head()
+            raise ValueError("The head is too large")  # stops the parser
         super().on_headers_complete()
-        # The scope keeps the list of the headers; what comes now are trailers.
+        # Trailers must not be added to the headers that the application sees (RFC 9110, section 6.5.1).
         self.headers = []
         if self.parser.should_upgrade():
-            # The parser takes all that follows for another protocol's, a body too.
+            # The parser takes everything that follows for another protocol.
             self.cycle.keep_alive = False
-            self._is_deaf = True
+            self._ignores_input = True
 
     def on_message_complete(self) -> None:
-        self._has_whole_message = True
+        self._message_ended = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what is not HTTP; once something is refused there is nothing to add."""
-        if not self._is_deaf and not self._leave_to_request_before():
-            self._is_deaf = True
+        """Answer 400 to input that is not HTTP, unless this connection has refused a request already."""
+        if not self._ignores_input and not self._leave_to_earlier_request():
+            self._ignores_input = True
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
-            self._watch_writing()
+            self._start_write_timer()
 
     def resume_writing(self) -> None:
         self._stop_write_timer()
@@ -103,41 +106,50 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _latest(self) -> RequestResponseCycle | None:
-        """The request whose head came last; None before the first."""
+        """The request whose head arrived last; None before the first request."""
         return self.cycle
 
     def _should_upgrade(self) -> bool:
-        """Only HTTP is served here, whatever is installed beside uvicorn."""
         return False
 
-    def _look_at_progress(self, received: int, body_bytes: int) -> None:
+    def _is_head_too_large(self) -> bool:
+        if len(self.headers) > MAX_HEADERS:
+            return True
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            return False
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
+
+    def _limit_bytes_without_body(self, received: int, body_bytes: int) -> None:
         cycle = self._latest
         if cycle is None or not cycle.more_body:
-            # Blank lines, which may come before a request.
+            # The data were blank lines, which may precede a request.
             self._start_head_timer()
         elif len(cycle.body) > body_bytes or cycle.response_complete:
-            self._idle_bytes = 0
+            self._bytes_without_body = 0
         else:
-            self._idle_bytes += received
-            if self._idle_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("Too much that is not body.")
+            self._bytes_without_body += received
+            if self._bytes_without_body > MAX_HEAD_BYTES:
+                self.send_400_response("Chunk extensions or trailers are too large.")
 
-    def _leave_to_request_before(self) -> bool:
-        """Whether another request is being answered. Its answer is the last: it must not get that to what follows."""
+    def _leave_to_earlier_request(self) -> bool:
+        """Close after the response to an earlier request, if one is pending. Return whether one is.
+
+        A client would take a refusal sent now for the response to that request.
+        """
         latest = self._latest
         if latest is None or latest.response_complete or latest.more_body:
             return False
-        self._is_deaf = True
+        self._ignores_input = True
         self._stop_head_timer()
         latest.keep_alive = False
         return True
 
     def _refuse_head(self) -> None:
-        """431 and the end, as a problem: nothing else of the service will see this request."""
-        if self._leave_to_request_before():
+        """Answer 431 as a problem, and close. The application never sees this request."""
+        if self._leave_to_earlier_request():
             return
         logger.warning("A request's head was too large", extra={"client": self.client[0] if self.client else None})
-        self._is_deaf = True
+        self._ignores_input = True
         self._stop_head_timer()
         request_id = str(uuid7())
         body = orjson.dumps(HeadTooLarge().members("", request_id))
@@ -155,42 +167,45 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_head_timer(self) -> None:
-        if self._head_timer is None and not self._is_deaf:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._end_waiting)
+        if self._head_timer is None and not self._ignores_input:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._on_head_timeout)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _on_head_timeout(self) -> None:
+        self._head_timer = None
+        if not self._leave_to_earlier_request():
+            self._ignores_input = True
+            self.transport.close()
+
+    def _start_write_timer(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT_SECONDS, self._on_write_timeout, unsent)
+
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
-    def _watch_writing(self) -> None:
-        waiting = self.transport.get_write_buffer_size()
-
-        def look() -> None:
-            if self.transport.get_write_buffer_size() < waiting:
-                self._watch_writing()
-            else:
-                self.transport.abort()
-
-        self._write_timer = self.loop.call_later(WRITE_TIMEOUT_SECONDS, look)
-
-    def _end_waiting(self) -> None:
-        """The head did not come in time. A request before it still gets its answer, and is the last."""
-        self._head_timer = None
-        if not self._leave_to_request_before():
-            self._is_deaf = True
-            self.transport.close()
+    def _on_write_timeout(self, unsent_before: int) -> None:
+        if self.transport.get_write_buffer_size() < unsent_before:
+            self._start_write_timer()
+        else:
+            self.transport.abort()
 
 
-def bound_connections() -> None:
-    """Has uvicorn make its connections bounded, by whatever command it is started: it has no setting for it."""
+def check_connection(scope: Mapping[str, Any]) -> None:
+    """Log a warning, once in each process, if a request arrived over a connection without these limits."""
+    if EXTENSION not in scope.get("extensions", ()):
+        _warn_about_missing_limits()
 
-    def make(kind: type[HttpToolsProtocol], *_: object, **__: object) -> HttpToolsProtocol:
-        return object.__new__(BoundedProtocol if kind is HttpToolsProtocol else kind)
 
-    HttpToolsProtocol.__new__ = make  # type: ignore[assignment,method-assign]
+@cache
+def _warn_about_missing_limits() -> None:
+    logger.warning(
+        "Connections have no limits on slow clients and large heads. Start the service with `python manage.py serve`, "
+        "or pass --http core.server.connection:BoundedProtocol to uvicorn"
+    )

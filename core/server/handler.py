@@ -26,6 +26,7 @@ from core.http.routing import Route, Router
 from core.process.draining import draining
 from core.process.lifespan import Lifespan, Receive, Send
 from core.server.admission import admission
+from core.server.connection import check_connection
 from core.server.refusals import NEVER_REFUSED, BodyRefused, refuse_if_overloaded, stopping
 from core.server.request_body import ClientDisconnected, discard_body, has_disconnected, read_body
 from core.server.sending import send_response
@@ -64,6 +65,7 @@ class Handler(ASGIHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            check_connection(scope)
             await self._serve(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self.lifespan.run(receive, send)

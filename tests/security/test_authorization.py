@@ -147,7 +147,7 @@ MATRIX: dict[str, Row] = {
     **dict.fromkeys(
         (
             "GET /", "GET /docs", "GET /health/live", "GET /health/ready", "GET /health/startup", "GET /metrics",
-            "GET /openapi.json", "GET /problems/", "GET /problems/{slug}",
+            "GET /openapi.json", "GET /problems/", "GET /problems/{slug}", "GET /v1",
         ),
         public(200),
     ),

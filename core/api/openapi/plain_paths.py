@@ -96,6 +96,13 @@ PLAIN_OPERATIONS = (
         contract=_static(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
     ),
     PlainOperation(
+        path="/v1",
+        operation_id="get_v1_root",
+        summary="Where everything is",
+        description="The same as `GET /`.",
+        contract=_kept(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
+    ),
+    PlainOperation(
         path="/health/live",
         operation_id="get_liveness",
         summary="Liveness",

@@ -190,7 +190,7 @@ def test_page_responses_match_the_document(
     anonymous: httpx.Client, call: Callable[..., httpx.Response], accept: str
 ) -> None:
     headers = {"Accept": accept}
-    for path in ("/", "/docs", "/problems/", "/problems/not-found", "/openapi.json"):
+    for path in ("/", "/v1", "/docs", "/problems/", "/problems/not-found", "/openapi.json"):
         etag = call(anonymous, "GET", path, 200, headers=headers).headers["etag"]
         call(anonymous, "GET", path, 304, headers={**headers, "If-None-Match": etag})
     for path in ("/health/live", "/health/ready", "/health/startup", "/metrics"):

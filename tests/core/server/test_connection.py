@@ -200,13 +200,17 @@ def test_upgrade_is_not_made_and_nothing_that_follows_is_taken_for_a_request(
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_uvicorn_makes_bounded_connections_by_any_command() -> None:
-    from uvicorn import Config
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    from uvicorn.server import ServerState
+def test_requests_over_bounded_connections_cause_no_warning(
+    served: ServedHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert exchange(served, LAST).startswith(b"HTTP/1.1 200")
+    assert "Connections have no limits" not in caplog.text
 
-    connection.bound_connections()
-    config = Config(object(), log_config=None, interface="asgi3")  # type: ignore[arg-type]
-    config.loaded, config.loaded_app, config.ws_protocol_class = True, object(), None
-    made = HttpToolsProtocol(config=config, server_state=ServerState(), app_state={}, _loop=object())  # type: ignore[arg-type]
-    assert isinstance(made, connection.BoundedProtocol)
+
+def test_request_over_another_connection_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
+    connection._warn_about_missing_limits.cache_clear()
+    scopes: list[dict[str, object]] = [{}, {"extensions": {}}, {"extensions": {"http.response.push": {}}}]
+    for scope in scopes:
+        connection.check_connection(scope)
+    assert caplog.text.count("Connections have no limits") == 1
+    assert "manage.py serve" in caplog.text

@@ -21,7 +21,7 @@ import pytest
 
 from core.telemetry.log_writer import LineWriter
 from core.telemetry.logs import LogOutput, StdoutHandler, configuration, request_fields
-from tests.running_service import PROJECT, UVICORN_FLAGS, RunningService
+from tests.running_service import PROJECT, RunningService
 
 CANARY = "CanarySecret77"
 
@@ -305,13 +305,7 @@ def lines_of(service: RunningService) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_service_writes_nothing_but_json(
-    start: Callable[..., RunningService], monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    if workers > 1:
-        # The parent of the workers never imports the application; this gives its lines the same form.
-        flags = (*UVICORN_FLAGS, "--log-config", "core/server/uvicorn_logging.json")
-        monkeypatch.setattr("tests.running_service.UVICORN_FLAGS", flags)
+def test_service_writes_nothing_but_json(start: Callable[..., RunningService], workers: int) -> None:
     service = start(workers=workers)
     with service.client() as client:
         names = [client.get("/nope%0a%22").headers["x-request-id"] for _ in range(20)]
@@ -331,8 +325,7 @@ def test_service_answers_while_nobody_reads_its_log(tmp_path: Path) -> None:
     service.manage("migrate", "--verbosity=0")
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--port", str(service.port)]
-    command += UVICORN_FLAGS
+    command = [sys.executable, *service.command]
     with (
         subprocess.Popen(command, cwd=PROJECT, env=service.environment, stdout=writer) as process,
         service.client(transport=httpx.HTTPTransport(retries=9)) as client,

@@ -1,4 +1,4 @@
-"""Metrics of several workers: whichever is asked tells of all, through deaths and replacements."""
+"""Metrics of several workers: any worker reports all of them, also after workers were killed or replaced."""
 
 import multiprocessing
 import os
@@ -14,15 +14,14 @@ from typing import Any
 import pytest
 
 from core.telemetry import multiprocess
-from core.telemetry.multiprocess import VARIABLE
+from core.telemetry.multiprocess import VARIABLE, shared_directory
 from tests.running_service import PROJECT
 
 type Start = Callable[..., "Worker"]
 
 
-def serve(pipe: Connection, home: Path, directory: Path | None) -> None:
-    """What a worker process of this test does."""
-    multiprocess.MEMORY = home
+def serve(pipe: Connection, directory: Path | None) -> None:
+    """Run a worker process of these tests."""
     os.environ.pop(VARIABLE, None)
     if directory is not None:
         os.environ[VARIABLE] = str(directory)
@@ -43,19 +42,20 @@ def serve(pipe: Connection, home: Path, directory: Path | None) -> None:
                 answer = generate_latest(registry).decode()
         elif command == "sign off":
             multiprocess.sign_off()
+        elif command == "count workers":
+            answer = multiprocess.count_workers()
         elif command == "state":
-            state = (multiprocess.is_active(), multiprocess.is_missing())
-            answer = (*state, os.environ.get(VARIABLE))
+            answer = (multiprocess.is_active(), multiprocess.is_missing())
         pipe.send(answer)
 
 
 class Worker:
-    """A process that keeps metrics, and does as it is told."""
+    """A process that keeps metrics and follows commands."""
 
-    def __init__(self, home: Path, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, home, directory), daemon=True)
+        self.process = context.Process(target=serve, args=(other, directory), daemon=True)
         self.process.start()
         other.close()
 
@@ -64,8 +64,8 @@ class Worker:
         return self.pipe.recv()
 
     def samples(self) -> dict[str, float]:
-        """The values that it tells of, for all workers, but for what the operating system says of them."""
-        # Not at the top: a worker imports this module too, and prometheus_client must come after `prepare`.
+        """The values that this worker reports for all workers, without those of the operating system."""
+        # A worker imports this module, too, and prometheus_client must be imported after `prepare`.
         from prometheus_client.parser import text_string_to_metric_families
 
         families = text_string_to_metric_families(self.tell("scrape"))
@@ -84,26 +84,27 @@ class Worker:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "metrics"
+
+
+@pytest.fixture
+def start(directory: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def start_one(directory: Path | None = None) -> Worker:
-            worker = Worker(tmp_path, directory)
+        def start_one(place: Path | None = directory) -> Worker:
+            worker = Worker(place)
             stack.callback(worker.end)
             return worker
 
         yield start_one
 
 
-def directory_of(worker: Worker) -> Path:
-    return Path(worker.tell("state")[2])
-
-
-def test_files_that_are_just_being_made_hold_up_nobody(start: Start) -> None:
+def test_empty_files_of_starting_workers_do_not_break_a_scrape(start: Start, directory: Path) -> None:
     first, second, third = start(), start(), start()
-    directory = directory_of(first)
     for worker in (first, third):
         worker.tell("work")
+    second.tell("state")
     (directory / f"counter_{second.process.pid}.db").write_bytes(b"")
     (directory / f"counter_{third.process.pid}.db").write_bytes(b"")
     third.kill()
@@ -113,7 +114,7 @@ def test_files_that_are_just_being_made_hold_up_nobody(start: Start) -> None:
     assert [file.name for file in directory.glob("counter_*") if not file.stat().st_size] == []
 
 
-def test_each_worker_tells_of_all(start: Start) -> None:
+def test_each_worker_reports_all(start: Start) -> None:
     first, second = start(), start()
     for worker in (first, second, second):
         worker.tell("work")
@@ -124,15 +125,7 @@ def test_each_worker_tells_of_all(start: Start) -> None:
         assert not any(name.endswith("_created") for name in found)
 
 
-def test_directory_is_private_and_shared(start: Start) -> None:
-    first, second = start(), start()
-    directory = directory_of(first)
-    assert directory == directory_of(second)
-    for place in (directory, directory.parent):
-        assert stat.S_IMODE(place.stat().st_mode) == 0o700
-
-
-def test_counts_outlive_a_killed_worker_and_its_gauges_do_not(start: Start) -> None:
+def test_counts_outlive_a_killed_worker_and_its_gauges_do_not(start: Start, directory: Path) -> None:
     first, second = start(), start()
     for worker in (first, second, second):
         worker.tell("work")
@@ -141,9 +134,8 @@ def test_counts_outlive_a_killed_worker_and_its_gauges_do_not(start: Start) -> N
         found = first.samples()
         assert (found["done_total"], found["busy"]) == (3, 1)
         assert (found["seconds_sum"], found["seconds_bucket10.0"], found["seconds_count"]) == (15, 3, 3)
-    # However many workers come and go, there are no more files to read.
-    files = {file.name for file in directory_of(first).glob("*.db")}
-    assert not any(str(second.process.pid) in name for name in files)
+    # The number of files does not grow with the number of replaced workers.
+    assert not any(str(second.process.pid) in file.name for file in directory.iterdir())
     third = start()
     third.tell("work")
     assert first.samples() == third.samples()
@@ -163,69 +155,105 @@ def test_counts_never_go_back_while_workers_come_and_go(start: Start) -> None:
         assert watcher.samples()["done_total"] == expected
 
 
-def test_last_worker_removes_the_directory(start: Start) -> None:
+def test_running_workers_are_counted(start: Start) -> None:
+    first, second, third = start(), start(), start()
+    for worker in (second, third):
+        worker.tell("state")
+    assert first.tell("count workers") == 3
+    second.kill()
+    third.tell("sign off")
+    assert first.tell("count workers") == 1
+
+
+def test_counts_outlive_a_worker_that_signed_off_and_its_gauges_do_not(start: Start, directory: Path) -> None:
     first, second = start(), start()
-    directory = directory_of(first)
     for worker in (first, second):
         worker.tell("work")
     first.tell("sign off")
+    first.end()
     found = second.samples()
     assert (found["done_total"], found["busy"]) == (2, 1)
+    # The directory belongs to the process that created it.
     second.tell("sign off")
-    assert not directory.exists()
+    assert directory.exists()
 
 
-def test_last_worker_does_not_wait_for_one_that_was_killed(start: Start) -> None:
+def test_worker_without_a_directory_knows_it(start: Start) -> None:
+    assert start(None).tell("state") == (False, True)
+    assert start().tell("state") == (True, False)
+
+
+def test_directory_of_the_operator_is_used_and_stays(start: Start, directory: Path) -> None:
     first, second = start(), start()
-    directory = directory_of(first)
-    second.kill()
-    first.tell("sign off")
-    assert not directory.exists()
-
-
-def test_replacement_after_the_last_begins_anew(start: Start) -> None:
-    first = start()
-    first.tell("work")
-    first.tell("sign off")
-    second = start()
-    second.tell("work")
-    assert second.samples()["done_total"] == 1
-
-
-def test_directories_of_services_that_were_killed_are_removed(start: Start, tmp_path: Path) -> None:
-    home = directory_of(start()).parent
-    ended = multiprocessing.get_context("spawn").Process(target=print)
-    ended.start()
-    ended.join()
-    for name in (f"{ended.pid}-0", f"{os.getpid()}-1", "nonsense"):
-        (home / name).mkdir()
-    start().tell("state")
-    assert {path.name for path in home.iterdir() if path.is_dir()} == {directory_of(start()).name}
-
-
-@pytest.mark.parametrize("make", [lambda home: home.mkdir(mode=0o777), lambda home: home.symlink_to("/")])
-def test_place_that_others_could_write_to_is_not_used(
-    start: Start, tmp_path: Path, make: Callable[[Path], None]
-) -> None:
-    home = tmp_path / f"agent-router-metrics-{os.getuid()}"
-    make(home)
-    if not home.is_symlink():
-        home.chmod(0o777)
-    assert start().tell("state") == (False, True, None)
-
-
-def test_directory_of_the_operator_is_used_and_stays(start: Start, tmp_path: Path) -> None:
-    directory = tmp_path / "chosen" / "metrics"
-    first, second = start(directory), start(directory)
     for worker in (first, second):
         worker.tell("work")
     second.kill()
     found = first.samples()
     assert (found["done_total"], found["busy"]) == (2, 1)
     first.tell("sign off")
-    third = start(directory)
+    third = start()
     third.tell("work")
     assert (third.samples()["done_total"], third.samples()["busy"]) == (3, 1)
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of /dev/shm."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(multiprocess, "MEMORY", tmp_path)
+    return tmp_path
+
+
+def test_shared_directory_is_private_empty_and_temporary(memory: Path) -> None:
+    for _ in range(2):
+        with shared_directory("host-80"):
+            directory = Path(os.environ[VARIABLE])
+            assert directory.parent == memory
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+            assert list(directory.iterdir()) == []
+            (directory / "counter_1.db").touch()
+        assert not directory.exists()
+        assert VARIABLE not in os.environ
+
+
+def test_files_of_a_killed_service_are_removed(memory: Path) -> None:
+    with shared_directory("host-80"):
+        directory = Path(os.environ[VARIABLE])
+    directory.mkdir()
+    (directory / "counter_1.db").write_bytes(b"old")
+    with shared_directory("host-80"):
+        assert Path(os.environ[VARIABLE]) == directory
+        assert list(directory.iterdir()) == []
+
+
+def test_services_on_other_ports_do_not_share_a_directory(memory: Path) -> None:
+    with shared_directory("host-80"):
+        first = os.environ.pop(VARIABLE)
+        with shared_directory("host-81"):
+            assert os.environ[VARIABLE] != first
+        os.environ[VARIABLE] = first
+
+
+def test_directory_that_someone_else_controls_is_not_used(memory: Path) -> None:
+    elsewhere = memory / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    (memory / f"agent-router-metrics-{os.getuid()}-host-80").symlink_to(elsewhere)
+    with shared_directory("host-80"):
+        assert VARIABLE not in os.environ
+    assert (elsewhere / "file").exists()
+
+
+def test_parent_of_workers_leaves_the_operators_directory_alone(
+    memory: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(directory))
+    multiprocess.prepare()
+    assert multiprocess.count_workers() == 1
+    with shared_directory("host-80"):
+        assert os.environ[VARIABLE] == str(directory)
+        assert multiprocess.count_workers() == 0
+    assert directory.exists()
 
 
 def test_single_process_keeps_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +266,7 @@ def test_single_process_keeps_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dsn", ["sqlite:///{}/app.db", "postgresql://app@localhost/app"])
 def test_settings_import_nothing_that_keeps_metrics(tmp_path: Path, dsn: str) -> None:
-    """prometheus_client looks for the directory when it is imported, django-prometheus for the settings."""
+    """prometheus_client reads the variable when it is imported, and django-prometheus reads the settings."""
     script = "import sys, agent_router.settings; print([name for name in sys.modules if 'prometheus' in name])"
     environment = os.environ | {"DB_DSN": dsn.format(tmp_path), "REDIS_URL": "redis://localhost"}
     done = subprocess.run(
