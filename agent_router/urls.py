@@ -9,7 +9,7 @@ from core.operations import health
 from core.operations.metrics_endpoint import metrics_view
 from core.pages import problems, root, static_files
 from core.pages.docs import docs
-from core.pages.openapi import openapi_view
+from core.pages.openapi import OpenAPIPage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", root.root),
@@ -19,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health/startup", health.startup),
     path("metrics", metrics_view),
     path("docs", docs),
-    path("openapi.json", openapi_view(api)),
+    path("openapi.json", OpenAPIPage(api).get),
     path("problems/", problems.problem_index),
     path("problems/<slug>", problems.problem_page),
     path("favicon.ico", static_files.serve_favicon),

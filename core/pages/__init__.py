@@ -1,1 +1,1 @@
-"""Pages and documents of the service itself: /, /docs, /openapi.json, /problems/ and static files."""
+"""Pages of the service: /, /v1, /docs, /openapi.json, /problems/ and static files."""

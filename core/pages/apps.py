@@ -1,4 +1,4 @@
-"""The Django app that holds the pages' templates and static files."""
+"""The Django app with the pages' templates and static files."""
 
 from django.apps import AppConfig
 

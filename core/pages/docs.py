@@ -1,4 +1,4 @@
-"""GET /docs: Swagger UI, from files of the service itself."""
+"""GET /docs: Swagger UI, from files that the service serves itself."""
 
 import asyncio
 from functools import cache
@@ -9,12 +9,12 @@ from django.template.loader import render_to_string
 
 from core.http.request import Request
 from core.http.security_headers import DOCS_POLICY
-from core.pages.document import Representation
+from core.pages.document import StaticDocument
 
 
 async def docs(request: Request) -> HttpResponse:
-    """The page; what it shows is /openapi.json."""
-    # The first rendering reads and compresses Swagger UI for the versions in its URLs: 0.1 s, off the loop.
+    """Return the page, which shows /openapi.json."""
+    # The first call reads and compresses Swagger UI for the versions in its URLs, which takes 0.1 s.
     page = await asyncio.to_thread(_page)
     response = page.respond(request)
     response["Content-Security-Policy"] = DOCS_POLICY
@@ -22,6 +22,6 @@ async def docs(request: Request) -> HttpResponse:
 
 
 @cache
-def _page() -> Representation:
+def _page() -> StaticDocument:
     html = render_to_string("docs/docs.html", {"name": settings.APP_NAME})
-    return Representation(html.encode(), "text/html; charset=utf-8")
+    return StaticDocument(html.encode(), "text/html; charset=utf-8")

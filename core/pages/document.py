@@ -1,4 +1,4 @@
-"""Bytes that stay the same while the process runs: sent with an ETag, and compressed where that pays."""
+"""Documents that do not change while the process runs: sent with an ETag, and compressed if that saves bytes."""
 
 import gzip
 import hashlib
@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags
 
 COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/svg+xml")
-# Less than one network packet gains nothing.
+# A smaller body fits into one network packet anyway.
 COMPRESS_FROM_BYTES = 1400
 
 
-class Representation:
-    """A body and its media type. `digest` is its version; `gzipped` is None where that gains nothing."""
+class StaticDocument:
+    """A body and its media type. `digest` identifies the content; `gzipped` is None if gzip saves nothing."""
 
     __slots__ = ("body", "content_type", "digest", "gzipped")
 
@@ -22,13 +22,13 @@ class Representation:
         self.gzipped = _compressed(body, content_type)
 
     def respond(self, request: HttpRequest, *, cache_control: str = "no-cache", vary: str = "") -> HttpResponse:
-        """The answer to a GET or HEAD: 200, or 304 when If-None-Match has the ETag (RFC 9110, 13.1.2)."""
+        """Answer GET or HEAD: 200, or 304 if If-None-Match has the ETag (RFC 9110, section 13.1.2)."""
         body, etag = self.body, f'"{self.digest}"'
         headers = {"Cache-Control": cache_control}
         if self.gzipped is not None:
             vary = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
-            if takes_gzip(request.headers.get("Accept-Encoding", "")):
-                # Another sequence of bytes is another representation, and needs an ETag of its own.
+            if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+                # Strong ETags identify bytes, so each encoding needs a different one.
                 body, etag = self.gzipped, f'"{self.digest}-gzip"'
                 headers["Content-Encoding"] = "gzip"
         if vary:
@@ -47,8 +47,8 @@ def _compressed(body: bytes, content_type: str) -> bytes | None:
     return compressed if len(compressed) < len(body) else None
 
 
-def takes_gzip(accept_encoding: str) -> bool:
-    """Whether this Accept-Encoding names gzip without refusing it (RFC 9110, section 12.5.3)."""
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip by name (RFC 9110, section 12.5.3)."""
     for element in accept_encoding.lower().split(","):
         coding, _, weight = (part.strip() for part in element.partition(";"))
         if coding == "gzip":
@@ -57,6 +57,6 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 def _matches(etag: str, if_none_match: str) -> bool:
-    """Weak comparison, as If-None-Match wants it."""
+    # If-None-Match compares weakly.
     candidates = parse_etags(if_none_match) if if_none_match else []
     return candidates == ["*"] or etag in [candidate.removeprefix("W/") for candidate in candidates]

@@ -1,30 +1,27 @@
 """GET /openapi.json."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from functools import cache
-from typing import Any
 
 import orjson
 from django.http import HttpResponse
 
 from core.api.ninja_api import API
+from core.api.openapi.document import build_document
 from core.http.request import Request
-from core.pages.document import Representation
+from core.pages.document import StaticDocument
 
 
-def openapi_view(api: API) -> Callable[..., Coroutine[Any, Any, HttpResponse]]:
-    """The view that serves an API's document; it is built once, at the first request for it."""
+class OpenAPIPage:
+    """The OpenAPI document of an API, built at the first request for the document."""
 
-    @cache
-    def build() -> Representation:
-        # What describes is loaded no sooner either.
-        from core.api.openapi.document import build_document
+    def __init__(self, api: API) -> None:
+        self._api = api
+        self._document: StaticDocument | None = None
 
-        return Representation(orjson.dumps(build_document(api)), "application/json")
+    async def get(self, request: Request) -> HttpResponse:
+        if self._document is None:
+            self._document = await asyncio.to_thread(self._build)
+        return self._document.respond(request)
 
-    async def openapi_document(request: Request) -> HttpResponse:
-        document = await asyncio.to_thread(build)
-        return document.respond(request)
-
-    return openapi_document
+    def _build(self) -> StaticDocument:
+        return StaticDocument(orjson.dumps(build_document(self._api)), "application/json")

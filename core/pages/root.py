@@ -1,4 +1,4 @@
-"""GET /: what this service is, and where everything is. GET /admin: the way to the admin."""
+"""GET / and GET /v1: name, version and links. GET /admin: a redirect to /admin/."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ from core.http.accept import prefers
 from core.http.paths import ADMIN_PREFIX
 from core.http.request import Request
 from core.http.security_headers import PAGE_POLICY
-from core.pages.document import Representation
+from core.pages.document import StaticDocument
 
 LINKS = {
     "docs": "/docs",
@@ -25,7 +25,7 @@ LINKS = {
 
 
 async def root(request: Request) -> HttpResponse:
-    """JSON, or a small page for a browser."""
+    """Describe the service, in JSON or HTML."""
     if prefers(request.list_header(b"accept"), "text/html", over="application/json"):
         response = _page().respond(request, vary="Accept")
         response["Content-Security-Policy"] = PAGE_POLICY
@@ -34,12 +34,11 @@ async def root(request: Request) -> HttpResponse:
 
 
 async def redirect_to_admin(request: Request) -> HttpResponse:
-    """/admin leads to /admin/."""
     return HttpResponsePermanentRedirect(ADMIN_PREFIX)
 
 
 def describe_service() -> dict[str, object]:
-    """The members of the JSON answer."""
+    """Return the members of the JSON response."""
     return {
         "name": settings.APP_NAME,
         "version": settings.APP_VERSION,
@@ -49,10 +48,10 @@ def describe_service() -> dict[str, object]:
 
 
 @cache
-def _json() -> Representation:
-    return Representation(orjson.dumps(describe_service()), "application/json")
+def _json() -> StaticDocument:
+    return StaticDocument(orjson.dumps(describe_service()), "application/json")
 
 
 @cache
-def _page() -> Representation:
-    return Representation(render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8")
+def _page() -> StaticDocument:
+    return StaticDocument(render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8")

@@ -1,10 +1,9 @@
-"""Static files, served by the service itself: its own and those of the installed apps, without a build step.
+"""Static files of the service and the installed apps, served without a build step.
 
-The files are those that Django's finders list when the process first needs one. A request's path is only ever
-looked up in that list, so it cannot lead anywhere else. Each file is read once and kept, with its gzip form.
+Django's finders list the files when the process first needs one. A request's path is only looked up in that list, so
+a path cannot reach any other file. Each file is read once, and stays in memory with its gzip form.
 
-WhiteNoise is not used: it is synchronous middleware, which costs every request of the service two thread
-hops.
+WhiteNoise is synchronous middleware, which would cost every request two thread hops.
 """
 
 import asyncio
@@ -21,9 +20,9 @@ from core.http.problem_responses import problem_response
 from core.http.problems import MethodNotAllowed, NotFound
 from core.http.request import Request
 from core.http.responses import empty_response
-from core.pages.document import Representation
+from core.pages.document import StaticDocument
 
-# The type is told by the file's name and must not depend on the machine's own tables.
+# The machine's own table of media types differs between machines.
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -37,21 +36,21 @@ TYPES = {
 }
 FOREVER = "public, max-age=31536000, immutable"
 
-_loaded: dict[str, Representation] = {}
+_loaded: dict[str, StaticDocument] = {}
 
 
 class VersionedStorage(StaticFilesStorage):
-    """Gives static URLs the version of their file: browsers keep it until there is another one."""
+    """Adds the file's digest to static URLs, so that browsers may cache each version permanently."""
 
     def url(self, name: str | None, force: bool = False) -> str:
-        """The file's URL; one that does not exist gets a URL without a version."""
+        """Return the file's URL; the URL of a missing file has no version."""
         url: str = super().url(name)
         found = load_file(name or "")
         return f"{url}?v={found.digest}" if found else url
 
 
 async def serve_static_file(request: Request, path: str) -> HttpResponse:
-    """GET and HEAD of a static file."""
+    """Answer GET, HEAD and OPTIONS for a static file."""
     allow = {"Allow": "GET, HEAD, OPTIONS"}
     if request.method == "OPTIONS":
         return empty_response(headers=allow)
@@ -65,19 +64,19 @@ async def serve_static_file(request: Request, path: str) -> HttpResponse:
 
 
 async def serve_favicon(request: Request) -> HttpResponse:
-    """/favicon.ico, for which browsers ask when they show JSON."""
+    """Answer /favicon.ico, which browsers request when they show JSON."""
     return await serve_static_file(request, "docs/favicon.svg")
 
 
-def load_file(name: str) -> Representation | None:
-    """The file of this name below STATIC_URL, or None. While DEBUG is on it is read anew each time."""
+def load_file(name: str) -> StaticDocument | None:
+    """Return the file of this name below STATIC_URL, or None. With DEBUG, read the file on each call."""
     found = _loaded.get(name)
     if found is not None and not settings.DEBUG:
         return found
     path = _paths().get(name)
     if path is None:
         return None
-    loaded = Representation(path.read_bytes(), content_type_of(name))
+    loaded = StaticDocument(path.read_bytes(), content_type_of(name))
     if not settings.DEBUG:
         _loaded[name] = loaded
     return loaded
@@ -85,7 +84,7 @@ def load_file(name: str) -> Representation | None:
 
 @cache
 def _paths() -> dict[str, Path]:
-    """Where every static file is; of several with the same name the first counts, as for Django."""
+    """Return the path of every static file by name. Like Django, prefer the first of several with the same name."""
     paths: dict[str, Path] = {}
     for finder in get_finders():
         for name, storage in finder.list([]):
@@ -94,5 +93,5 @@ def _paths() -> dict[str, Path]:
 
 
 def content_type_of(name: str) -> str:
-    """The media type by the name's suffix."""
+    """Return the media type by the name's suffix."""
     return TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"

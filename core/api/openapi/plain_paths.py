@@ -97,7 +97,7 @@ PLAIN_OPERATIONS = (
     ),
     PlainOperation(
         path="/v1",
-        operation_id="get_v1_root",
+        operation_id="get_api_root",
         summary="Where everything is",
         description="The same as `GET /`.",
         contract=_kept(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),

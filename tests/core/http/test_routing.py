@@ -25,7 +25,7 @@ async def view(request: Any, **params: str) -> HttpResponse:
 
 
 def django_patterns() -> Iterator[URLPattern]:
-    """Yield all paths of the service as Django patterns, those below /v1/ with and without trailing slash."""
+    """Yield all paths of the service as Django patterns, /v1 and those below it with and without a trailing slash."""
     for template, _ in api.operations():
         slashless = PARAMETER.sub(r"<str:\1>", template.strip("/"))
         yield path(slashless, view, name=template)
@@ -35,6 +35,8 @@ def django_patterns() -> Iterator[URLPattern]:
             name = PARAMETER.sub(r"{\1}", f"/{pattern.pattern}")
             if "<" not in name:
                 yield path(str(pattern.pattern), view, name=name)
+                if name == "/v1":
+                    yield path("v1/", view, name=name)
 
 
 PATTERNS = list(django_patterns())
@@ -103,7 +105,7 @@ def test_any_path_resolves_without_error(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["/v1/items", "/v1/items/", "/v1/items/x", "/v1/items/x/", "/v1/auth/me", "/v1/auth/me/"],
+    ["/v1", "/v1/items", "/v1/items/", "/v1/items/x", "/v1/items/x/", "/v1/auth/me", "/v1/auth/me/"],
 )
 def test_trailing_slash_below_v1_makes_no_difference(target: str) -> None:
     found, other = router.resolve(target), router.resolve(target.rstrip("/") + "/")
@@ -111,7 +113,7 @@ def test_trailing_slash_below_v1_makes_no_difference(target: str) -> None:
     assert found == other
 
 
-@pytest.mark.parametrize("target", ["/v1", "/v1/", "/static/<path:path>", "/admin/", "/static/docs/docs.css", "/docs/"])
+@pytest.mark.parametrize("target", ["/static/<path:path>", "/admin/", "/static/docs/docs.css", "/docs/"])
 def test_other_paths_are_not_in_the_tree(target: str) -> None:
     assert router.resolve(target) is None
 

@@ -1,10 +1,10 @@
-"""What an HTML page loads, for tests of its files and its Content-Security-Policy."""
+"""The files and links of an HTML page, and a parser of Content-Security-Policy."""
 
 from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """The files that a page loads, the places that it links to, and what it has inline."""
+    """The files that a page loads, its links, and its inline scripts, styles and handlers."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -26,6 +26,6 @@ class Page(HTMLParser):
 
 
 def policy(header: str) -> dict[str, list[str]]:
-    """The directives of a Content-Security-Policy."""
+    """Parse a Content-Security-Policy into its directives."""
     directives = (directive.split() for directive in header.split(";"))
     return {name: sources for name, *sources in directives}

@@ -30,17 +30,17 @@ def test_policy_is_strict() -> None:
     assert directives["frame-ancestors"] == ["'none'"]
 
 
-def test_page_is_not_sent_twice() -> None:
+def test_unchanged_page_is_304() -> None:
     assert fetch("/docs", if_none_match=fetch("/docs").headers["etag"]).status == 304
 
 
-def test_script_asks_for_the_document_of_this_service() -> None:
+def test_script_loads_the_document_of_this_service() -> None:
     script = fetch("/static/docs/docs.js").text
     assert 'url: "/openapi.json"' in script
     assert "validatorUrl: null" in script
 
 
-def test_swagger_ui_is_unmodified_and_its_licence_is_there() -> None:
+def test_swagger_ui_is_unmodified_and_has_its_license() -> None:
     readme = (VENDORED / "README.md").read_text()
     sums = [line.split() for line in readme.splitlines() if line.startswith("    ")]
     assert len(sums) == 4

@@ -1,4 +1,4 @@
-"""Every problem type explains itself, to people and to programs."""
+"""Every problem type has an explanation, in JSON and HTML."""
 
 import pytest
 
@@ -11,7 +11,7 @@ BY_SLUG = [pytest.param(slug, problem, id=slug) for slug, problem in PROBLEMS.it
 
 
 @pytest.mark.parametrize(("slug", "problem"), BY_SLUG)
-def test_problem_explains_itself_as_json(slug: str, problem: type[Problem]) -> None:
+def test_problem_is_explained_in_json(slug: str, problem: type[Problem]) -> None:
     answer = fetch(f"/problems/{slug}", accept="application/json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == explain(problem)
@@ -20,7 +20,7 @@ def test_problem_explains_itself_as_json(slug: str, problem: type[Problem]) -> N
 
 
 @pytest.mark.parametrize(("slug", "problem"), BY_SLUG)
-def test_problem_explains_itself_as_a_page(slug: str, problem: type[Problem]) -> None:
+def test_problem_is_explained_in_html(slug: str, problem: type[Problem]) -> None:
     answer = fetch(f"/problems/{slug}", accept=HTML)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert str(problem.status) in answer.text
@@ -39,29 +39,29 @@ def test_unknown_problem_is_a_404_problem(slug: str, accept: str) -> None:
     assert answer.json()["type"] == "/problems/not-found"
 
 
-def test_without_a_preference_it_is_json() -> None:
+def test_json_unless_html_is_preferred() -> None:
     assert fetch("/problems/not-found").headers["content-type"] == "application/json"
     assert fetch("/problems/not-found", accept="*/*").headers["content-type"] == "application/json"
 
 
-def test_index_lists_all() -> None:
-    told = fetch("/problems/").json()["problems"]
-    assert told == explain_all()
-    assert {one["type"] for one in told} == {f"/problems/{slug}" for slug in PROBLEMS}
-    assert [one["status"] for one in told] == sorted(one["status"] for one in told)
+def test_index_lists_all_types() -> None:
+    listed = fetch("/problems/").json()["problems"]
+    assert listed == explain_all()
+    assert {one["type"] for one in listed} == {f"/problems/{slug}" for slug in PROBLEMS}
+    assert [one["status"] for one in listed] == sorted(one["status"] for one in listed)
 
 
-def test_index_page_links_all() -> None:
+def test_index_page_links_all_types() -> None:
     page = Page(fetch("/problems/", accept=HTML).text)
     assert {f"/problems/{slug}" for slug in PROBLEMS} <= set(page.links)
 
 
-def test_titles_are_escaped_and_read_well() -> None:
+def test_titles_are_escaped() -> None:
     html = fetch("/problems/insufficient-scope", accept=HTML).text
     assert "key&#x27;s" in html
     assert "403 Forbidden" in html
 
 
-def test_same_bytes_are_not_sent_twice() -> None:
+def test_unchanged_page_is_304() -> None:
     etag = fetch("/problems/not-found").headers["etag"]
     assert fetch("/problems/not-found", if_none_match=etag).status == 304

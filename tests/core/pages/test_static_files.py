@@ -1,4 +1,4 @@
-"""Static files: found without a build step, never outside of their list, cached by version."""
+"""Static files: found without a build step, only by listed names, cached by version."""
 
 import gzip
 from pathlib import Path
@@ -59,13 +59,13 @@ def test_only_listed_names_are_found(path: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_no_source_is_among_the_files() -> None:
-    # Whatever is listed can be read by anybody.
+def test_no_source_code_is_served() -> None:
+    # Anybody can read the listed files.
     suffixes = {Path(name).suffix for name in static_files._paths()}
     assert suffixes <= {".css", ".js", ".svg", ".png", ".txt", ".md", ".gif", ".map", ".woff", ".woff2", ""}
 
 
-def test_url_carries_the_version_and_is_kept_for_ever() -> None:
+def test_versioned_url_is_cached_permanently() -> None:
     url = static("docs/docs.css")
     loaded = load_file("docs/docs.css")
     assert loaded is not None
@@ -74,7 +74,7 @@ def test_url_carries_the_version_and_is_kept_for_ever() -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=0123456789", "?w=1"])
-def test_other_versions_are_asked_for_anew(query: str) -> None:
+def test_other_versions_are_revalidated(query: str) -> None:
     answer = fetch(f"/static/docs/docs.css{query}")
     assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
 
@@ -92,7 +92,7 @@ def test_head_has_the_headers_of_get() -> None:
     }
 
 
-def test_options_tell_what_is_allowed() -> None:
+def test_options_lists_allowed_methods() -> None:
     answer = fetch(f"/static/{BUNDLE}", method="OPTIONS")
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
 
@@ -121,7 +121,7 @@ def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_file("docs/docs.css") is first
 
 
-def test_while_debugging_files_are_read_each_time(settings: Settings) -> None:
+def test_debug_reads_files_on_each_request(settings: Settings) -> None:
     settings.DEBUG = True
     first, second = load_file("docs/docs.css"), load_file("docs/docs.css")
     assert first is not None
@@ -139,5 +139,5 @@ def test_favicon() -> None:
     ("name", "content_type"),
     [("a.ico", "image/x-icon"), ("a.gif", "image/gif"), ("LICENSE", "application/octet-stream")],
 )
-def test_type_by_the_name(name: str, content_type: str) -> None:
+def test_content_type_depends_on_the_suffix(name: str, content_type: str) -> None:
     assert content_type_of(name) == content_type
