@@ -1,5 +1,5 @@
-# The service and Litestream in one container, for hosts that run only one: the database is restored at the first start,
-# and replicated from then on. Kubernetes has a sidecar instead: deploy/kubernetes/overlays/sqlite.
+# The service and Litestream in one container, for hosts that run a single container. The first start restores the
+# database, and Litestream replicates it from then on. Kubernetes uses a sidecar: deploy/kubernetes/overlays/sqlite.
 #
 #   docker build --tag agent-router .
 #   docker build --tag agent-router-litestream --file deploy/litestream.Dockerfile deploy

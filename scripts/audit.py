@@ -1,6 +1,6 @@
-"""Holds the pinned dependencies against published vulnerabilities (pip-audit).
+"""Look up known vulnerabilities of the pinned dependencies with pip-audit.
 
-Ends with 0 if none is known, 1 if one is, 2 if the data could not be reached: pip-audit alone passes then.
+Exit code 0: none is known. 1: at least one is known. 2: the data was not available, which pip-audit would ignore.
 """
 
 import json
@@ -15,18 +15,18 @@ PINS = ("requirements.txt", "requirements-dev.txt")
 
 def main() -> None:
     reports = [audit(name) for name in PINS]
-    found = {line: None for report in reports for one in report for line in vulnerabilities(one)}
-    unknown = {one["name"] for report in reports for one in report if "skip_reason" in one}
+    found = {line: None for report in reports for package in report for line in vulnerabilities(package)}
+    unknown = {package["name"] for report in reports for package in report if "skip_reason" in package}
     if found:
         print("\n".join(found))
         sys.exit(1)
     if unknown:
-        fail(f"{len(unknown)} packages were not looked up, {min(unknown)} among them: the data was not reached.")
+        fail(f"{len(unknown)} packages were not looked up, such as {min(unknown)}: the data is not available.")
     print("No vulnerability is known.")
 
 
 def audit(name: str) -> list[dict[str, Any]]:
-    """What pip-audit tells of each package of a file; ends the process if it tells nothing."""
+    """Return pip-audit's report on each package of a file; exit if there is none."""
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--format", "json", "--requirement", name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     try:
@@ -38,7 +38,7 @@ def audit(name: str) -> list[dict[str, Any]]:
 
 def vulnerabilities(package: dict[str, Any]) -> list[str]:
     known = [(one["id"], ", ".join(one["fix_versions"]) or "no version") for one in package.get("vulns", ())]
-    return [f"{package['name']} {package['version']}: {name}, mended in {versions}" for name, versions in known]
+    return [f"{package['name']} {package['version']}: {name}, fixed in {versions}" for name, versions in known]
 
 
 def fail(reason: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Runs every check that needs no running service, all of them whatever fails; ends with 1 if one failed."""
+"""Run every check that needs no running service, even after a failure. Exit with 1 if one failed."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ STEPS = {
     "security (bandit)": ["-m", "bandit", "-q", "-ll", "-c", "pyproject.toml", "-r", "."],
     "migrations are complete": ["manage.py", "makemigrations", "--check", "--dry-run"],
     "safe to deploy": ["manage.py", "check", "--deploy", "--fail-level", "WARNING"],
-    "documentation in step (pytest)": ["-m", "pytest", "-q", "tests/test_documentation.py"],
+    "documentation matches the code (pytest)": ["-m", "pytest", "-q", "tests/test_documentation.py"],
 }
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         env = production(Path(folder))
         for name, command in STEPS.items():
-            # The tests bring settings of their own.
+            # The tests have their own settings.
             if not passes(name, command, env=dict(os.environ) if "pytest" in command else env):
                 failed.append(name)
     if failed:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def production(folder: Path) -> dict[str, str]:
-    """The environment of a production service that has nothing but what is required, and no database yet."""
+    """Return the environment of a production service with only the required settings, and no database yet."""
     inherited = {name: value for name, value in os.environ.items() if name != "ENV_FILE"}
     return {
         **inherited,

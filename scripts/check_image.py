@@ -1,11 +1,11 @@
-"""Builds the Dockerfile and runs the image as docs/deploy.md says, on a machine that reaches no registry of images.
+"""Build the Dockerfile and run the image as docs/deploy.md describes, without access to an image registry.
 
 On Debian, as root: apt install buildah podman debootstrap; python3 scripts/check_image.py [IMAGE]
 
-The base that FROM names is made of Debian's own packages, unless it is there already: the same Debian, the same minor
-version of Python. BUILD_OPTIONS are more arguments for `buildah bud`, such as a pip.conf to mount, RUN_OPTIONS for
-`podman run`, such as --ulimit=nofile=4096:4096 where limits may not be raised. IMAGE is one to look at instead of
-building it.
+The script builds the base image of FROM from Debian packages, unless the image exists: the same Debian release, the
+same minor version of Python. BUILD_OPTIONS are more arguments for `buildah bud`, such as a pip.conf to mount.
+RUN_OPTIONS are more arguments for `podman run`, such as --ulimit=nofile=4096:4096 where limits cannot be raised. With
+IMAGE, the script checks that image and builds nothing.
 """
 
 import json
@@ -26,7 +26,7 @@ LOCKED_DOWN = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=
 LOCKED_DOWN += shlex.split(os.environ.get("RUN_OPTIONS", ""))
 SECONDS = 60.0
 
-# A request whose body comes slowly: it has begun when SIGTERM comes, and has to be answered all the same.
+# A request with a slow body. It starts before SIGTERM, and the service must still answer it.
 SLOW_REQUEST = r"""
 import socket, sys, time
 body = b'{"email": "a@example.org", "password": "Sturdy-horse-battery-9"}'
@@ -58,7 +58,7 @@ def expect(what: str, found: object, wanted: object) -> None:
 
 
 def make_base(name: str) -> None:
-    """An image of that name with Debian and its Python, if there is none."""
+    """Create a base image of Debian and its Python, if there is no image of this name."""
     if run("buildah", "images", "--quiet", name, check=False):
         return
     release = name.rpartition("-")[2]
@@ -83,7 +83,7 @@ def build() -> str:
 
 
 def look_at(image: str) -> None:
-    """What is in the image, without running the service."""
+    """Check the content of the image without running the service."""
     config = json.loads(run("podman", "image", "inspect", image))[0]
     expect("user", config["User"], "10001:10001")
     expect("nothing secret in the environment", [one for one in config["Config"]["Env"] if "SECRET" in one], [])
@@ -95,7 +95,7 @@ def look_at(image: str) -> None:
 
 
 def use(image: str) -> None:
-    """The service in it, as it is meant to run."""
+    """Run the service as docs/deploy.md describes, and use it."""
     settings = [
         "--env=APP_ENV=production",
         "--env=WORKERS=2",

@@ -1,4 +1,4 @@
-"""Holds requirements*.txt against pyproject.toml: all pinned, hashed, released, from no special place."""
+"""Check that requirements*.txt match pyproject.toml: pinned, hashed, no pre-releases, no special sources."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-# All that there is of these are pre-releases.
+# These packages have only pre-releases.
 PRE_RELEASES = re.compile(r"opentelemetry-")
 
 
@@ -19,13 +19,12 @@ def main() -> None:
     runtime, dev = project["project"]["dependencies"], project["dependency-groups"]["dev"]
     faults = [*faults_in("requirements.txt", runtime), *faults_in("requirements-dev.txt", runtime + dev)]
     if faults:
-        sys.exit("\n".join([*faults, "`make requirements` writes both files anew from pyproject.toml."]))
+        sys.exit("\n".join([*faults, "`make requirements` writes both files from pyproject.toml."]))
 
 
 def faults_in(name: str, wanted: list[str]) -> list[str]:
-    """What is wrong with one requirements file."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    # An option of pip's (another index, say), or an address instead of a version.
+    # Options of pip, such as another index, and URLs instead of versions.
     faults = [f"{name}: {line}" for line in text.splitlines() if line.startswith("-") or "://" in line]
     pins: dict[str, Version] = {}
     for block in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:
@@ -38,7 +37,7 @@ def faults_in(name: str, wanted: list[str]) -> list[str]:
     for requirement in map(Requirement, wanted):
         pinned = pins.get(canonicalize_name(requirement.name))
         if pinned is None or not requirement.specifier.contains(pinned, prereleases=True):
-            faults.append(f"{name}: pyproject.toml asks for {requirement}, pinned is {pinned}")
+            faults.append(f"{name}: pyproject.toml requires {requirement}, but {pinned} is pinned")
     return faults
 
 

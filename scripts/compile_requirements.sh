@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pins what pyproject.toml asks for, with hashes, for every platform and each Python from 3.12 on.
-# Versions that are pinned already stay unless pyproject.toml says otherwise or --upgrade is given.
+# Pin the dependencies of pyproject.toml, with hashes, for every platform and each Python from 3.12 on.
+# Pinned versions stay unless pyproject.toml excludes them, or --upgrade is given.
 set -eu
 
 uv=$(command -v uv || command -v .venv/bin/uv) || {

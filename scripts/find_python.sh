@@ -1,10 +1,9 @@
 #!/bin/sh
-# Prints the path of a Python that can run the project; without one, says what to install and exits 1.
-# A candidate counts only if it really runs: a version manager's shim may exist and still refuse.
-# PYTHON=/path/to/python names one outright.
+# Print the path of a Python that can run the project; without one, print how to install Python and exit with 1.
+# Run each candidate, because a version manager's shim may exist and fail. PYTHON=/path/to/python selects one.
 set -u
 
-# 0: good. 3: too old, or broken. 4: new enough, but without what `python -m venv` needs.
+# 0: usable. 3: too old, or broken. 4: new enough, but lacks modules that `python -m venv` needs.
 try() {
     command -v "$1" >/dev/null 2>&1 || return 3
     "$1" - >/dev/null 2>&1 <<'EOF'
@@ -29,7 +28,7 @@ offer() {
 incomplete=
 if [ -n "${PYTHON:-}" ]; then
     offer "$PYTHON"
-    echo "PYTHON=$PYTHON is not a Python 3.12 or newer that runs, with venv, ssl and sqlite3." >&2
+    echo "PYTHON=$PYTHON is not a working Python 3.12 or newer with venv, ssl and sqlite3." >&2
     exit 1
 fi
 
@@ -49,11 +48,11 @@ fi
     if [ -n "$incomplete" ]; then
         echo "($incomplete is new enough, but lacks venv, ssl or sqlite3; on Debian and Ubuntu: apt install python3-venv)"
     fi
-    echo "Any of these brings one; then run make again:"
+    echo "Install one in any of these ways, and run make again:"
     echo "  Debian 13, Ubuntu 24.04    apt install python3 python3-venv"
     echo "  macOS                      brew install python@3.13"
     echo "  with uv, anywhere          uv python install 3.13"
     echo "  with pyenv, anywhere       pyenv install 3.13"
-    echo "One that is somewhere else:  make run PYTHON=/path/to/python3.13"
+    echo "Python in another place:     make run PYTHON=/path/to/python3.13"
 } >&2
 exit 1

@@ -1,9 +1,9 @@
-"""Sets the project up: .venv out of the pinned, hashed requirements, .env with a secret of its own, data/.
+"""Set up the project: .venv with the pinned, hashed requirements, .env with a random secret, data/.
 
-    python scripts/install.py runtime    what the service needs
-    python scripts/install.py dev        that, and what tests and checks need
+    python scripts/install.py runtime    for the service
+    python scripts/install.py dev        for the service, tests and checks
 
-Does nothing that is done already. Runs before anything is installed, so it uses the standard library alone.
+Skip finished steps. This script runs before anything is installed, so it uses only the standard library.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
-# A copy of each requirements file that is installed: another content means installing again.
+# Holds a copy of each installed requirements file. A file that differs from its copy is installed again.
 INSTALLED = VENV / "installed"
 REQUIREMENTS = {"runtime": ["requirements.txt"], "dev": ["requirements-dev.txt", "requirements.txt"]}
 HEARTBEAT_SECONDS = 5.0
 
 
 class SetupError(Exception):
-    """What went wrong, in words for whoever typed `make`."""
+    """Why the setup failed, in words for the user of `make`."""
 
 
 def main(kind: str) -> None:
@@ -42,12 +42,12 @@ def main(kind: str) -> None:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Two `make` at once would install into one folder: the second waits. The lock dies with its process."""
+    """Wait until no other `make` sets up this folder. The operating system releases the lock of a killed process."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("Another make is setting up the project: waiting for it.")
+        say("Another make is setting up the project: waiting.")
         fcntl.flock(folder, fcntl.LOCK_EX)
     try:
         yield
@@ -56,23 +56,23 @@ def alone() -> Iterator[None]:
 
 
 def make_venv() -> None:
-    """Keeps a .venv whose Python runs and is new enough; replaces one that is broken or too old."""
+    """Create .venv, or replace one whose Python is broken or too old."""
     if VENV_PYTHON.exists() and runs(VENV_PYTHON, "import sys; sys.exit(sys.version_info < (3, 12))"):
         return
     if VENV.exists():
         if not (VENV / "pyvenv.cfg").exists() and any(VENV.iterdir()):
             raise SetupError(f"{VENV} is not a virtual environment: move it away, then run make again.")
-        say("The .venv does not run any more, or its Python is too old: making it anew.")
+        say("The Python in .venv is broken or too old: replacing .venv.")
     version = ".".join(map(str, sys.version_info[:3]))
-    say(f"Making .venv with Python {version} ({sys.executable})")
-    run([sys.executable, "-m", "venv", "--clear", str(VENV)], "making the virtual environment")
+    say(f"Creating .venv with Python {version} ({sys.executable})")
+    run([sys.executable, "-m", "venv", "--clear", str(VENV)], "creating the virtual environment")
 
 
 def install_requirements(kind: str) -> None:
     wanted = {INSTALLED / name: (ROOT / name).read_bytes() for name in REQUIREMENTS[kind]}
     if all(copy.exists() and copy.read_bytes() == content for copy, content in wanted.items()):
         return
-    # Whatever happens from here on, a copy says again what is installed only once all of it is.
+    # An interrupted installation must not look finished.
     shutil.rmtree(INSTALLED, ignore_errors=True)
     requirements = ROOT / REQUIREMENTS[kind][0]
     total = len(re.findall(rb"^[A-Za-z0-9]", requirements.read_bytes(), re.MULTILINE))
@@ -84,7 +84,7 @@ def install_requirements(kind: str) -> None:
 
 
 def install_with_uv(requirements: Path, total: int) -> bool:
-    """Whether uv is there and did it. It does not read pip's configuration: if it fails, pip has a try."""
+    """Return whether uv exists and succeeded. uv ignores pip's configuration, so pip may succeed where uv fails."""
     uv = shutil.which("uv")
     if uv is None:
         return False
@@ -95,7 +95,7 @@ def install_with_uv(requirements: Path, total: int) -> bool:
         run(install, "uv pip install", total)
         run([uv, "pip", "check", *target], "uv pip check")
     except SetupError:
-        say("uv could not do it: trying pip.")
+        say("uv failed: trying pip.")
         return False
     return True
 
@@ -110,7 +110,7 @@ def install_with_pip(requirements: Path, total: int) -> None:
 
 
 def write_env() -> None:
-    """Makes .env out of env.example, with a secret of its own; an .env that is there stays as it is."""
+    """Create .env from env.example with a random secret, unless .env exists."""
     env = ROOT / ".env"
     if env.exists() or env.is_symlink():
         return
@@ -123,7 +123,7 @@ def write_env() -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     new.rename(env)
-    say("Wrote .env from env.example, with a fresh JWT_SECRET")
+    say("Wrote .env from env.example, with a new JWT_SECRET")
 
 
 def runs(python: Path, code: str) -> bool:
@@ -134,11 +134,11 @@ def runs(python: Path, code: str) -> bool:
 
 
 def run(command: list[str], what: str, total: int = 0) -> None:
-    """Runs a command with its progress on one line (or a line now and then, where there is no terminal).
+    """Run a command and show its progress: in a terminal on one line, otherwise in a line every few seconds.
 
-    Raises SetupError with the end of what the command said.
+    Raise SetupError with the end of the command's output if the command fails.
     """
-    # pip's own settings for installing outside of environments are of no use in one.
+    # These settings of pip prevent installing into a virtual environment.
     env = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -147,20 +147,19 @@ def run(command: list[str], what: str, total: int = 0) -> None:
     show_progress(reader, lines, total)
     if process.wait() != 0:
         end = "".join(f"    {line}" for line in lines[-15:]).rstrip()
-        raise SetupError(f"{what} failed (exit code {process.returncode}). The end of what it said:\n{end}")
+        raise SetupError(f"{what} failed (exit code {process.returncode}). The end of its output:\n{end}")
 
 
 def show_progress(reader: threading.Thread, lines: list[str], total: int) -> None:
-    """Tells how far the command is until it has ended."""
     started, terminal = time.monotonic(), sys.stdout.isatty()
-    told = started
+    shown = started
     while True:
         reader.join(0.2 if terminal else 1.0)
         now = time.monotonic()
         if not reader.is_alive():
             break
-        if terminal or now - told >= HEARTBEAT_SECONDS:
-            told = now
+        if terminal or now - shown >= HEARTBEAT_SECONDS:
+            shown = now
             line = f"  {now - started:3.0f} s  {stage(lines, total)}"
             print(f"\r\033[K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
     if terminal:
@@ -168,11 +167,11 @@ def show_progress(reader: threading.Thread, lines: list[str], total: int) -> Non
 
 
 def stage(lines: list[str], total: int) -> str:
-    """Where pip is, from what it has said so far; uv says nothing until it is done."""
+    """Return the progress from pip's output so far; uv prints nothing until it has finished."""
     if any(line.startswith("Installing collected packages") for line in lines):
         return "unpacking"
     seen = sum(line.startswith(("Collecting ", "Requirement already satisfied")) for line in lines)
-    return f"{min(seen, total)} of {total} packages looked at" if seen and total else "working"
+    return f"{min(seen, total)} of {total} packages checked" if seen and total else "working"
 
 
 def say(text: str) -> None:
@@ -183,8 +182,8 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1])
     except SetupError as error:
-        sys.exit(f"{error}\nNothing is lost: mend it and run make again.")
+        sys.exit(f"{error}\nFix the cause and run make again; finished steps are kept.")
     except OSError as error:
         sys.exit(f"Setting up failed: {error}")
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. Run make again to go on.")
+        sys.exit("\nInterrupted. Run make again to continue.")

@@ -1,4 +1,4 @@
-"""The service as a process of its own, over a database of its own, for tests that need real HTTP."""
+"""The service in a separate process with a separate database, for tests that need real HTTP."""
 
 import contextlib
 import json
@@ -24,14 +24,14 @@ STAFF_EMAIL, PASSWORD = "staff@example.org", "Sturdy-horse-battery-9"
 STAFF_PASSWORD = PASSWORD
 UVICORN_FLAGS = ("--no-server-header", "--no-proxy-headers", "--no-access-log")
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
-# What makes coverage see what runs in a process that is started with it.
+# Variables that make a started process measure coverage.
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 
 
 class RunningService:
-    """Migrated, with one member of staff, and answering from `url` once it is entered.
+    """A context manager that migrates, creates one member of staff, and serves at `url`.
 
-    `settings` are environment variables. It can be stopped, killed and started again on the same port.
+    `settings` are environment variables. Tests may stop, kill and restart the service on the same port.
     """
 
     project = PROJECT
@@ -62,23 +62,23 @@ class RunningService:
 
     @property
     def log(self) -> str:
-        """What the process has written so far."""
+        """The output of the process so far."""
         return (self.folder / "service.log").read_text(errors="replace")
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """The JSON lines among it."""
+        """The JSON lines of the output."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows of the service's database; see `databases.query`."""
+        """Return rows of the service's database; see `databases.query`."""
         return databases.query(self.environment["DB_DSN"], statement, *parameters)
 
     def stored(self) -> bytes:
-        """All that the service's database holds, to search for what should not be there."""
+        """Return everything in the service's database, to search for data that must not be there."""
         return databases.everything_in(self.environment["DB_DSN"])
 
     def manage(self, *arguments: str, check: bool = True, **environment: Any) -> subprocess.CompletedProcess[str]:
-        """Runs a command of manage.py with the service's settings; a failure shows what it said."""
+        """Run a command of manage.py with the service's settings; fail with its output."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=self.project,
@@ -96,9 +96,9 @@ class RunningService:
         return self
 
     def prepare_database(self) -> None:
-        """Fills it with the tables and one member of staff."""
+        """Create the tables and one member of staff."""
         if self.project == PROJECT and "DB_BEHIND_PGBOUNCER" not in self.environment:
-            # What is copied must not depend on the settings of whichever service came first.
+            # Other services copy this database, so this service's settings must not affect the tables.
             plain = RunningService(self.folder, DB_DSN=self.environment["DB_DSN"])
             migrated_databases.migrate(self.environment["DB_DSN"], plain._migrate)
         else:
@@ -122,7 +122,7 @@ class RunningService:
         return self.process
 
     def start(self) -> None:
-        """Starts the server and waits until it answers."""
+        """Start the server, and wait until it answers."""
         process = self.boot()
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -139,7 +139,7 @@ class RunningService:
                 connection.close()
 
     def stop(self) -> int | None:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         if self.process is None:
             return None
         self.process.terminate()
@@ -148,7 +148,7 @@ class RunningService:
         return code
 
     def kill(self) -> None:
-        """SIGKILL to every process of it."""
+        """Send SIGKILL to all processes of the service."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -157,7 +157,7 @@ class RunningService:
             self._await_free_port()
 
     def _await_free_port(self) -> None:
-        """Workers, whom their parent's end leaves to the system, may take a moment longer to let go of the port."""
+        """Wait for the workers: they may release the port a moment after their parent has ended."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             with socket.socket() as probe:
@@ -172,11 +172,11 @@ class RunningService:
                     return
 
     def client(self, **options: Any) -> httpx.Client:
-        """An HTTP client without credentials."""
+        """Return an HTTP client without credentials."""
         return httpx.Client(**{"base_url": self.url, "timeout": 30, "trust_env": False, **options})
 
     def user(self, **options: Any) -> httpx.Client:
-        """A client that is logged in as a user of its own; `client.email` and `client.tokens` tell more."""
+        """Register a user and return a client logged in as that user, with `client.email` and `client.tokens`."""
         email = f"{secrets.token_hex(8)}@example.org"
         with self.client() as anonymous:
             made = anonymous.post("/v1/auth/register", json={"email": email, "password": PASSWORD})
@@ -184,11 +184,11 @@ class RunningService:
         return self.log_in(email, PASSWORD, **options)
 
     def staff(self, **options: Any) -> httpx.Client:
-        """A client that is logged in as the member of staff."""
+        """Return a client logged in as the member of staff."""
         return self.log_in(STAFF_EMAIL, STAFF_PASSWORD, **options)
 
     def log_in(self, email: str, password: str, **options: Any) -> httpx.Client:
-        """A client with a session of its own."""
+        """Return a client with a new session."""
         client = self.client(**options)
         answer = client.post("/v1/auth/login", json={"email": email, "password": password})
         assert answer.status_code == 200, answer.text

@@ -130,7 +130,7 @@ def sign_off() -> None:
 def _fold_ended_workers(directory: Path) -> None:
     """Move the counts of ended workers into one file, and delete their gauges.
 
-    Without this, a scrape would read more files with every worker that was ever replaced.
+    Otherwise, each replaced worker would add files to every scrape.
     """
     from prometheus_client.mmap_dict import MmapedDict
 

@@ -1,6 +1,6 @@
-"""What /metrics tells of the operating system's view of the workers, all of them together.
+"""Process metrics (CPU, memory, file descriptors) of all workers together, for /metrics.
 
-prometheus_client tells of its own process alone, and of none at all once the values are kept in files.
+prometheus_client reports only its own process, and no process in multiprocess mode.
 """
 
 import os
@@ -12,7 +12,7 @@ from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-# How the workers' values become one: a limit is reached by the first that reaches its own.
+# How to combine the workers' values. For file descriptors, the worker closest to its limit counts.
 COMBINED_BY: dict[str, Callable[[list[float]], float]] = {
     "process_cpu_seconds_total": sum,
     "process_resident_memory_bytes": sum,
@@ -24,13 +24,13 @@ COMBINED_BY: dict[str, Callable[[list[float]], float]] = {
 
 
 class WorkersCollector(Collector):
-    """The metrics of prometheus_client's ProcessCollector, for several processes with the same parent."""
+    """Collects the metrics of prometheus_client's ProcessCollector for several processes with the same parent."""
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = list(pids)
 
     def collect(self) -> Iterator[Metric]:
-        """One family for each metric; none where there is no /proc."""
+        """Yield one family for each metric; none without /proc."""
         found: dict[str, list[float]] = {"process_cpu_seconds_total": list(_seconds_of_ended_workers())}
         documentation = {}
         for pid in self._pids:
@@ -38,14 +38,14 @@ class WorkersCollector(Collector):
                 for sample in family.samples:
                     found.setdefault(sample.name, []).append(sample.value)
                     documentation[sample.name] = family.documentation
-        for name, what in documentation.items():
+        for name, text in documentation.items():
             value = COMBINED_BY[name](found[name])
             is_counter = name.endswith("_total")
-            yield CounterMetricFamily(name, what, value) if is_counter else GaugeMetricFamily(name, what, value)
+            yield CounterMetricFamily(name, text, value) if is_counter else GaugeMetricFamily(name, text, value)
 
 
 def _seconds_of_ended_workers() -> Iterator[float]:
-    """CPU time of the parent's children that it has waited for: without them the sum would go back."""
+    """Yield the CPU time of the parent's ended children, without which the total would decrease."""
     if parent_process() is None:
         return
     try:

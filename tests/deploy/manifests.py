@@ -1,4 +1,4 @@
-"""What deploy/kubernetes comes to: the resources of an overlay, as far as kustomize only puts files together."""
+"""The resources of an overlay of deploy/kubernetes, put together as kustomize does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ type Resource = dict[str, Any]
 
 
 def resources(overlay: str) -> list[Resource]:
-    """Every resource of an overlay, its base and its components; generated ConfigMaps included."""
+    """Return all resources of an overlay, its base and its components, with generated ConfigMaps."""
     folder = FOLDER / "overlays" / overlay
     return [*_of_files(folder), {"kind": "ConfigMap", "metadata": {"name": "agent-router"}, "data": settings(folder)}]
 
@@ -28,7 +28,7 @@ def _of_files(folder: Path) -> Iterator[Resource]:
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """The ConfigMap of the settings: the base's, and what the overlay adds."""
+    """Return the settings of the base and the overlay."""
     lines = (FOLDER / "base" / "settings.env").read_text().splitlines()
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     [own] = [one for one in kustomization["configMapGenerator"] if one["name"] == "agent-router"]
@@ -38,13 +38,13 @@ def settings(folder: Path) -> dict[str, str]:
 
 
 def the(found: list[Resource], kind: str, name: str = "") -> Resource:
-    """The one resource of a kind, or of a kind and a name."""
+    """Return the only resource of a kind, or of a kind and a name."""
     [one] = [one for one in found if one["kind"] == kind and name in ("", one["metadata"]["name"])]
     return one
 
 
 def pods(found: list[Resource]) -> dict[str, Resource]:
-    """The pod specification of everything that runs, by kind and name."""
+    """Return all pod specifications, by kind and name."""
     specs = {}
     for one in found:
         spec = one.get("spec", {})
@@ -55,5 +55,4 @@ def pods(found: list[Resource]) -> dict[str, Resource]:
 
 
 def containers(pod: Resource) -> list[Resource]:
-    """All containers of a pod."""
     return [*pod.get("initContainers", ()), *pod["containers"]]

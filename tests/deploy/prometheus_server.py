@@ -1,4 +1,4 @@
-"""A private Prometheus with the repository's configuration and rules, which scrapes a service of the test."""
+"""A private Prometheus with the repository's configuration and rules, which scrapes a test's service."""
 
 import subprocess
 import time
@@ -18,14 +18,14 @@ SECONDS = 60.0
 
 
 def promtool(*arguments: str) -> str:
-    """What promtool says; fails if it finds anything wrong."""
+    """Run promtool and return its output; fail if promtool fails."""
     done = subprocess.run([tool("promtool", FROM), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def rule_groups() -> list[dict[str, Any]]:
-    """All groups of all files of rules."""
+    """Return the groups of all rule files."""
     files = sorted((FOLDER / "rules").glob("*.yml"))
     return [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
 
@@ -40,7 +40,7 @@ class PrometheusServer:
         configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         configuration["global"] = dict.fromkeys(("scrape_interval", "evaluation_interval"), "500ms")
         [job, *_] = configuration["scrape_configs"]
-        # In place of Compose's names.
+        # Replace the host names of Compose.
         configuration["scrape_configs"] = [{"job_name": job["job_name"], "static_configs": [{"targets": [target]}]}]
         (folder / "rules").mkdir()
         groups = [{**group, "interval": "500ms"} for group in rule_groups()]
@@ -69,21 +69,21 @@ class PrometheusServer:
             self.process.wait()
 
     def is_ready(self) -> bool:
-        """Whether it answers questions."""
+        """Return whether Prometheus answers queries."""
         try:
             return self._get("/-/ready").is_success
         except httpx.TransportError:
             return False
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that an expression yields now. Fails if it is no valid expression."""
+        """Return the current series of an expression. Fail if the expression is invalid."""
         answer = self._get("/api/v1/query", query=expression)
         assert answer.status_code == 200, f"{expression}: {answer.text}"
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
 
     def api(self, path: str) -> Any:
-        """The data of another question to its API."""
+        """Return the data of an API endpoint."""
         return self._get(f"/api/v1/{path}").json()["data"]
 
     def _get(self, path: str, **parameters: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Litestream with the repository's configuration, but on a port of its own, and places to replicate to."""
+"""Litestream with the repository's configuration on a free port, and an S3 server."""
 
 import subprocess
 import time
@@ -18,16 +18,16 @@ SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns when the condition holds; fails if that takes too long."""
+    """Wait for the condition; fail after SECONDS."""
     deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.2)
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """A server of S3's API with one bucket; yields the replica's URL."""
+    """Run an S3 server with one bucket, and yield the replica's URL."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [
         tool("moto_server", "pip install 'moto[s3]' flask flask-cors"),
@@ -52,7 +52,7 @@ def s3_server() -> Iterator[str]:
 
 
 class Replication:
-    """One database and its replica. `environment` is what Litestream needs to find both."""
+    """One database and its replica. `environment` tells Litestream where both are."""
 
     def __init__(self, database: Path, replica: str, folder: Path) -> None:
         self.database, self.folder, self.port = database, folder, free_port()
@@ -69,24 +69,22 @@ class Replication:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts to replicate."""
         with (self.folder / "litestream.log").open("ab") as log:
             command = [litestream(), "replicate", "-config", str(self.config)]
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
-        """Ends it at once."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels."""
+        """Return the sum of a metric over all labels."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name}{{"))
 
     def restore(self, target: Path) -> bool:
-        """Restores into a file and has it checked. False as long as there is no replica."""
+        """Restore into a file and check it. Return False if there is no replica yet."""
         target.unlink(missing_ok=True)
         command = [litestream(), "restore", "-config", str(self.config), "-integrity-check", "full", "-o", str(target)]
         done = subprocess.run(
@@ -95,7 +93,7 @@ class Replication:
         return done.returncode == 0
 
     def restored_items(self) -> int:
-        """How many items a restore would bring right now."""
+        """Restore, and return the number of items; -1 if there is no replica yet."""
         target = self.folder / "restored.db"
         if not self.restore(target):
             return -1

@@ -1,4 +1,4 @@
-"""docker-compose.yml and what it mounts: everything named is there, pinned, and fits together."""
+"""docker-compose.yml: its files exist, its images are pinned, and its services fit together."""
 
 import os
 import re
@@ -18,11 +18,11 @@ OBSERVABILITY = {name for name, one in SERVICES.items() if "observability" in on
 
 
 def configuration(name: str) -> Any:
-    """A YAML file below deploy/."""
+    """Load a YAML file below deploy/."""
     return yaml.safe_load((PROJECT / "deploy" / name).read_text())
 
 
-def test_profiles_are_what_the_readme_says() -> None:
+def test_profiles_match_the_readme() -> None:
     assert {name for name, one in SERVICES.items() if "profiles" not in one} == {"api", "migrate", "postgres", "redis"}
     assert {name for name, one in SERVICES.items() if "sqlite" in one.get("profiles", ())} == {
         "api-sqlite",
@@ -37,12 +37,12 @@ def test_service_is_pinned_and_locked_down(name: str) -> None:
     tag = service["image"].partition(":")[2]
     assert tag
     assert tag != "latest" or "build" in service
-    # PostgreSQL's own image starts as root to make its folder its own.
+    # PostgreSQL's image starts as root to change the owner of its folder.
     assert name == "postgres" or service["cap_drop"] == ["ALL"]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
-def test_what_is_mounted_is_there() -> None:
+def test_mounted_files_exist() -> None:
     volumes = [volume.split(":") for one in SERVICES.values() for volume in one.get("volumes", ())]
     for source, *_, mode in (volume for volume in volumes if volume[0].startswith("./")):
         assert (PROJECT / source).exists()
@@ -51,8 +51,7 @@ def test_what_is_mounted_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "api-sqlite"])
-def test_service_answers_to_its_own_name(name: str) -> None:
-    """Prometheus asks for it by that."""
+def test_prometheus_scrapes_the_service_by_its_name(name: str) -> None:
     assert f'"{name}"' in SERVICES[name]["environment"]["ALLOWED_HOSTS"]
     [job] = [one for one in configuration("prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in one]
     assert name in job["dns_sd_configs"][0]["names"]
@@ -61,7 +60,7 @@ def test_service_answers_to_its_own_name(name: str) -> None:
     ]
 
 
-def test_observability_is_wired() -> None:
+def test_observability_services_are_connected() -> None:
     sources = configuration("grafana/provisioning/datasources/sources.yml")["datasources"]
     hosts = {re.split("[/:]+", source["url"])[1] for source in sources}
     collector = configuration("otel-collector.yml")
@@ -75,7 +74,7 @@ def test_observability_is_wired() -> None:
 
 
 @pytest.mark.parametrize("profile", ["", "sqlite", "observability", "backup"])
-def test_podman_understands_it(profile: str) -> None:
+def test_podman_accepts_the_file(profile: str) -> None:
     if shutil.which("podman") is None:
         pytest.skip("podman is not on this machine, and podman-compose needs it: apt install podman")
     command = [tool("podman-compose", "pip install podman-compose"), *(["--profile", profile] if profile else [])]

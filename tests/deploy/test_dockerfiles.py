@@ -1,4 +1,4 @@
-"""The Dockerfiles: what can be told without building them. `scripts/check_image.py` builds and runs the first."""
+"""The Dockerfiles, without building them. `scripts/check_image.py` builds and runs the first."""
 
 import json
 import re

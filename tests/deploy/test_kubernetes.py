@@ -1,4 +1,4 @@
-"""The manifests: valid by Kubernetes' schemas, as safe as they claim, and settings with which the service runs."""
+"""The manifests: valid by Kubernetes' schemas, locked down, with settings that the service accepts."""
 
 import re
 import shutil
@@ -20,7 +20,6 @@ SERVING = {name: pod for name, pod in PODS.items() if any(one["name"] == "api" f
 
 
 def validate_all(text: str) -> None:
-    """Validates every document of a file."""
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     for one in yaml.safe_load_all(text):
         if one["apiVersion"].partition("/")[0] not in ("monitoring.coreos.com", "kustomize.config.k8s.io"):
@@ -34,7 +33,7 @@ def test_file_is_valid(file: Path) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_kustomize_makes_is_valid(overlay: str) -> None:
+def test_output_of_kustomize_is_valid(overlay: str) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not on this machine")
@@ -48,7 +47,7 @@ def test_what_kustomize_makes_is_valid(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_kustomization_misses_no_file(overlay: str) -> None:
+def test_kustomization_lists_every_file(overlay: str) -> None:
     folder = FOLDER / "overlays" / overlay
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     files = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
@@ -80,7 +79,7 @@ def test_pod_has_no_rights(name: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_secrets_are_named_and_not_held(overlay: str) -> None:
+def test_manifests_contain_no_secrets(overlay: str) -> None:
     found = resources(overlay)
     assert not [one for one in found if one["kind"] == "Secret"]
     secret = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY")
@@ -98,15 +97,15 @@ def test_there_is_time_to_stop(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVING)
-def test_probes_ask_what_they_should(name: str) -> None:
+def test_probes_use_the_health_paths(name: str) -> None:
     [api] = [one for one in SERVING[name]["containers"] if one["name"] == "api"]
     paths = {kind: api[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
     assert paths == {"startup": "/health/startup", "readiness": "/health/ready", "liveness": "/health/live"}
-    # The checks of readiness may take two seconds.
+    # Readiness checks may take two seconds.
     assert api["readinessProbe"]["timeoutSeconds"] > 2
 
 
-def test_postgres_runs_three_pods_and_more() -> None:
+def test_postgres_runs_three_or_more_pods() -> None:
     found = resources("postgres")
     scaler, deployment = the(found, "HorizontalPodAutoscaler"), the(found, "Deployment", "agent-router")
     assert scaler["spec"]["minReplicas"] == 3
@@ -122,7 +121,7 @@ def test_postgres_runs_three_pods_and_more() -> None:
     assert the(found, "Job")["spec"]["template"]["spec"]["containers"][0]["command"][-2:] == ["migrate", "--noinput"]
 
 
-def test_sqlite_runs_one_pod_and_no_more() -> None:
+def test_sqlite_runs_exactly_one_pod() -> None:
     found = resources("sqlite")
     stateful_set, claim = the(found, "StatefulSet"), the(found, "PersistentVolumeClaim")
     assert stateful_set["spec"]["replicas"] == 1
@@ -141,14 +140,14 @@ def test_sqlite_runs_one_pod_and_no_more() -> None:
 def test_sqlite_is_restored_then_migrated_then_replicated() -> None:
     pod = the(resources("sqlite"), "StatefulSet")["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["initContainers"]] == ["restore", "migrate", "litestream"]
-    # A sidecar, which Kubernetes ends after the service.
+    # Kubernetes stops a sidecar after the service.
     assert [one.get("restartPolicy") for one in pod["initContainers"]] == [None, None, "Always"]
     copy = FOLDER / "overlays" / "sqlite" / "litestream.yml"
     assert copy.read_text() == (PROJECT / "deploy" / "litestream.yml").read_text()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_network_is_closed_but_for_what_is_needed(overlay: str) -> None:
+def test_network_policy_allows_only_named_ports(overlay: str) -> None:
     found = resources(overlay)
     policies = [one["spec"] for one in found if one["kind"] == "NetworkPolicy"]
     assert all({"Ingress", "Egress"} & set(one["policyTypes"]) for one in policies)
@@ -160,16 +159,16 @@ def test_network_is_closed_but_for_what_is_needed(overlay: str) -> None:
 
 
 def api_of(overlay: str) -> dict[str, Any]:
-    """The service's own container."""
+    """Return the container of the service."""
     [pod] = [pod for name, pod in SERVING.items() if name.startswith(overlay)]
     [api] = [one for one in pod["containers"] if one["name"] == "api"]
     return dict(api)
 
 
 def environment_of(overlay: str, folder: Path) -> dict[str, str]:
-    """The environment of that container, its secret made up and its references filled in."""
+    """Return the environment of that container, with a made-up secret and resolved references."""
     known = settings(FOLDER / "overlays" / overlay)
-    # What differs here: no such database and Redis, no such path.
+    # This test has another database, no Redis, and other paths.
     known |= {"REDIS_URL": "", "DB_DSN": f"sqlite:///{folder / 'app.db'}", "POD_IP": "127.0.0.1"}
     known |= {"METRICS_TOKEN": "token-of-the-test"}
     for env in api_of(overlay)["env"]:
@@ -181,7 +180,7 @@ def environment_of(overlay: str, folder: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_service_runs_with_these_settings(overlay: str, tmp_path: Path) -> None:
-    """And answers the probes and Prometheus by the names that these use."""
+    """The service also answers the Host headers of probes and Prometheus."""
     environment: dict[str, Any] = environment_of(overlay, tmp_path)
     api = api_of(overlay)
     with RunningService(tmp_path, **environment) as service, service.client() as client:

@@ -1,4 +1,4 @@
-"""Continuous replication as deploy/ has it: the replica advances under load, and all of it is there after a loss."""
+"""Continuous replication with the files of deploy/: a restore after a loss has all acknowledged items."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(params=["file", "s3"])
 def replica(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where the replica goes."""
+    """Yield the URL of a replica."""
     litestream()
     with ExitStack() as stack:
         yield f"file://{tmp_path}/replica" if request.param == "file" else stack.enter_context(s3_server())
@@ -43,8 +43,8 @@ def lose(database: Path) -> None:
         file.unlink()
 
 
-def test_replica_advances_and_has_what_was_acknowledged(replica: str, tmp_path: Path) -> None:
-    """Enough is written for checkpoints of the service's own, which must not take anything from Litestream."""
+def test_replica_has_all_acknowledged_items(replica: str, tmp_path: Path) -> None:
+    """The service writes enough to run checkpoints, which must not hide changes from Litestream."""
     database = tmp_path / "app.db"
     replication = Replication(database, replica, tmp_path)
     with RunningService(tmp_path, DB_DSN=f"sqlite:///{database}") as service:
@@ -70,7 +70,7 @@ def test_replica_advances_and_has_what_was_acknowledged(replica: str, tmp_path: 
 
 
 class ReplicatedService(RunningService):
-    """The service as the container recipe starts it."""
+    """The service as deploy/serve-replicated.sh starts it."""
 
     def __init__(self, replication: Replication) -> None:
         super().__init__(replication.folder, DB_DSN=f"sqlite:///{replication.database}")
@@ -85,7 +85,7 @@ class ReplicatedService(RunningService):
         return self.process
 
 
-def test_container_recipe_loses_nothing_when_its_volume_goes(replica: str, tmp_path: Path) -> None:
+def test_container_restores_everything_after_losing_its_volume(replica: str, tmp_path: Path) -> None:
     database = tmp_path / "app.db"
     service = ReplicatedService(Replication(database, replica, tmp_path))
     try:
@@ -93,7 +93,7 @@ def test_container_recipe_loses_nothing_when_its_volume_goes(replica: str, tmp_p
         with closing(service.user()) as client:
             email = client.email  # type: ignore[attr-defined]
             create(client, 20)
-        # SIGTERM: the service ends first, and what it wrote last is sent.
+        # After SIGTERM, Litestream waits for the service and sends its last changes.
         service.stop()
         lose(database)
         service.start()
@@ -107,13 +107,13 @@ def test_container_recipe_loses_nothing_when_its_volume_goes(replica: str, tmp_p
     assert service.log.count('"Application shutdown complete."') == 2
 
 
-def test_container_recipe_makes_no_second_database_while_the_replica_is_away(tmp_path: Path) -> None:
+def test_container_creates_no_database_while_the_replica_is_unreachable(tmp_path: Path) -> None:
     litestream()
     url = "s3://backups/agent-router?endpoint=http://127.0.0.1:1&region=us-east-1"
     service = ReplicatedService(Replication(tmp_path / "app.db", url, tmp_path))
     process = service.boot()
     try:
-        # It tries again and again for minutes.
+        # Litestream retries for minutes.
         assert process.wait(5) != 0
     except subprocess.TimeoutExpired:
         service.kill()
@@ -121,7 +121,7 @@ def test_container_recipe_makes_no_second_database_while_the_replica_is_away(tmp
     assert "uvicorn" not in service.log
 
 
-def test_container_recipe_says_what_it_needs(tmp_path: Path) -> None:
+def test_container_reports_missing_variables(tmp_path: Path) -> None:
     done = subprocess.run([str(SCRIPT)], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "LITESTREAM_DATABASE: is not set" in done.stderr

@@ -1,4 +1,4 @@
-"""Rules and dashboard: valid, tested, explained, and true for a service that a real Prometheus scrapes."""
+"""Rules and dashboard: valid, tested, documented, and matching the metrics that a real Prometheus scrapes."""
 
 import json
 import re
@@ -19,7 +19,7 @@ DASHBOARD = json.loads((PROJECT / "deploy" / "grafana" / "dashboards" / "agent-r
 RULES = [rule for group in rule_groups() for rule in group["rules"]]
 RECORDS = [rule for rule in RULES if "record" in rule]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-# Litestream is another program, which tests/deploy/test_litestream.py runs.
+# Litestream's metrics are those of another program, which tests/deploy/test_litestream.py runs.
 ELSEWHERE = re.compile(r"litestream_\w+")
 SELECTOR = re.compile(r"(?<![\w$\"])([a-z_:][a-z0-9_:]*)(\{[^}]*\})?(?=[\s\[)/]|$)", re.MULTILINE)
 NO_METRICS = {
@@ -29,7 +29,7 @@ NO_METRICS = {
 
 
 def dashboard_expressions() -> dict[str, list[str]]:
-    """Each panel's expressions, with its variables filled in."""
+    """Return the expressions of each panel, with variables filled in."""
     filled = {"$job": "agent-router", "$__rate_interval": "1m"}
     return {
         panel["title"]: [_fill(target["expr"], filled) for target in panel["targets"]]
@@ -46,7 +46,7 @@ def _fill(expression: str, values: dict[str, str]) -> str:
 
 
 def selectors(expression: str) -> set[str]:
-    """What an expression reads: metrics with their labels, without functions, ranges and comparisons."""
+    """Return the metrics that an expression reads, with their labels."""
     return {
         name + labels
         for name, labels in SELECTOR.findall(expression)
@@ -59,17 +59,17 @@ def test_configuration_and_rules_are_valid() -> None:
 
 
 @pytest.mark.slow
-def test_rules_do_what_they_say() -> None:
+def test_rules_pass_their_tests() -> None:
     promtool("test", "rules", *map(str, sorted((FOLDER / "tests").glob("*.yml"))))
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_is_tested_and_explained(name: str) -> None:
+def test_alert_has_a_test_and_a_runbook_entry(name: str) -> None:
     alert = ALERTS[name]
     assert alert["labels"]["severity"] in ("page", "ticket")
     files = [yaml.safe_load(file.read_text()) for file in (FOLDER / "tests").glob("*.yml")]
     tests = [one for file in files for test in file["tests"] for one in test.get("alert_rule_test", ())]
-    assert any(one["alertname"] == name and one["exp_alerts"] for one in tests), "it is never seen to fire"
+    assert any(one["alertname"] == name and one["exp_alerts"] for one in tests), "no test makes this alert fire"
     runbook, _, anchor = alert["annotations"]["runbook"].partition("#")
     assert anchor == name.lower()
     assert f"### {name}\n" in (PROJECT / runbook).read_text()
@@ -77,7 +77,7 @@ def test_alert_is_tested_and_explained(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
-    """A Prometheus that has seen a service do all that it can, and fail."""
+    """A Prometheus that has scraped a service during use and failures."""
     folder = tmp_path_factory.mktemp("prometheus")
     with RedisServer() as redis:
         service = RunningService(
@@ -91,7 +91,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
         )
         with service, PrometheusServer(folder, f"127.0.0.1:{service.port}") as prometheus:
             service.manage("backup")
-            # The service looks for backups when it starts, and then every half a minute.
+            # The service looks for backups at startup and every half minute.
             service.stop()
             service.start()
             wait_for(prometheus, "agent_router_build_info")
@@ -102,7 +102,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
             wait_for(prometheus, 'rate(auth_events_total{event="account_locked"}[1m])')
             with closing(service.user()) as client:
                 for record in RECORDS:
-                    # Of NaN, which a ratio of no requests is, no comparison is true: a rate is of what two scrapes saw.
+                    # A ratio of no requests is NaN, and no comparison with NaN is true.
                     wait_for(prometheus, f"{record['record']} >= 0", meanwhile=lambda: client.get("/v1/items/"))
             yield prometheus
 
@@ -116,7 +116,7 @@ def wait_for(prometheus: PrometheusServer, expression: str, meanwhile: Callable[
 
 
 def use(service: RunningService) -> None:
-    """A little of everything that is counted."""
+    """Cause every kind of event that has a metric."""
     with closing(service.user()) as client:
         for number in range(5):
             headers = {"Idempotency-Key": f"number-{number}"}
@@ -140,7 +140,7 @@ def refresh(client: httpx.Client, token: str) -> None:
 
 
 def break_for_a_while(service: RunningService) -> None:
-    """Not ready, and a route that fails."""
+    """Cause 500 responses, and readiness failures."""
     with closing(service.user()) as client:
         service.query("ALTER TABLE item RENAME TO lost")
         assert client.get("/v1/items/").status_code == 500
@@ -149,7 +149,7 @@ def break_for_a_while(service: RunningService) -> None:
 
 
 @pytest.mark.slow
-def test_service_is_scraped_without_a_fault(scraped: PrometheusServer) -> None:
+def test_service_is_scraped_without_errors(scraped: PrometheusServer) -> None:
     [target] = scraped.api("targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
     groups: list[dict[str, Any]] = scraped.api("rules")["groups"]
@@ -158,7 +158,7 @@ def test_service_is_scraped_without_a_fault(scraped: PrometheusServer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RECORDS, ids=lambda rule: rule["record"])
-def test_recording_rule_records(scraped: PrometheusServer, rule: dict[str, Any]) -> None:
+def test_recording_rule_yields_a_value(scraped: PrometheusServer, rule: dict[str, Any]) -> None:
     found = scraped.query(rule["record"])
     assert found
     assert all(series["value"][1] != "NaN" for series in found)
@@ -166,7 +166,7 @@ def test_recording_rule_records(scraped: PrometheusServer, rule: dict[str, Any])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_reads_what_there_is(scraped: PrometheusServer, name: str) -> None:
+def test_alert_reads_existing_metrics(scraped: PrometheusServer, name: str) -> None:
     read = selectors(ALERTS[name]["expr"])
     assert read or "litestream" in ALERTS[name]["expr"]
     for selector in read:
@@ -175,14 +175,13 @@ def test_alert_reads_what_there_is(scraped: PrometheusServer, name: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("title", "expressions"), dashboard_expressions().items())
-def test_panel_shows_something(scraped: PrometheusServer, title: str, expressions: list[str]) -> None:
+def test_panel_has_data(scraped: PrometheusServer, title: str, expressions: list[str]) -> None:
     for expression in expressions:
         assert scraped.query(expression), f"{title}: {expression}"
 
 
 @pytest.mark.slow
 def test_alerts_fire_when_they_should(scraped: PrometheusServer) -> None:
-    """Those that wait for nothing, or are waiting."""
     rules = [rule for group in scraped.api("rules")["groups"] for rule in group["rules"] if rule["type"] == "alerting"]
     states = {rule["name"]: rule["state"] for rule in rules}
     assert states["AgentRouterRefreshTokenReused"] == "firing"
@@ -190,7 +189,7 @@ def test_alerts_fire_when_they_should(scraped: PrometheusServer) -> None:
     assert states["AgentRouterDown"] == states["AgentRouterBackupTooOld"] == "inactive"
 
 
-def test_dashboard_fits_its_provisioning() -> None:
+def test_dashboard_matches_its_provisioning() -> None:
     folder = PROJECT / "deploy" / "grafana" / "provisioning"
     [provider] = yaml.safe_load((folder / "dashboards" / "agent-router.yml").read_text())["providers"]
     assert provider["type"] == "file"

@@ -1,4 +1,4 @@
-"""The unit files: understood by systemd, hardened, and with time to stop."""
+"""The unit files: valid for systemd, hardened, and with time to stop."""
 
 import configparser
 import re
@@ -27,16 +27,16 @@ def analyze(*arguments: str) -> str:
 
 
 def values(unit: Path) -> configparser.SectionProxy:
-    """What the section [Service] says."""
+    """Return the section [Service]."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(unit.read_text())
     return parser["Service"]
 
 
-def test_units_are_understood() -> None:
+def test_units_are_valid() -> None:
     said = analyze("verify", *map(str, UNITS)).splitlines()
-    # Nothing is installed there on this machine.
+    # The service is not installed on this machine.
     assert [line for line in said if not re.search(r"/opt/agent-router/\S+ is not executable", line)] == []
 
 
@@ -48,7 +48,7 @@ def test_service_is_hardened(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
-def test_service_runs_as_nobody_in_particular(unit: Path) -> None:
+def test_service_runs_as_an_unprivileged_user(unit: Path) -> None:
     service = values(unit)
     assert service["User"] == "agent-router"
     assert service["UMask"] == "0077"

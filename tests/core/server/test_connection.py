@@ -1,4 +1,4 @@
-"""What a connection may send, hold and wait for, over real sockets."""
+"""Limits of a connection, over real sockets."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ SHORT = 0.2
 
 
 async def seen(request: Request) -> HttpResponse:
-    """The names of the headers that the application sees."""
+    """Respond with the names of the headers that the application sees."""
     names = b" ".join(name for name, _ in request.scope["headers"])
     return HttpResponse(names, headers={"X-Body": request.body.decode()})
 
@@ -44,7 +44,7 @@ def connect(served: ServedHandler) -> socket.socket:
 
 
 def read_to_the_end(connection: socket.socket) -> bytes:
-    """All until the other side closes; what a reset has cut off is left out."""
+    """Read until the other side closes or resets the connection."""
     received = b""
     try:
         while data := connection.recv(65_536):
@@ -55,7 +55,7 @@ def read_to_the_end(connection: socket.socket) -> bytes:
 
 
 def exchange(served: ServedHandler, data: bytes) -> bytes:
-    """What is answered to this data before the connection is closed, which a last request asks for."""
+    """Send data whose last request closes the connection, and return everything received."""
     with connect(served) as connection:
         connection.sendall(data)
         return read_to_the_end(connection)
@@ -64,7 +64,7 @@ def exchange(served: ServedHandler, data: bytes) -> bytes:
 LAST = b"GET /seen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-def test_trailers_are_no_headers(served: ServedHandler) -> None:
+def test_trailers_are_not_headers(served: ServedHandler) -> None:
     trailer = b"X-Forwarded-For: 192.0.2.1\r\nAuthorization: Bearer x\r\n\r\n"
     answer = exchange(served, POST + b"\r\n2\r\nhi\r\n0\r\n" + trailer + LAST)
     assert answer.count(b"HTTP/1.1 200") == 2
@@ -74,7 +74,7 @@ def test_trailers_are_no_headers(served: ServedHandler) -> None:
     assert b"authorization" not in answer
 
 
-def test_head_of_the_largest_size_is_taken_and_a_larger_one_refused(served: ServedHandler) -> None:
+def test_head_larger_than_the_limit_is_refused(served: ServedHandler) -> None:
     room = connection.MAX_HEAD_BYTES - len(b"/seen" + b"hostlocalhost" + b"connectionclose" + b"x")
     assert exchange(served, LAST[:-2] + b"X: " + b"a" * room + b"\r\n\r\n").startswith(b"HTTP/1.1 200")
     answer = exchange(served, LAST[:-2] + b"X: " + b"a" * (room + 1) + b"\r\n\r\n")
@@ -85,7 +85,7 @@ def test_head_of_the_largest_size_is_taken_and_a_larger_one_refused(served: Serv
     assert b"connection: close" in answer
 
 
-def test_headers_beyond_a_number_are_refused(served: ServedHandler) -> None:
+def test_too_many_headers_are_refused(served: ServedHandler) -> None:
     few = b"a: b\r\n" * (connection.MAX_HEADERS - 2)
     assert exchange(served, LAST[:-2] + few + b"\r\n").startswith(b"HTTP/1.1 200")
     assert exchange(served, LAST[:-2] + few + b"a: b\r\n\r\n").startswith(b"HTTP/1.1 431")
@@ -103,7 +103,7 @@ def test_headers_beyond_a_number_are_refused(served: ServedHandler) -> None:
         POST + b"\r\n1\r\na\r\n0000",
     ],
 )
-def test_what_has_no_end_is_cut_off_soon(served: ServedHandler, beginning: bytes) -> None:
+def test_endless_input_is_cut_off_soon(served: ServedHandler, beginning: bytes) -> None:
     sent, piece = 0, b"0" * 16_384
     with connect(served) as connection:
         connection.sendall(beginning)
@@ -113,11 +113,11 @@ def test_what_has_no_end_is_cut_off_soon(served: ServedHandler, beginning: bytes
                 sent += len(piece)
         except ConnectionError:
             pass
-    # Some of it may stand in the buffers of both sockets.
+    # The buffers of both sockets hold part of the data.
     assert sent < 40_000_000
 
 
-def test_head_in_pieces_is_put_together(served: ServedHandler) -> None:
+def test_head_may_arrive_byte_by_byte(served: ServedHandler) -> None:
     with connect(served) as connection:
         for byte in b"\r\n" + LAST:
             connection.sendall(bytes([byte]))
@@ -125,7 +125,7 @@ def test_head_in_pieces_is_put_together(served: ServedHandler) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /seen HT", HEAD, HEAD + b"X: a\r\n", b"\r\n\r\n", LAST[:-2]])
-def test_head_that_does_not_come_in_time_ends_the_connection(hurried: ServedHandler, sent: bytes) -> None:
+def test_late_head_closes_the_connection(hurried: ServedHandler, sent: bytes) -> None:
     with connect(hurried) as connection:
         connection.sendall(sent)
         assert read_to_the_end(connection) == b""
@@ -148,28 +148,28 @@ def test_trickle_does_not_keep_a_connection(hurried: ServedHandler) -> None:
     pytest.fail("the connection is still open")
 
 
-def test_second_request_has_its_time_too(hurried: ServedHandler) -> None:
+def test_second_head_has_a_timeout_too(hurried: ServedHandler) -> None:
     with connect(hurried) as connection:
         connection.sendall(HEAD + b"\r\n" + HEAD)
         answer = read_to_the_end(connection)
     assert answer.count(b"HTTP/1.1 200") == 1
 
 
-def test_client_that_does_not_read_is_left(hurried: ServedHandler) -> None:
+def test_client_that_does_not_read_is_disconnected(hurried: ServedHandler) -> None:
     with connect(hurried) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(5 * SHORT)
         assert len(read_to_the_end(connection)) < 20_000_000
 
 
-def test_client_that_reads_gets_all_of_it(hurried: ServedHandler) -> None:
+def test_slow_reader_receives_the_whole_response(hurried: ServedHandler) -> None:
     with connect(hurried) as connection:
-        # Else the system takes megabytes for a client at once, and the server sees nothing taken until they are read.
+        # With a large buffer the kernel takes megabytes at once, and then nothing until the client has read them.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         connection.sendall(LAST.replace(b"/seen", b"/large"))
         head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
         received = len(body)
-        # Slowly: it takes several times as long as somebody may take nothing at all.
+        # Reading takes several times WRITE_TIMEOUT_SECONDS.
         while data := connection.recv(100_000):
             received += len(data)
             time.sleep(0.005)
@@ -177,9 +177,7 @@ def test_client_that_reads_gets_all_of_it(hurried: ServedHandler) -> None:
 
 
 @pytest.mark.parametrize("next_one", [b"not HTTP\r\n\r\n", HEAD + b"X: " + b"a" * 70_000 + b"\r\n\r\n"])
-def test_answer_to_what_is_refused_is_never_taken_for_that_to_the_request_before(
-    served: ServedHandler, next_one: bytes
-) -> None:
+def test_refusal_is_not_sent_as_response_to_an_earlier_request(served: ServedHandler, next_one: bytes) -> None:
     answer = exchange(served, HEAD + b"\r\n" + next_one)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -187,9 +185,7 @@ def test_answer_to_what_is_refused_is_never_taken_for_that_to_the_request_before
 
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"anything"])
-def test_upgrade_is_not_made_and_nothing_that_follows_is_taken_for_a_request(
-    served: ServedHandler, protocol: bytes
-) -> None:
+def test_upgrade_is_ignored_and_following_data_is_not_a_request(served: ServedHandler, protocol: bytes) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n"
     answer = exchange(served, HEAD + upgrade + b"\r\n" + LAST)
     assert answer.startswith(b"HTTP/1.1 200")

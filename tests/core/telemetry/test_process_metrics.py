@@ -1,4 +1,4 @@
-"""What the operating system tells of several workers, as one."""
+"""Process metrics of several workers, combined."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ def burn() -> None:
         pass
 
 
-def test_one_process_is_what_prometheus_client_tells() -> None:
+def test_one_process_has_the_metrics_of_prometheus_client() -> None:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     names = {one.name for family in registry.collect() for one in family.samples}
@@ -32,7 +32,7 @@ def test_one_process_is_what_prometheus_client_tells() -> None:
     assert found["process_max_fds"] == registry.get_sample_value("process_max_fds")
 
 
-def test_several_are_added_and_the_nearest_to_a_limit_counts() -> None:
+def test_values_of_several_processes_are_combined() -> None:
     parent, one = os.getppid(), os.getpid()
     both, alone = values([one, parent]), values([one])
     assert both["process_resident_memory_bytes"] > alone["process_resident_memory_bytes"]
@@ -40,7 +40,7 @@ def test_several_are_added_and_the_nearest_to_a_limit_counts() -> None:
     assert both["process_open_fds"] >= alone["process_open_fds"]
 
 
-def test_process_that_has_ended_is_left_out() -> None:
+def test_ended_process_is_skipped() -> None:
     ended = multiprocessing.get_context("spawn").Process(target=print)
     ended.start()
     ended.join()
@@ -49,7 +49,7 @@ def test_process_that_has_ended_is_left_out() -> None:
 
 
 def test_cpu_time_of_a_worker_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the parent of several workers sees it: here this process, which a worker would ask about."""
+    """This process plays the parent of several workers."""
     monkeypatch.setattr(process_metrics, "parent_process", object)
     monkeypatch.setattr(os, "getppid", os.getpid)
     before = values([os.getpid()])["process_cpu_seconds_total"]

@@ -1,6 +1,6 @@
 "use strict";
 
-// Swagger UI has a dark theme, but leaves it to the page to switch it on.
+// Swagger UI has a dark theme, which the page must switch on.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const applyTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", applyTheme);
@@ -15,7 +15,7 @@ window.ui = SwaggerUIBundle({
   tryItOutEnabled: true,
   defaultModelsExpandDepth: 0,
   requestSnippetsEnabled: true,
-  // A token stays in this page alone: it is gone when the page is closed.
+  // Closing the page discards the token.
   persistAuthorization: false,
   // No badge from another site.
   validatorUrl: null,
