@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import IntegrityError
 
-from core.database.advice import advice
+from core.database.failures import operator_advice
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT_OF_REACH = "postgresql://me:rather-secret@127.0.0.1:1/app"
@@ -37,4 +37,4 @@ def test_database_that_is_out_of_reach_is_told() -> None:
 
 
 def test_fault_of_the_code_keeps_its_stack() -> None:
-    assert advice(IntegrityError("UNIQUE constraint failed")) is None
+    assert operator_advice(IntegrityError("UNIQUE constraint failed")) is None

@@ -1,7 +1,7 @@
-"""Searching text whatever its case, in Unicode, on both databases.
+"""Case-insensitive search in Unicode text, on both databases.
 
-SQLite's own LIKE ignores the case of ASCII only, so each connection gets a function of Python's; PostgreSQL's
-lower() knows Unicode.
+SQLite's LIKE ignores the case of ASCII letters only, so each connection gets a Python function; PostgreSQL's lower()
+knows Unicode.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 
 
 class Folded(models.Func):
-    """Text in a form in which case makes no difference."""
+    """Text without its case."""
 
     function = "LOWER"
     arity = 1
@@ -25,7 +25,7 @@ class Folded(models.Func):
 
 
 class Like(models.Func):
-    r"""`text LIKE pattern`, with a backslash before a % or _ that is meant literally."""
+    r"""`text LIKE pattern`, with a backslash before a literal % or _."""
 
     arity = 2
     arg_joiner = " LIKE "
@@ -34,12 +34,12 @@ class Like(models.Func):
 
 
 def contains(field: str, pattern: models.expressions.Combinable) -> Like:
-    """Whether a text field contains what `pattern` (see `containing`) says, in whatever case."""
+    """Match a text field against a pattern from `containing`, ignoring case."""
     return Like(Folded(models.F(field)), Folded(pattern))
 
 
 def containing(text: str) -> str:
-    """The LIKE pattern for any text that contains this one, literally."""
+    """Return the LIKE pattern of texts that contain this literal text."""
     return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
 
 
@@ -49,5 +49,5 @@ def _add_functions(*, connection: Any, **_: Any) -> None:
 
 
 def install() -> None:
-    """Has every new connection of Django know the function."""
+    """Add the function to every new connection of Django."""
     connection_created.connect(_add_functions, dispatch_uid="core.database.case_folding")

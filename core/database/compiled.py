@@ -1,11 +1,10 @@
-"""Statements that the ORM compiles once per process; every later call fills in parameters only.
+"""Statements that the ORM compiles once per process; every later call only fills in the parameters.
 
     find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
     row = find.fetch_one(id=some_uuid)
     row.name
 
-Rows are named tuples: read their values by name. Why statements are compiled, with figures:
-docs/decisions/0002-compiled-statements.md
+Rows are named tuples: read their values by name. Reasons and figures: docs/decisions/0002-compiled-statements.md
 """
 
 from __future__ import annotations
@@ -22,12 +21,11 @@ from django.db.models.utils import create_namedtuple_class
 from core.database.fast_path import current_fast_path
 
 type Row = tuple[Any, ...]
-type Build = Callable[[], tuple[str, Sequence[Any]]]
-type BuildQuerySet = Callable[[], models.QuerySet[Any, Any]]
+type MakeQuerySet = Callable[[], models.QuerySet[Any, Any]]
 
 
 class Parameter(Expression):
-    """A value that is given when the query runs. `field` says how the database wants it."""
+    """A value that the caller passes when the statement runs; `field` converts it for the database driver."""
 
     def __init__(self, name: str, field: models.Field[Any, Any]) -> None:
         super().__init__(output_field=field)
@@ -37,47 +35,47 @@ class Parameter(Expression):
         return "%s", (self,)
 
     def convert(self, value: Any) -> Any:
-        """The value in the form in which the database driver takes it."""
         return self.output_field.get_db_prep_value(value, connection)
 
 
 class Compiled:
-    """SQL with places for parameters, made by `build` at the first use in the process.
+    """SQL with parameters. `build` returns both when the statement first runs.
 
-    `is_planned_anew` if PostgreSQL is to plan it by its values each time. Otherwise it may settle for one plan.
+    With `force_custom_plan`, PostgreSQL plans the statement for its values on every execution. Otherwise PostgreSQL
+    may switch to one generic plan.
     """
 
-    def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]], *, is_planned_anew: bool = False) -> None:
-        self._build, self._is_planned_anew = build, is_planned_anew
+    def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]], *, force_custom_plan: bool = False) -> None:
+        self._build, self._force_custom_plan = build, force_custom_plan
         self._sql = ""
-        self._fixed: list[Any] = []
-        self._places: list[tuple[int, Parameter]] = []
+        self._template: list[Any] = []
+        self._parameters: list[tuple[int, Parameter]] = []
 
     def _compile(self) -> None:
         sql, params = self._build()
-        self._fixed = list(params)
-        self._places = [(n, param) for n, param in enumerate(params) if isinstance(param, Parameter)]
+        self._template = list(params)
+        self._parameters = [(index, param) for index, param in enumerate(params) if isinstance(param, Parameter)]
+        # Assigned last: another thread takes a statement with SQL for compiled.
         self._sql = sql
 
     def execute(self, values: dict[str, Any]) -> Any:
-        """Runs the statement on this thread's connection and returns its cursor.
+        """Run the statement on this thread's connection and return its cursor.
 
         Raises KeyError for a parameter without a value, and Django's database errors.
         """
-        params = self.params(values)
+        params = self._bind(values)
         if (fast_path := current_fast_path()) is not None:
-            return fast_path.execute(self._sql, params, is_planned_anew=self._is_planned_anew)
+            return fast_path.execute(self._sql, params, force_custom_plan=self._force_custom_plan)
         cursor = connection.cursor()
         cursor.execute(self._sql, params)
         return cursor
 
-    def params(self, values: dict[str, Any]) -> list[Any]:
-        """What the statement is run with. Raises KeyError for a parameter without a value."""
+    def _bind(self, values: dict[str, Any]) -> list[Any]:
         if not self._sql:
             self._compile()
-        params = self._fixed.copy()
-        for place, parameter in self._places:
-            params[place] = parameter.convert(values[parameter.name])
+        params = self._template.copy()
+        for index, parameter in self._parameters:
+            params[index] = parameter.convert(values[parameter.name])
         return params
 
 
@@ -90,14 +88,14 @@ class CompiledQuery[R: NamedTuple](Compiled):
 
     @overload
     def __init__(
-        self: CompiledQuery[Any], queryset: BuildQuerySet, *, row: None = None, is_planned_anew: bool = False
+        self: CompiledQuery[Any], queryset: MakeQuerySet, *, row: None = None, force_custom_plan: bool = False
     ) -> None: ...
 
     @overload
-    def __init__(self, queryset: BuildQuerySet, *, row: type[R], is_planned_anew: bool = False) -> None: ...
+    def __init__(self, queryset: MakeQuerySet, *, row: type[R], force_custom_plan: bool = False) -> None: ...
 
-    def __init__(self, queryset: BuildQuerySet, *, row: type[R] | None = None, is_planned_anew: bool = False) -> None:
-        super().__init__(self._build_select, is_planned_anew=is_planned_anew)
+    def __init__(self, queryset: MakeQuerySet, *, row: type[R] | None = None, force_custom_plan: bool = False) -> None:
+        super().__init__(self._build_select, force_custom_plan=force_custom_plan)
         self._queryset, self._row = queryset, row
         self._make_row: Callable[[Row], R]
         self._compiler: Any = None
@@ -105,11 +103,13 @@ class CompiledQuery[R: NamedTuple](Compiled):
 
     def _build_select(self) -> tuple[str, Sequence[Any]]:
         query = self._queryset().query
+        if query.selected is None:
+            raise ValueError("a compiled query names its columns with values_list")
         compiler = query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
         if compiler.has_extra_select:
             raise ValueError("DISTINCT rows ordered by other columns would contain these columns, too")
-        names = query.selected or ()
+        names = tuple(query.selected)
         row: Any = self._row or create_namedtuple_class(*names)
         if len(row._fields) != len(names):
             raise ValueError(f"{row.__name__} has {len(row._fields)} fields, the query {len(names)} columns")
@@ -126,7 +126,6 @@ class CompiledQuery[R: NamedTuple](Compiled):
         return None if row is None else self._named([row])[0]
 
     def fetch_all(self, **values: Any) -> list[R]:
-        """Return every row."""
         with self.execute(values) as cursor:
             rows = cursor.fetchall()
         return self._named(rows)
@@ -141,17 +140,17 @@ class CompiledStatement(Compiled):
     """An INSERT, UPDATE or DELETE."""
 
     def run(self, **values: Any) -> int:
-        """Runs it; returns how many rows it touched."""
+        """Run the statement and return the number of rows that it inserted, changed or deleted."""
         with self.execute(values) as cursor:
             count: int = cursor.rowcount
         return count
 
     def queue(self, **values: Any) -> None:
-        """Runs it at the latest when the transaction commits, in the same round trip.
+        """Send the statement together with a later one, at the latest with the transaction's COMMIT.
 
-        Its errors may come to light only there.
+        Its errors may be raised only there.
         """
-        params = self.params(values)
+        params = self._bind(values)
         if (fast_path := current_fast_path()) is not None:
             fast_path.queue(self._sql, params)
         else:
@@ -160,14 +159,14 @@ class CompiledStatement(Compiled):
 
 
 def parameter(model: type[models.Model], name: str, *, given_as: str = "") -> Parameter:
-    """The parameter for a field of a model, given as the field's attribute (`owner_id` for `owner`) or another name."""
+    """Return a parameter of a model field's type, named like its attribute (`owner_id` for `owner`) or `given_as`."""
     field = model._meta.get_field(name)
     assert isinstance(field, models.Field)
     return Parameter(given_as or field.attname, field)
 
 
 def compiled_insert(model: Callable[[], type[models.Model]], *, ignore_conflicts: bool = False) -> CompiledStatement:
-    """INSERT of one row with all its fields; the parameters are their attribute names (`owner_id`)."""
+    """Return an INSERT of one row with all fields; the parameters are their attribute names (`owner_id`)."""
 
     def build() -> tuple[str, Sequence[Any]]:
         fields = model()._meta.concrete_fields
@@ -180,8 +179,8 @@ def compiled_insert(model: Callable[[], type[models.Model]], *, ignore_conflicts
     return CompiledStatement(build)
 
 
-def compiled_update(queryset: Callable[[], models.QuerySet[Any, Any]], *names: str) -> CompiledStatement:
-    """UPDATE of these fields of a queryset's rows; each is a parameter."""
+def compiled_update(queryset: MakeQuerySet, *names: str) -> CompiledStatement:
+    """Return an UPDATE of these fields in the queryset's rows; each field is a parameter."""
 
     def build() -> tuple[str, Sequence[Any]]:
         rows = queryset()
@@ -193,8 +192,8 @@ def compiled_update(queryset: Callable[[], models.QuerySet[Any, Any]], *names: s
     return CompiledStatement(build)
 
 
-def compiled_delete(queryset: Callable[[], models.QuerySet[Any, Any]]) -> CompiledStatement:
-    """DELETE of a queryset's rows, without Django's cascades."""
+def compiled_delete(queryset: MakeQuerySet) -> CompiledStatement:
+    """Return a DELETE of the queryset's rows. Django's cascades do not run."""
 
     def build() -> tuple[str, Sequence[Any]]:
         sql, params = queryset().query.chain(DeleteQuery).get_compiler(connection=connection).as_sql()

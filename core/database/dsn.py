@@ -1,21 +1,25 @@
-"""`DB_DSN`: one URL for the database, in Django's terms. SQLAlchemy's forms are understood too."""
+"""Parse `DB_DSN`, the URL of the database, into Django's settings. SQLAlchemy's forms are accepted too."""
 
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from core.database.sqlite.options import connection_options
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
+
+from core.database.postgresql import options as postgres_options
+from core.database.sqlite import options as sqlite_options
 
 SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "sqlite3")
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 
 
 def parse_dsn(dsn: str, base_dir: Path, *, is_behind_pgbouncer: bool = False) -> dict[str, Any]:
-    """Django's DATABASES entry for a DSN. A relative SQLite path is relative to `base_dir`.
+    """Return the DATABASES entry for a DSN. A relative SQLite path is relative to `base_dir`.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user:password@host:port/name?option=value`.
-    Raises ValueError, which never repeats the DSN: it may hold a password.
+    Raises ValueError. Its message never repeats the DSN, which may contain a password.
     """
     try:
         parts = urlsplit(dsn)
@@ -29,10 +33,10 @@ def parse_dsn(dsn: str, base_dir: Path, *, is_behind_pgbouncer: bool = False) ->
 
 
 def parse_replica_dsns(dsns: str, base_dir: Path, *, is_behind_pgbouncer: bool = False) -> list[dict[str, Any]]:
-    """DATABASES entries for DSNs of PostgreSQL, separated by commas. Raises ValueError like `parse_dsn`."""
-    # A DSN may hold commas itself: between hosts.
-    each = [one.strip(" ,") for one in re.split(r",(?=\s*\w+(?:\+\w+)?://)", dsns) if one.strip(" ,")]
-    entries = [parse_dsn(one, base_dir, is_behind_pgbouncer=is_behind_pgbouncer) for one in each]
+    """Return the DATABASES entries for PostgreSQL DSNs separated by commas. Raises ValueError like `parse_dsn`."""
+    # A DSN may contain commas between hosts.
+    split = [dsn.strip(" ,") for dsn in re.split(r",(?=\s*\w+(?:\+\w+)?://)", dsns)]
+    entries = [parse_dsn(dsn, base_dir, is_behind_pgbouncer=is_behind_pgbouncer) for dsn in split if dsn]
     if any("PORT" not in entry for entry in entries):
         raise ValueError("must start with postgresql://, each of them: SQLite has no replicas")
     return entries
@@ -51,13 +55,11 @@ def _sqlite(host: str, path: str, base_dir: Path) -> dict[str, Any]:
         "ENGINE": "core.database.backends.sqlite3",
         "NAME": str(file),
         "CONN_MAX_AGE": None,
-        "OPTIONS": connection_options(),
+        "OPTIONS": sqlite_options.connection_options(),
     }
 
 
 def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> dict[str, Any]:
-    from core.database.postgresql import options as postgres_options
-
     name = unquote(path.removeprefix("/"))
     if not name or "/" in name:
         raise ValueError("must name a database, as in postgresql://user:password@host:5432/name")
@@ -70,22 +72,22 @@ def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> 
         "PASSWORD": unquote(password),
         "HOST": hosts,
         "PORT": ports,
-        # Connections belong to the fixed pool of threads (core/database/pool.py) and live as long as it does.
+        # Each thread of the pool (core/database/pool.py) keeps its connection.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        # A cursor in the server outlives its transaction, and PgBouncer gives each transaction another connection.
+        # Server-side cursors outlive a transaction, but PgBouncer may give each transaction another session.
         "DISABLE_SERVER_SIDE_CURSORS": is_behind_pgbouncer,
         "OPTIONS": postgres_options.connection_options(_options(query), is_behind_pgbouncer=is_behind_pgbouncer),
     }
 
 
 def _hosts(text: str) -> tuple[str, str]:
-    """Hosts and ports as libpq takes them: several, separated by commas, are tried in turn."""
+    """Return hosts and ports for libpq, separated by commas: libpq tries them in turn."""
     hosts, ports = [], []
-    for one in text.split(","):
-        host, colon, port = one.rpartition(":") if not one.endswith("]") else (one, "", "")
+    for address in text.split(","):
+        host, colon, port = address.rpartition(":") if not address.endswith("]") else (address, "", "")
         if not colon:
-            host, port = one, ""
+            host, port = address, ""
         if port and not (port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError("must have a number from 1 to 65535 as its port")
         hosts.append(unquote(host.strip("[]")))
@@ -94,10 +96,7 @@ def _hosts(text: str) -> tuple[str, str]:
 
 
 def _options(query: str) -> dict[str, str]:
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import make_conninfo
-
-    # asyncpg, which the service's forerunner used, calls it `ssl`.
+    # asyncpg's name for `sslmode` is `ssl`.
     options = {"sslmode" if name == "ssl" else name: value for name, value in parse_qsl(query)}
     for name, value in options.items():
         try:

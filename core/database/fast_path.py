@@ -1,7 +1,8 @@
-"""The fast path of compiled statements: past Django's cursors, straight to the driver.
+"""The fast path of compiled statements: they skip Django's cursors and go straight to the driver.
 
-Each thread that serves requests has one, unless something watches Django's cursors (tracing, DEBUG). The two
-implementations are core/database/sqlite/fast_path.py and core/database/postgresql/fast_path.py.
+Each thread that serves requests has a fast path, unless tracing or DEBUG watches Django's cursors. The two
+implementations are core/database/sqlite/fast_path.py and core/database/postgresql/fast_path.py;
+docs/decisions/0006-database-fast-paths.md has their figures.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Protocol, Self
 
 
 class Result(Protocol):
-    """What a statement returned, read like a cursor. Reading raises Django's database errors."""
+    """The result of a statement, read like a cursor. Reading raises Django's database errors."""
 
     @property
     def rowcount(self) -> int: ...
@@ -29,23 +30,22 @@ class Result(Protocol):
 class FastPath(Protocol):
     """Runs statements with Django's placeholders on the thread's own connection. Raises Django's database errors."""
 
-    def execute(self, sql: str, values: Sequence[Any], *, is_planned_anew: bool = False) -> Result: ...
+    def execute(self, sql: str, values: Sequence[Any], *, force_custom_plan: bool = False) -> Result: ...
 
     def queue(self, sql: str, values: Sequence[Any]) -> None: ...
 
 
-class _OfThread(threading.local):
+class _ThreadState(threading.local):
     fast_path: FastPath | None = None
 
 
-_of_thread = _OfThread()
+_state = _ThreadState()
 
 
 def current_fast_path() -> FastPath | None:
     """Return the fast path of this thread, or None if its statements go through Django's cursors."""
-    return _of_thread.fast_path
+    return _state.fast_path
 
 
 def set_fast_path(fast_path: FastPath | None) -> None:
-    """Use this fast path for compiled statements of this thread; None means Django's cursors."""
-    _of_thread.fast_path = fast_path
+    _state.fast_path = fast_path

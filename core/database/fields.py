@@ -10,10 +10,10 @@ from django.db import models
 
 
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
-    """JSON kept as compact text on every database.
+    """JSON stored as compact text on every database.
 
-    PostgreSQL's jsonb would give 1e300 back as an integer of 301 digits, forget the order of keys, and have to be
-    parsed and written again on the way out; text goes into the response as it is.
+    PostgreSQL's jsonb would return 1e300 as an integer of 301 digits, lose the order of keys, and have to be parsed
+    and serialized again for the response. Text is copied into the response unchanged.
     """
 
     def from_db_value(self, value: str | None, *_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What /metrics tells of the database: django-prometheus' metrics by its names, and what it has none for."""
+"""Metrics of the database: django-prometheus' metrics under their own names, and a few more."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +10,7 @@ from prometheus_client import Gauge, Histogram
 from core.telemetry.tally import TalliedHistogram
 
 CONNECTIONS = Gauge("db_connections", "Open connections to the database", multiprocess_mode="livesum")
-POOL_SIZE = Gauge("db_pool_size", "Threads for a database connection each", multiprocess_mode="livesum")
+POOL_SIZE = Gauge("db_pool_size", "Threads that keep a database connection each", multiprocess_mode="livesum")
 POOL_JOBS = Gauge("db_pool_jobs", "Database jobs that wait or run", multiprocess_mode="livesum")
 POOL_WAIT = TalliedHistogram(
     Histogram(
@@ -22,7 +22,7 @@ POOL_WAIT = TalliedHistogram(
 
 
 class Statements:
-    """Counts and times the statements of one database, for the hot path."""
+    """Counts and times the statements of one database."""
 
     def __init__(self, alias: str, vendor: str) -> None:
         self._seconds = TalliedHistogram(query_duration_seconds.labels(alias, vendor))
@@ -31,15 +31,15 @@ class Statements:
         self.observe = self._seconds.observe
 
     def note_more(self, count: int) -> None:
-        """Counts statements beyond the one that each observation stands for."""
+        """Count further statements of a round trip that was observed once."""
         self._count(count)
 
     def note_error(self, error: BaseException) -> None:
-        """Counts a statement that failed, by the exception's class."""
+        """Count a failed statement under the exception's class."""
         errors_total.labels(*self._labels, type(error).__name__).inc()
 
     def flush(self) -> None:
-        """Brings what is new to the metrics."""
+        """Add new observations to the metrics."""
         self._count(self._seconds.flush())
 
 
@@ -48,29 +48,28 @@ _all_statements: list[Statements] = []
 
 @cache
 def statements(alias: str, vendor: str) -> Statements:
-    """Those of a database. Its labels are looked up once, not with each statement."""
-    made = Statements(alias, vendor)
-    _all_statements.append(made)
-    return made
+    """Return the counters of one database; caching saves the label lookups of each statement."""
+    counters = Statements(alias, vendor)
+    _all_statements.append(counters)
+    return counters
 
 
 def flush() -> None:
-    """Brings what is new to the metrics."""
-    for one in _all_statements.copy():
-        one.flush()
+    """Add new observations to the metrics."""
+    for counters in _all_statements.copy():
+        counters.flush()
     POOL_WAIT.flush()
 
 
 class CountedConnection:
-    """Mixed into a back end of Django's: counts the connections that are open."""
+    """A mixin for Django's backends that counts open connections."""
 
     connection: Any
 
     def get_new_connection(self, *args: Any, **options: Any) -> Any:
-        """A connection of the driver's."""
-        made = super().get_new_connection(*args, **options)  # type: ignore[misc]
+        new_connection = super().get_new_connection(*args, **options)  # type: ignore[misc]
         CONNECTIONS.inc()
-        return made
+        return new_connection
 
     def _close(self) -> None:
         if self.connection is not None:

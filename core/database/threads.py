@@ -1,9 +1,8 @@
 """A fixed group of threads that run jobs for the event loop.
 
-Hand-overs are shared: the jobs of a few turns of the loop go to the threads together, and the results of all jobs that
-a thread ran in one go come back with one wake-up of the loop. At load, that makes the hop to a thread and back cost
-a few microseconds a job rather than thirty. A turn is some microseconds while the loop has nothing else to do, and
-about a millisecond when it is busy, which is when there are others to wait for.
+Jobs of a few loop iterations are handed to the threads together. Results of all jobs that a thread ran together come
+back with one wake-up of the loop. Under load, this cuts the cost of the hop from about thirty microseconds per job to
+a few. An iteration takes microseconds while the loop is idle and about a millisecond while the loop is busy.
 """
 
 import asyncio
@@ -16,17 +15,21 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from django.conf import settings
+from django.db import connections
+
+from core.database.metrics import POOL_WAIT
 from core.http.problems import ServiceUnavailable
 
-AWAIT_END_SECONDS = 0.005
-# For reads. A write, whose commit costs more than the hop, waits for longer (core/database/pool.py).
-TURNS = 2
+CLOSE_POLL_SECONDS = 0.005
+# Loop iterations that a read waits for other jobs. A write waits longer: see WRITE_TURNS in core/database/pool.py.
+READ_TURNS = 2
 
 logger = logging.getLogger("agent_router.database")
 
 
 class Job:
-    """A function to run in a thread, and what came of it."""
+    """A function to run in a thread, and its result or error."""
 
     __slots__ = ("error", "future", "queued_at", "result", "run")
 
@@ -37,17 +40,25 @@ class Job:
         self.result: Any = None
         self.error: BaseException | None = None
 
+    def execute(self) -> None:
+        """Run the function and keep its result or error."""
+        try:
+            self.result = self.run()
+        except BaseException as error:
+            self.error = error
+
+
+def execute_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.execute()
+
 
 class ThreadGroup:
-    """`count` threads. `work` runs the jobs that a thread takes at once: while all are busy, `batch` or a few more.
+    """`count` threads. `work` receives the jobs that a thread runs together, at most `batch` or a few more.
 
-    A job waits `turns` turns of the loop for others to be handed over with.
-
-    A thread runs `prepare` before its first jobs, or when there have been none for `prepare_after` seconds.
-
-    At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`: beyond that they are
-    refused with 503, for a queue without bounds only makes every answer late. `observe_wait` is told the seconds that
-    each job waited.
+    A job waits `turns` iterations of the loop for other jobs. Each thread calls `prepare` when it starts and `finish`
+    when it ends. At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`; other jobs fail
+    with ServiceUnavailable. `observe_wait` receives the seconds that each job waited.
     """
 
     def __init__(
@@ -62,24 +73,22 @@ class ThreadGroup:
         observe_wait: Callable[[float], None],
         max_waiting: int,
         max_wait_seconds: float,
-        turns: int = TURNS,
-        prepare_after: float = 0.0,
+        turns: int = READ_TURNS,
     ) -> None:
         self.name, self.count, self.batch, self.turns = name, count, batch, turns
         self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
         self.waiting = 0
         self._work, self._prepare, self._finish = work, prepare, finish
-        self._prepare_after = prepare_after
         self._observe_wait = observe_wait
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
-        self._gathered: list[Job] = []
+        self._submitted: list[Job] = []
         self._threads: list[threading.Thread] = []
-        # Each is changed by its own thread alone.
+        # Each thread writes only its own entry.
         self._is_busy = [False] * count
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
-        """Starts the threads, for the running loop."""
+        """Start the threads, for the running loop."""
         self._loop = asyncio.get_running_loop()
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"{self.name}-{number}", daemon=True)
@@ -89,28 +98,28 @@ class ThreadGroup:
             thread.start()
 
     async def close(self) -> None:
-        """Takes no more jobs, lets the threads finish what they were given, and waits for their end."""
+        """Refuse new jobs, let the threads finish the jobs they have, and wait until the threads have ended."""
         self._hand_over()
         self._loop = None
         for _ in self._threads:
             self._queue.put(None)
-        # Not by a thread that joins them: whoever gives up waiting here would wait for that one at the process' end.
-        while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  # a thread tells nobody of its end
-            await asyncio.sleep(AWAIT_END_SECONDS)
+        # Polled, because a helper thread that joins them would block the exit of the process after a timeout here.
+        while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  # threads have no end event
+            await asyncio.sleep(CLOSE_POLL_SECONDS)
         self._threads = []
 
     def submit(self, run: Callable[[], Any]) -> asyncio.Future[Any]:
-        """A future of what the function returns or raises. Raises ServiceUnavailable if too many jobs wait."""
+        """Return a future of the function's result. Raises ServiceUnavailable if too many jobs wait."""
         if self._loop is None:
             raise RuntimeError(f"the {self.name} threads are not open")
         if self.waiting >= self.max_waiting:
             raise ServiceUnavailable("Too many requests wait for the database")
-        # In the caller's context: lines that the job logs carry the request's id, and its spans their parent.
+        # The caller's context gives the job's log lines their request id and its spans their parent.
         job = Job(partial(copy_context().run, run), self._loop.create_future())
         self.waiting += 1
-        if not self._gathered:
+        if not self._submitted:
             self._loop.call_soon(self._await_others, self._loop, self.turns)
-        self._gathered.append(job)
+        self._submitted.append(job)
         return job.future
 
     def _await_others(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
@@ -120,40 +129,31 @@ class ThreadGroup:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        jobs, self._gathered = self._gathered, []
-        # Few jobs are spread over the threads; many are taken in turns of at most `batch`.
+        jobs, self._submitted = self._submitted, []
+        # Few jobs are spread over the threads; many jobs are split into batches.
         size = max(1, min(self.batch, len(jobs) // self.count))
         for start in range(0, len(jobs), size):
             self._queue.put(jobs[start : start + size])
 
     def _run(self, number: int) -> None:
-        jobs = self._await_first()
         try:
             self._prepare()
-        except Exception:  # the jobs will say what is wrong; without the thread they would wait for ever
+        except Exception:  # the thread must live on: its jobs will report what is wrong
             logger.exception("The %s thread could not prepare", self.name)
-        while jobs is not None:
-            if jobs:
-                self._is_busy[number] = True
-                self._take_more(jobs)
-                self._run_jobs(jobs)
-                self._is_busy[number] = False
-                jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
-            jobs = self._queue.get()
+        while (jobs := self._queue.get()) is not None:
+            self._is_busy[number] = True
+            self._take_more(jobs)
+            self._run_jobs(jobs)
+            self._is_busy[number] = False
+            jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
         self._finish()
 
-    def _await_first(self) -> list[Job] | None:
-        try:
-            return self._queue.get(timeout=self._prepare_after)
-        except Empty:
-            return []
-
     def _take_more(self, jobs: list[Job]) -> None:
-        # What waits is left to a thread that has nothing to do: a slow job holds up those that come after it.
+        # Idle threads take waiting jobs first: a slow job delays all jobs of its batch.
         while len(jobs) < self.batch and all(self._is_busy) and not self._queue.empty():
             try:
                 more = self._queue.get_nowait()
-            except Empty:  # another thread was faster: to wait here would keep the jobs in hand waiting, too
+            except Empty:  # another thread was faster
                 return
             if more is None:
                 self._queue.put(None)
@@ -171,7 +171,7 @@ class ThreadGroup:
         try:
             if wanted:
                 self._work(wanted)
-        except BaseException as error:  # a thread that dies would leave its jobs waiting for ever
+        except BaseException as error:  # a dead thread would leave its jobs waiting
             logger.exception("The %s thread failed", self.name)
             for job in wanted:
                 job.error = job.error or error
@@ -185,3 +185,27 @@ class ThreadGroup:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
+
+
+def connection_threads(
+    name: str,
+    *,
+    count: int,
+    connect: Callable[[], None],
+    work: Callable[[Sequence[Job]], None],
+    batch: int = 1,
+    turns: int = READ_TURNS,
+) -> ThreadGroup:
+    """Return a group whose threads keep a database connection each, within the limits of the settings."""
+    return ThreadGroup(
+        name,
+        count=count,
+        batch=batch,
+        work=work,
+        prepare=connect,
+        finish=connections.close_all,
+        observe_wait=POOL_WAIT.observe,
+        max_waiting=settings.DB_MAX_WAITING,
+        max_wait_seconds=settings.DB_MAX_WAIT_SECONDS,
+        turns=turns,
+    )

@@ -1,4 +1,4 @@
-"""What holds for every job that writes, on each database."""
+"""Transactions of write jobs, on both databases."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,23 +8,25 @@ from django.db.transaction import TransactionManagementError
 
 
 def run_atomically[T](job: Callable[[], T]) -> T:
-    """Runs a job in a transaction, or in a savepoint of the one that is open."""
+    """Run a job in a transaction, or in a savepoint of the open transaction."""
     with transaction.atomic():
         result = job()
-        refuse_if_undone()
-        mark_robust()
+        check_not_doomed()
+        mark_hooks_robust()
     return result
 
 
-def mark_robust() -> None:
-    """What is to be done after the commit cannot undo it: its failure is logged, and harms no other job."""
+def mark_hooks_robust() -> None:
+    """Make Django log the errors of on_commit hooks: the commit stands, and other jobs may share it."""
     hooks: Any = connection.run_on_commit
     if hooks:
         hooks[:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks]
 
 
-def refuse_if_undone() -> None:
-    """Raises TransactionManagementError if the transaction can only be rolled back."""
+def check_not_doomed() -> None:
+    """Raise TransactionManagementError if the transaction can only be rolled back.
+
+    Django would roll back silently, and the caller would believe that the job succeeded.
+    """
     if connection.needs_rollback:
-        # Django would undo the job without a word, and its caller would take it for done.
         raise TransactionManagementError("the job went on after a database error")

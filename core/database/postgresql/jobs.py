@@ -1,81 +1,81 @@
-"""Jobs on PostgreSQL: on a connection that works, in a transaction if they write, again if that is safe.
+"""Jobs on PostgreSQL: on a working connection, in a transaction if they write, and again when a retry is safe.
 
-A job may run more than once; its transaction commits at most once. Once COMMIT has been sent and the connection is
-lost, nobody knows whether the server carried it out: the client is told 503, and its idempotency key is for that.
+A job may run more than once; its transaction commits at most once. If the connection is lost after COMMIT was sent,
+the outcome is unknown: the client receives 503, and its idempotency key makes a retry safe.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from threading import local
 
 from django.db import connection
 
-from core.database.failures import CLASHES, STALE_SESSION, sqlstate
+from core.database.failures import CONFLICTS, STALE_SESSION, sqlstate, unavailable
 from core.database.fast_path import current_fast_path
-from core.database.postgresql.connection import is_lost_by, lost_in_block, working_connection
+from core.database.postgresql.connection import is_lost_by, was_connection_lost, working_connection
 from core.database.postgresql.fast_path import PostgresFastPath
-from core.database.postgresql.options import is_behind_pgbouncer, waits
-from core.database.transactions import refuse_if_undone, run_atomically
+from core.database.postgresql.options import is_behind_pgbouncer, set_timeouts_sql
+from core.database.threads import Job
+from core.database.transactions import check_not_doomed, run_atomically
 
-# A job that clashes with another each time is not let at it for ever.
-ATTEMPTS = 3
-# So that the rival, which waits for what was just let go, comes first.
-CLASH_PAUSE_SECONDS = 0.02
+MAX_ATTEMPTS = 3
+# Lets the other transaction take the released lock first.
+CONFLICT_PAUSE_SECONDS = 0.02
 
 
-class _Here(local):
+class _ThreadState(local):
     is_committing = False
 
 
-_here = _Here()
+_state = _ThreadState()
 
 
-def reading[T](job: Callable[[], T]) -> Callable[[], T]:
-    """The job on a connection that works. Run again when the connection is lost meanwhile."""
-
-    def run() -> T:
-        return _with_attempts(job, is_write=False)
-
-    return run
+def run_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.execute()
+        if job.error is not None:
+            job.error = unavailable(job.error)
 
 
-def writing[T](job: Callable[[], T]) -> Callable[[], T]:
-    """The job in a transaction. Run again when the transaction was certainly undone, by its rival or by the server."""
-
-    def run() -> T:
-        return _with_attempts(lambda: run_atomically(lambda: _in_transaction(job)), is_write=True)
-
-    return run
+def read[T](job: Callable[[], T]) -> T:
+    """Run a job on a working connection, and again if the connection is lost meanwhile."""
+    return _retry(job, is_write=False)
 
 
-def _with_attempts[T](run: Callable[[], T], *, is_write: bool) -> T:
-    for attempt in range(1, ATTEMPTS + 1):
-        _here.is_committing = False
+def write[T](job: Callable[[], T]) -> T:
+    """Run a job in a transaction, and again if the transaction was certainly rolled back by a conflict or an outage."""
+    return _retry(partial(run_atomically, partial(_in_transaction, job)), is_write=True)
+
+
+def _retry[T](run: Callable[[], T], *, is_write: bool) -> T:
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        _state.is_committing = False
         try:
             with working_connection(is_write=is_write):
                 return run()
         except BaseException as error:
-            if attempt == ATTEMPTS or not _may_run_again(error):
+            if attempt == MAX_ATTEMPTS or not _may_retry(error):
                 raise
-            if sqlstate(error) in CLASHES:
-                time.sleep(CLASH_PAUSE_SECONDS * attempt)
+            if sqlstate(error) in CONFLICTS:
+                time.sleep(CONFLICT_PAUSE_SECONDS * attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _may_run_again(error: BaseException) -> bool:
-    return sqlstate(error) in CLASHES | STALE_SESSION or (lost_in_block() and not _here.is_committing)
+def _may_retry(error: BaseException) -> bool:
+    return sqlstate(error) in CONFLICTS | STALE_SESSION or (was_connection_lost() and not _state.is_committing)
 
 
 def _in_transaction[T](job: Callable[[], T]) -> T:
     try:
         with _begin():
             result = job()
-            refuse_if_undone()
-            _here.is_committing = True
+            check_not_doomed()
+            _state.is_committing = True
     except BaseException as error:
         if is_lost_by(error):
-            # Before the end of the transaction: Django would connect again by itself there.
+            # Otherwise Django would reconnect at the end of its transaction.
             connection.close()
         raise
     return result
@@ -85,5 +85,5 @@ def _begin() -> AbstractContextManager[None]:
     if isinstance(fast_path := current_fast_path(), PostgresFastPath):
         return fast_path.transaction()
     if is_behind_pgbouncer():
-        connection.cursor().execute(waits(for_transaction=True))
+        connection.cursor().execute(set_timeouts_sql(for_transaction=True))
     return nullcontext()

@@ -1,4 +1,4 @@
-"""How each PostgreSQL connection is set up. An option that the DSN names wins over the one here."""
+"""The options of each PostgreSQL connection. An option in the DSN takes precedence."""
 
 from typing import Any
 
@@ -9,72 +9,67 @@ from django.db.backends.signals import connection_created
 CONNECT_TIMEOUT_SECONDS = 3
 
 OPTIONS = {
-    # Whose connections these are, in pg_stat_activity and in the server's log.
+    # Shown in pg_stat_activity and in the server's log.
     "application_name": "agent-router",
-    # A host that swallows packets holds up one thread no longer than this; libpq itself would wait for ever.
+    # libpq would wait forever for a host that drops packets.
     "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
-    # A server that vanished without closing its connections (a power cut, a firewall that forgot them) is found out
-    # while a connection is idle (30 s, then 3 probes 5 s apart) ...
+    # Detects a server that vanished while the connection is idle: after 30 s, 3 probes 5 s apart.
     "keepalives_idle": "30",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    # ... and while an answer is awaited: what it has not acknowledged for 10 s ends the connection.
+    # The same while the service awaits an answer: the server must acknowledge packets within 10 s.
     "tcp_user_timeout": "10000",
 }
-# Sent with the connection's first packet. Times cast to text are read as UTC (core/values.py), so the session's
-# zone is no matter of taste; set here, it costs no round trip. PgBouncer refuses such options and keeps track of the
-# zone that Django sets. Compiling a plan takes longer than any of these statements should.
+# Sent with the first packet, so they cost no round trip. Times cast to text are read as UTC (core/values.py).
+# JIT compilation would take longer than these statements. PgBouncer refuses such options, and Django sets the zone.
 STARTUP_OPTIONS = "-c TimeZone=UTC -c jit=off"
-# Django's cursors put values into the SQL themselves, and then there is nothing to prepare: that is for queries of
-# the ORM, which are many and rare. The hot ones are compiled and prepared (core/database/postgresql/fast_path.py).
+# Only compiled statements are prepared (core/database/postgresql/fast_path.py): Django's cursors inline the values.
 PREPARE_THRESHOLD = None
 
 
-def connection_options(named: dict[str, str], *, is_behind_pgbouncer: bool) -> dict[str, Any]:
-    """Django's OPTIONS for a PostgreSQL database; `named` are the DSN's own."""
+def connection_options(dsn_options: dict[str, str], *, is_behind_pgbouncer: bool) -> dict[str, Any]:
+    """Return Django's OPTIONS for a PostgreSQL database."""
     options = OPTIONS if is_behind_pgbouncer else OPTIONS | {"options": STARTUP_OPTIONS}
-    return {**options, **named, "prepare_threshold": PREPARE_THRESHOLD}
+    return {**options, **dsn_options, "prepare_threshold": PREPARE_THRESHOLD}
 
 
 def is_behind_pgbouncer() -> bool:
-    """Whether PgBouncer may give each transaction of this thread's connection to another server process."""
+    """Whether PgBouncer may run each transaction of this thread's connection in another session."""
     return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def statement_timeout_seconds() -> int:
-    """How long the server may work on a statement."""
     seconds: int = getattr(settings, "DB_STATEMENT_TIMEOUT", lock_timeout_seconds() + 5)
     return seconds
 
 
 def lock_timeout_seconds() -> int:
-    """How long a statement may wait for a lock."""
-    # A repeat of a request waits for the first one at the lock of its key's record.
+    # A repeated request waits at the lock of its idempotency record until the first request ends.
     seconds: int = getattr(settings, "DB_LOCK_TIMEOUT", settings.IDEMPOTENCY_WAIT)
     return seconds
 
 
-def waits(*, for_transaction: bool) -> str:
-    """SQL by which the server limits how long it works and waits for a request, in a session or a transaction."""
-    limits = {
+def set_timeouts_sql(*, for_transaction: bool) -> str:
+    """Return the SQL that sets the server's timeouts, in a transaction or in the whole session."""
+    timeouts = {
         "statement_timeout": statement_timeout_seconds(),
         "lock_timeout": lock_timeout_seconds(),
-        # A process that was stopped in the middle of a transaction must not keep its locks.
+        # A process that was suspended during a transaction must not keep its locks.
         "idle_in_transaction_session_timeout": statement_timeout_seconds(),
     }
     is_local = str(for_transaction).lower()
-    return "SELECT " + ", ".join(f"set_config('{name}', '{limit}s', {is_local})" for name, limit in limits.items())
+    return "SELECT " + ", ".join(f"set_config('{name}', '{limit}s', {is_local})" for name, limit in timeouts.items())
 
 
 def limit_new_connections() -> None:
-    """Has the server limit what it does on each connection that this process opens from now on.
+    """Set the timeouts in every connection that this process opens from now on.
 
-    Called where requests are served: a migration may take its time.
+    Only the service calls this: a migration may take its time.
     """
-    connection_created.connect(_limit, dispatch_uid="core.database.postgresql.options")
+    connection_created.connect(_set_timeouts, dispatch_uid="core.database.postgresql.options")
 
 
-def _limit(*, connection: Any, **_: Any) -> None:
-    # Behind PgBouncer a session has no settings: each transaction brings its own along.
+def _set_timeouts(*, connection: Any, **_: Any) -> None:
+    # PgBouncer keeps no session settings: there, each transaction sets the timeouts.
     if connection.vendor == "postgresql" and not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        connection.connection.execute(waits(for_transaction=False))
+        connection.connection.execute(set_timeouts_sql(for_transaction=False))

@@ -1,72 +1,67 @@
-"""One read replica: its threads with connections, and whether reads go there."""
+"""One read replica: its threads and connections, and whether it takes reads."""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
 
 from core.database.failures import is_lost
-from core.database.metrics import POOL_WAIT
 from core.database.postgresql import connection as postgres_connection
 from core.database.postgresql import replica_metrics
 from core.database.postgresql.outage import Outage
-from core.database.postgresql.wal_position import Position, Standing, find_replayed, find_standing
-from core.database.threads import Job, ThreadGroup
+from core.database.postgresql.wal_position import Position, StandbyStatus, find_replayed, find_status
+from core.database.threads import ThreadGroup, connection_threads, execute_each
 
-# How long a read waits for the replica to catch up, and so how far behind it may be.
+# How long a read waits for the replica to catch up: the most that a replica in use may lag.
 MAX_LAG_SECONDS = 0.05
-LOOK_AGAIN_SECONDS = 0.001
-# How many of the primary's places are remembered to tell the lag; beyond that every other is forgotten.
-MAX_REMEMBERED = 100
-# How long a replica stays out at least. One that does not last stays out for longer each time.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 30.0
+POLL_SECONDS = 0.001
+# Positions of the primary that are kept to compute the lag; beyond that, every other position is dropped.
+MAX_POSITIONS = 100
+# How long an excluded replica stays excluded. The time doubles if the replica fails again within STABLE_SECONDS.
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.25, 30.0
 STABLE_SECONDS = 10.0
 
 logger = logging.getLogger("agent_router.database")
 
 
 class NotReplayed(Exception):
-    """The replica has not come as far as the read needs."""
+    """The replica has not replayed the position that the read needs."""
 
 
 class Replica:
-    """`entry` is Django's for the database. Left out until `judge` lets it in; used by one event loop."""
+    """A replica, excluded until `update` includes it. `entry` is its DATABASES entry. Used by one event loop."""
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.name = name_of(entry)
         self.timeline = 0
         self.is_in_use = False
-        self._entry, self._outage = entry, Outage(is_told=False)
+        self._entry, self._outage = entry, Outage(is_logged=False)
         self._readers = self._threads("replica", settings.DB_POOL_SIZE)
-        # Its own: a probe tells how the server is, not how many reads wait for it.
+        # Separate, so that a probe does not wait behind reads.
         self._prober = self._threads("replica-probe", 1)
         self._written: list[tuple[float, Position]] = []
-        self._used_since, self._out_until, self._pause = 0.0, 0.0, FIRST_PAUSE_SECONDS
-        self._is_told = False
+        self._used_since, self._excluded_until, self._pause = 0.0, 0.0, FIRST_PAUSE_SECONDS
+        self._is_logged = False
         replica_metrics.IN_USE.labels(self.name).set(0)
 
     def _threads(self, name: str, count: int) -> ThreadGroup:
-        return ThreadGroup(
-            f"{name}-{self.name}", count=count, batch=1, work=_run_each, prepare=self._connect,
-            finish=connections.close_all, max_waiting=settings.DB_MAX_WAITING,
-            max_wait_seconds=settings.DB_MAX_WAIT_SECONDS, observe_wait=POOL_WAIT.observe,
-        )  # fmt: skip
+        # Errors reach the caller unchanged: the primary serves the read instead.
+        return connection_threads(f"{name}-{self.name}", count=count, connect=self._connect, work=execute_each)
 
     def _connect(self) -> None:
-        postgres_connection.lead_to(self._entry, self._outage)
+        postgres_connection.use_server(self._entry, self._outage)
         postgres_connection.connect()
 
     def open(self) -> None:
-        """Starts the threads."""
         for group in self.groups:
             group.open()
 
     async def close(self) -> None:
-        """Ends the threads after the jobs that they have."""
+        """Finish the jobs that were submitted, then end the threads."""
         for group in self.groups:
             await group.close()
 
@@ -75,26 +70,26 @@ class Replica:
         return self._readers, self._prober
 
     async def read[T](self, job: Callable[[], T], wanted: Position) -> T:
-        """Runs a job once the replica has come to a place in the log.
+        """Run a job after the replica has replayed a position.
 
-        Raises what the job raises; NotReplayed, DatabaseError or ServiceUnavailable if the primary has to run it.
+        Raises what the job raises; NotReplayed, DatabaseError or ServiceUnavailable if the primary must run the job.
         """
         if wanted.timeline != self.timeline:
             raise NotReplayed
         try:
-            result: T = await self._readers.submit(lambda: self._read(job, wanted))
+            result: T = await self._readers.submit(partial(self._read, job, wanted))
         except NotReplayed:
-            self.leave_out("lag", "it is too far behind the primary")
+            self.exclude("lag", "it is too far behind the primary")
             raise
         except Exception as error:
             if is_lost(error):
-                self.leave_out("failure", str(error))
+                self.exclude("failure", str(error))
             raise
         replica_metrics.READS.labels(self.name).inc()
         return result
 
     def _read[T](self, job: Callable[[], T], wanted: Position) -> T:
-        if not self.is_in_use:  # before a connection is made: that may take its time
+        if not self.is_in_use:  # checked before connecting, which may take long
             raise NotReplayed
         with postgres_connection.working_connection(is_write=False):
             self._wait_for(wanted)
@@ -108,84 +103,76 @@ class Replica:
                 return
             if replayed is None or not self.is_in_use or monotonic() > deadline:
                 raise NotReplayed
-            time.sleep(LOOK_AGAIN_SECONDS)
+            time.sleep(POLL_SECONDS)
 
-    async def look(self, written: Position) -> Standing:
-        """How it stands. Raises DatabaseError; ServiceUnavailable if its probes are not answered."""
-        standing: Standing = await self._prober.submit(lambda: look(written))
-        return standing
+    async def probe(self, written: Position) -> StandbyStatus:
+        """Return the replica's status. Raises DatabaseError; ServiceUnavailable if earlier probes still wait."""
+        status: StandbyStatus = await self._prober.submit(partial(wait_and_find_status, written))
+        return status
 
-    def judge(self, standing: Standing, *, system: int, written: Position) -> None:
-        """Lets it in or leaves it out, by how it stood when the primary had `written`."""
-        self._note_lag(standing.replayed or 0, written)
-        if standing.replayed is None:
-            self.leave_out("failure", "it is no standby")
-        elif standing.system != system:
-            self.leave_out("failure", "it is a standby of another server than DB_DSN's")
-        elif written.timeline not in standing.timelines:
-            self.leave_out("failure", "it has not followed the primary's last failover yet")
-        elif standing.replayed < written.at:
-            self.leave_out("lag", "it is too far behind the primary")
-        elif not self.is_in_use and monotonic() >= self._out_until:
+    def update(self, status: StandbyStatus, *, system: int, written: Position) -> None:
+        """Include or exclude the replica by its status at the time when the primary had `written`."""
+        self._update_lag(status.replayed or 0, written)
+        if status.replayed is None:
+            self.exclude("failure", "it is no standby")
+        elif status.system != system:
+            self.exclude("failure", "it is a standby of another server than DB_DSN's")
+        elif written.timeline not in status.timelines:
+            self.exclude("failure", "it has not followed the primary's last failover yet")
+        elif status.replayed < written.at:
+            self.exclude("lag", "it is too far behind the primary")
+        elif not self.is_in_use and monotonic() >= self._excluded_until:
             self.timeline = written.timeline
-            self._let_in()
+            self._include()
 
-    def leave_out(self, reason: str, told: str) -> None:
-        """Has it take no reads until it is let in again. `reason` is one of few, `told` is for the log."""
+    def exclude(self, reason: str, explanation: str) -> None:
+        """Send no reads to the replica. `reason` is a metric label, `explanation` goes to the log."""
         now = monotonic()
         if self.is_in_use:
             self.is_in_use = False
-            is_new = now - self._used_since > STABLE_SECONDS
-            self._pause = FIRST_PAUSE_SECONDS if is_new else min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-            self._out_until = now + self._pause
+            was_stable = now - self._used_since > STABLE_SECONDS
+            self._pause = FIRST_PAUSE_SECONDS if was_stable else min(2 * self._pause, MAX_PAUSE_SECONDS)
+            self._excluded_until = now + self._pause
             replica_metrics.LEFT_OUT.labels(self.name, reason).inc()
             replica_metrics.IN_USE.labels(self.name).set(0)
-        elif self._is_told:
+        elif self._is_logged:
             return
-        self._is_told = True
-        logger.warning("The read replica %s is left out: %s", self.name, told.strip().partition("\n")[0])
+        self._is_logged = True
+        logger.warning("The read replica %s is left out: %s", self.name, explanation.strip().partition("\n")[0])
 
-    def _let_in(self) -> None:
-        self.is_in_use, self._is_told, self._used_since = True, False, monotonic()
+    def _include(self) -> None:
+        self.is_in_use, self._is_logged, self._used_since = True, False, monotonic()
         replica_metrics.IN_USE.labels(self.name).set(1)
         logger.info("The read replica %s is in use", self.name)
 
     def cut_connections(self) -> None:
-        """Ends jobs that wait for its answer."""
+        """Cut the connections of jobs that wait for the replica."""
         postgres_connection.cut_connections(self._outage)
 
     @property
     def waiting(self) -> int:
-        """How many reads wait for it or run."""
+        """The number of reads that wait or run."""
         return self._readers.waiting
 
-    def _note_lag(self, replayed: int, written: Position) -> None:
+    def _update_lag(self, replayed: int, written: Position) -> None:
         now = monotonic()
-        self._written = [one for one in self._written if one[1].at > replayed] + [(now, written)]
-        if len(self._written) > MAX_REMEMBERED:
+        not_replayed = [(at, position) for at, position in self._written if position.at > replayed]
+        self._written = [*not_replayed, (now, written)]
+        if len(self._written) > MAX_POSITIONS:
             del self._written[1::2]
-        lag = 0.0 if replayed >= written.at else now - self._written[0][0]
-        replica_metrics.LAG_SECONDS.labels(self.name).set(lag)
+        oldest, _ = self._written[0]
+        replica_metrics.LAG_SECONDS.labels(self.name).set(0.0 if replayed >= written.at else now - oldest)
 
 
 def name_of(entry: dict[str, Any]) -> str:
-    """What the log, metrics and the doctor call it."""
+    """Return the replica's name for the log, metrics and the doctor."""
     return f"{entry['HOST'] or 'localhost'}:{entry['PORT'] or 5432}"
 
 
-def look(written: Position) -> Standing:
-    """How the standby of this thread's connection stands when it has come to a place, or has had the time to."""
+def wait_and_find_status(written: Position) -> StandbyStatus:
+    """Return the status of this thread's standby, after it has replayed `written` or MAX_LAG_SECONDS have passed."""
     with postgres_connection.working_connection(is_write=False):
         deadline = monotonic() + MAX_LAG_SECONDS
         while (find_replayed() or 0) < written.at and monotonic() < deadline:
-            time.sleep(LOOK_AGAIN_SECONDS)
-        return find_standing()
-
-
-def _run_each(jobs: Sequence[Job]) -> None:
-    """Runs each job. Its error goes to the caller as it is, who turns to the primary."""
-    for job in jobs:
-        try:
-            job.result = job.run()
-        except BaseException as error:
-            job.error = error
+            time.sleep(POLL_SECONDS)
+        return find_status()

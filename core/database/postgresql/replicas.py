@@ -1,28 +1,28 @@
-"""Read replicas (DB_REPLICA_DSN): standbys of the primary take reads, unless they lag or fail.
+"""Read replicas (DB_REPLICA_DSN): standbys of the primary serve reads, unless they lag or fail.
 
-A read sees all that was acknowledged before it began, to whomever and by whatever process, the admin included. So it
-asks the primary how far its log is written, one question for all reads that wait at that moment, and a replica takes
-it once it has replayed as much. Nobody needs to know who wrote what a moment ago, in which process and on which host;
-and what is cached of it is as new as if the primary had been read.
+A read sees everything that any process had committed before the read began. To guarantee that, the pool asks the
+primary for its WAL position, once for all reads that wait at that moment. A replica serves the reads after it has
+replayed that position. No process needs to remember who wrote recently, and cached rows are as fresh as the primary's.
 
-Reading order: `replicas` (what the pool calls), `replica` (one of them), `wal_position` (what servers are asked).
+Reading order: `replicas` (called by the pool), `replica` (one server), `wal_position` (the queries).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from django.db import DatabaseError
 
 from core.database.postgresql import replica_metrics
 from core.database.postgresql.replica import NotReplayed, Replica
-from core.database.postgresql.wal_position import SharedQuestion, find_system, find_written
+from core.database.postgresql.wal_position import SharedQuery, find_system, find_written
 from core.database.threads import ThreadGroup
 from core.http.problems import ServiceUnavailable
 
 PROBE_SECONDS = 0.25
-# One that is silent for longer is left out; what waits for it turns to the primary.
-ANSWER_SECONDS = 1.0
+# A replica that does not answer a probe in time is excluded, and its waiting reads go to the primary.
+PROBE_TIMEOUT_SECONDS = 1.0
 
 
 class Read(Protocol):
@@ -32,47 +32,49 @@ class Read(Protocol):
 
 
 class Replicas:
-    """All of them. `read` is the primary's."""
+    """All replicas. `read` runs a job on the primary."""
 
     def __init__(self, entries: Sequence[dict[str, Any]], read: Read) -> None:
         self._all = [Replica(entry) for entry in entries]
         self._read = read
-        self._written = SharedQuestion(lambda: read(find_written))
+        self._written = SharedQuery(partial(read, find_written))
         self._system = 0
         self._watches: list[asyncio.Task[None]] = []
         self._turn = 0
 
     def open(self) -> None:
-        """Starts to connect, and to look whether they can be used. None is in use before."""
+        """Connect and start the probes. A replica takes reads after its first good probe."""
         for replica in self._all:
             replica.open()
             self._watches.append(asyncio.create_task(self._watch(replica), name=f"replica {replica.name}"))
 
     async def close(self) -> None:
-        """Ends what runs there."""
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
         await asyncio.gather(*(replica.close() for replica in self._all))
 
     async def read[T](self, job: Callable[[], T]) -> T:
-        """Runs a job on a replica that can, or else on the primary. Raises what the job raises; ServiceUnavailable."""
+        """Run a job on a replica if possible, otherwise on the primary.
+
+        Raises what the job raises; ServiceUnavailable.
+        """
         if (replica := self._choose()) is not None:
             try:
-                return await replica.read(job, await self._written.answer())
+                return await replica.read(job, await self._written.result())
             except (NotReplayed, DatabaseError, ServiceUnavailable):
-                pass  # whatever it was: the primary's answer is the one that counts
+                pass  # the primary serves the read
         replica_metrics.READS.labels("primary").inc()
         return await self._read(job)
 
     def _choose(self) -> Replica | None:
-        """The one with the least to do; those with as little take turns."""
+        """Return the replica with the fewest waiting reads; equally busy replicas take turns."""
         usable = [replica for replica in self._all if replica.is_in_use]
-        if len(usable) < 2:
-            return usable[0] if usable else None
+        if not usable:
+            return None
         self._turn += 1
         start = self._turn % len(usable)
-        return min(usable[start:] + usable[:start], key=lambda replica: replica.waiting)
+        return min(usable[start:] + usable[:start], key=_waiting)
 
     @property
     def are_all_in_use(self) -> bool:
@@ -80,7 +82,6 @@ class Replicas:
 
     @property
     def groups(self) -> list[ThreadGroup]:
-        """Their threads."""
         return [group for replica in self._all for group in replica.groups]
 
     async def _watch(self, replica: Replica) -> None:
@@ -91,16 +92,20 @@ class Replicas:
     async def _probe(self, replica: Replica) -> None:
         try:
             self._system = self._system or await self._read(find_system)
-            written = await self._written.answer()
+            written = await self._written.result()
         except (DatabaseError, ServiceUnavailable):
-            return  # without the primary no read gets as far as a replica
+            return  # while the primary is down, no read reaches a replica
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                standing = await replica.look(written)
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                status = await replica.probe(written)
         except TimeoutError:
-            replica.leave_out("failure", f"it has not answered for {ANSWER_SECONDS:.0f} s")
+            replica.exclude("failure", f"it has not answered for {PROBE_TIMEOUT_SECONDS:.0f} s")
             replica.cut_connections()
         except (DatabaseError, ServiceUnavailable) as error:
-            replica.leave_out("failure", str(error))
+            replica.exclude("failure", str(error))
         else:
-            replica.judge(standing, system=self._system, written=written)
+            replica.update(status, system=self._system, written=written)
+
+
+def _waiting(replica: Replica) -> int:
+    return replica.waiting

@@ -1,4 +1,4 @@
-"""How far PostgreSQL's log has got: written by the primary, replayed by a standby."""
+"""Positions in PostgreSQL's write-ahead log: written by the primary, replayed by a standby."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,8 +8,8 @@ from django.db import connection
 
 from core.database.fast_path import current_fast_path
 
-# What a commit has to reach before it is acknowledged. With synchronous_commit off that is nothing that a standby
-# could have: its place is known when it is made.
+# The position that a commit must reach before the server acknowledges it. With synchronous_commit off that is the
+# insert position, because the server acknowledges commits before it flushes them.
 _WRITTEN = """
 SELECT substr(pg_walfile_name(at), 1, 8), (at - '0/0')::bigint FROM (
   SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
@@ -17,21 +17,21 @@ SELECT substr(pg_walfile_name(at), 1, 8), (at - '0/0')::bigint FROM (
 """
 _REPLAYED = "SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint WHERE pg_is_in_recovery()"
 _SYSTEM = "SELECT system_identifier FROM pg_control_system()"
-# The second one is where a standby has just come from, the first where it was when it last saved all of its memory.
+# The timeline of the last checkpoint, and the timeline that the standby reached most recently.
 _TIMELINES = """
 SELECT timeline_id, min_recovery_end_timeline FROM pg_control_checkpoint(), pg_control_recovery()
 """
 
 
 class Position(NamedTuple):
-    """A place in the log. After a failover there is another timeline, whose places do not compare with the former's."""
+    """A position in the log. A failover starts a new timeline; positions of two timelines cannot be compared."""
 
     timeline: int
     at: int
 
 
-class Standing(NamedTuple):
-    """How a standby stands. `replayed` is None if it is none, or not any more."""
+class StandbyStatus(NamedTuple):
+    """The state of a standby. `replayed` is None if the server is not, or no longer, a standby."""
 
     system: int
     timelines: frozenset[int]
@@ -39,56 +39,66 @@ class Standing(NamedTuple):
 
 
 def find_written() -> Position:
-    """How far the primary has written. Raises DatabaseError, also where the server is no primary."""
-    timeline, at = _row(_WRITTEN)
+    """Return how far the primary has written. Raises DatabaseError, also if the server is not a primary."""
+    timeline, at = _query_row(_WRITTEN)
     return Position(int(timeline, 16), at)
 
 
 def find_replayed() -> int | None:
-    """How far the standby has replayed; None if the server is none."""
-    row = _row(_REPLAYED)
-    return row[0] if row else None
+    """Return how far the standby has replayed; None if the server is not a standby."""
+    row = _query_row(_REPLAYED)
+    if row is None:
+        return None
+    replayed: int | None
+    [replayed] = row
+    return replayed
 
 
 def find_system() -> int:
-    """What the primary and all of its standbys have in common."""
-    system: int = _row(_SYSTEM)[0]
+    """Return the identifier that a primary shares with all of its standbys."""
+    system: int
+    [system] = _query_row(_SYSTEM)
     return system
 
 
-def find_standing() -> Standing:
-    """All that matters about a standby. The place comes last: what else was found holds there, too."""
-    system, timelines = find_system(), frozenset(_row(_TIMELINES))
-    return Standing(system, timelines, find_replayed())
+def find_status() -> StandbyStatus:
+    # The position is read last, so system and timelines are valid at that position.
+    system, timelines = find_system(), frozenset(_query_row(_TIMELINES))
+    return StandbyStatus(system, timelines, find_replayed())
 
 
-def _row(statement: str) -> Any:
+def _query_row(statement: str) -> Any:
     if (fast_path := current_fast_path()) is not None:
-        with fast_path.execute(statement, ()) as answer:
-            return answer.fetchone()
+        with fast_path.execute(statement, ()) as result:
+            return result.fetchone()
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchone()
 
 
-class SharedQuestion[T]:
-    """Asks for all who want to know at the moment, once. An answer is never to a question from before one's own."""
+class SharedQuery[T]:
+    """Runs one query for all callers that wait for it. No caller receives a result older than its call."""
 
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
-        self._ask = ask
+    def __init__(self, run: Callable[[], Awaitable[T]]) -> None:
+        self._run = run
         self._current: asyncio.Future[T] | None = None
         self._next: asyncio.Future[T] | None = None
 
-    async def answer(self) -> T:
-        """Raises what asking raises."""
+    async def result(self) -> T:
+        """Raises what the query raises."""
         if self._next is None:
-            self._next = asyncio.ensure_future(self._ask_after(self._current))
-            # Whoever waits for it has its exception too.
-            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._next = asyncio.ensure_future(self._run_after(self._current))
+            # Every caller receives the exception; asyncio need not log it.
+            self._next.add_done_callback(_retrieve_exception)
         return await asyncio.shield(self._next)
 
-    async def _ask_after(self, former: "asyncio.Future[T] | None") -> T:
-        if former is not None and not former.done():
-            await asyncio.wait([former])
+    async def _run_after(self, previous: "asyncio.Future[T] | None") -> T:
+        if previous is not None and not previous.done():
+            await asyncio.wait([previous])
         self._current, self._next = self._next, None
-        return await self._ask()
+        return await self._run()
+
+
+def _retrieve_exception(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -1,1 +1,1 @@
-"""What is special to SQLite: connection options and the fast path."""
+"""SQLite: connection options, jobs, fast path."""

@@ -1,7 +1,7 @@
-"""Compiled statements and savepoints on SQLite, past Django's cursors.
+"""Compiled statements and savepoints on SQLite without Django's cursors.
 
-A cursor of Django's costs 16 µs a statement, a savepoint by `atomic` 20: more than SQLite needs for the work. What
-goes this way is compiled by the ORM all the same, and runs on Django's own connection, in Django's transaction.
+The ORM still compiles the statements, and they run on Django's connection, in Django's transaction.
+docs/decisions/0006-database-fast-paths.md has the figures.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from core.database.backends.sqlite3.base import with_question_marks
 from core.database.metrics import statements
-from core.database.transactions import mark_robust, refuse_if_undone
+from core.database.transactions import check_not_doomed, mark_hooks_robust
 
 
-class Answer(sqlite3.Cursor):
-    """What a statement gave. Reading it raises Django's database errors."""
+class ResultCursor(sqlite3.Cursor):
+    """The result of a statement. Reading it raises Django's database errors."""
 
     def __enter__(self) -> Self:
         return self
@@ -29,7 +29,6 @@ class Answer(sqlite3.Cursor):
         self.close()
 
     def fetchone(self) -> Any:
-        """The next row, or None."""
         try:
             return super().fetchone()
         except sqlite3.Error:
@@ -37,7 +36,6 @@ class Answer(sqlite3.Cursor):
                 raise
 
     def fetchall(self) -> list[Any]:
-        """Every row that is left."""
         try:
             return super().fetchall()
         except sqlite3.Error:
@@ -46,29 +44,29 @@ class Answer(sqlite3.Cursor):
 
 
 class SQLiteFastPath:
-    """The way past Django's cursors for one thread, whose connection may be closed and made anew."""
+    """The fast path of one thread. Django may close the thread's connection and reconnect."""
 
     def __init__(self) -> None:
-        # `connection` looks this up each time, five times for a statement.
+        # Looked up once: `connection` would look it up five times per statement.
         self._django: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
         self._measured = statements(self._django.alias, self._django.vendor)
 
     @property
     def sqlite_connection(self) -> sqlite3.Connection:
-        """The open connection. Raises Django's database errors if there is none to be had."""
+        """The open connection. Raises Django's database errors if it cannot be opened."""
         if self._django.connection is None:
             self._django.ensure_connection()
         found: sqlite3.Connection = self._django.connection
         return found
 
-    def execute(self, sql: str, values: Sequence[Any], *, is_planned_anew: bool = False) -> Answer:
-        """Runs a statement with Django's placeholders. Raises Django's database errors.
+    def execute(self, sql: str, values: Sequence[Any], *, force_custom_plan: bool = False) -> ResultCursor:
+        """Run a statement with Django's placeholders. Raises Django's database errors.
 
-        SQLite plans by the values where it has statistics, and never by those of a time before.
+        `force_custom_plan` changes nothing: SQLite keeps no generic plans.
         """
         sqlite_connection, began = self.sqlite_connection, perf_counter()
         try:
-            return sqlite_connection.cursor(Answer).execute(with_question_marks(sql), values)
+            return sqlite_connection.cursor(ResultCursor).execute(with_question_marks(sql), values)
         except sqlite3.Error as error:
             self._measured.note_error(error)
             with self._django.wrap_database_errors:
@@ -77,32 +75,31 @@ class SQLiteFastPath:
             self._measured.observe(perf_counter() - began)
 
     def queue(self, sql: str, values: Sequence[Any]) -> None:
-        """Runs a statement; on SQLite nothing is gained by waiting."""
+        """Run a statement at once: SQLite has no round trips to save."""
         self.execute(sql, values).close()
 
     def run_in_savepoint[T](self, job: Callable[[], T]) -> T:
-        """Runs a job within the transaction that is open; if it raises, nothing of it remains.
+        """Run a job in a savepoint of the open transaction. If the job raises, its changes are rolled back.
 
-        Django's `needs_rollback` is left set if SQLite has ended the whole transaction.
+        If SQLite has ended the whole transaction, Django's `needs_rollback` stays set.
         """
         sqlite_connection, hooks = self.sqlite_connection, len(self._django.run_on_commit)
-        self._mark("SAVEPOINT job")
+        self._execute_unmeasured("SAVEPOINT job")
         try:
             result = job()
-            refuse_if_undone()
+            check_not_doomed()
         except BaseException:
             self._django.needs_rollback = not sqlite_connection.in_transaction
             if sqlite_connection.in_transaction:
-                self._mark("ROLLBACK TO job")
-                self._mark("RELEASE job")
+                self._execute_unmeasured("ROLLBACK TO job")
+                self._execute_unmeasured("RELEASE job")
                 del self._django.run_on_commit[hooks:]
             raise
-        self._mark("RELEASE job")
-        mark_robust()
+        self._execute_unmeasured("RELEASE job")
+        mark_hooks_robust()
         return result
 
-    def _mark(self, sql: str) -> None:
-        """Runs a statement about the transaction, which is not among those that are measured."""
+    def _execute_unmeasured(self, sql: str) -> None:
         try:
             self.sqlite_connection.execute(sql).close()
         except sqlite3.Error:

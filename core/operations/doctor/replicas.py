@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from core.database.postgresql.connection import lead_to
+from core.database.postgresql.connection import use_server
 from core.database.postgresql.outage import Outage
-from core.database.postgresql.replica import look, name_of
-from core.database.postgresql.wal_position import Position, Standing, find_system, find_written
+from core.database.postgresql.replica import name_of, wait_and_find_status
+from core.database.postgresql.wal_position import Position, StandbyStatus, find_system, find_written
 from core.operations.doctor.findings import Finding, error, ok, warning
 
 
@@ -32,15 +32,15 @@ def check() -> Iterator[Finding]:
             yield _judge(name, standing, system=system, written=written)
 
 
-def _look_at(entry: dict[str, Any], written: Position) -> Standing:
-    lead_to(entry, Outage(is_told=False))
+def _look_at(entry: dict[str, Any], written: Position) -> StandbyStatus:
+    use_server(entry, Outage(is_logged=False))
     try:
-        return look(written)
+        return wait_and_find_status(written)
     finally:
         connection.close()
 
 
-def _judge(name: str, standing: Standing, *, system: int, written: Position) -> Finding:
+def _judge(name: str, standing: StandbyStatus, *, system: int, written: Position) -> Finding:
     if standing.system != system or standing.replayed is None:
         return error(
             f"{name} is no replica of the server that DB_DSN names, and takes no reads",

@@ -13,8 +13,7 @@ from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact, GreaterThan, In, LessThan
 
 from core.database.compiled import CompiledQuery, Parameter, parameter
-from core.database.hints import Unindexed, Unsorted
-from core.database.subselect import Annotated, select_from
+from core.database.planner_hints import Annotated, Unindexed, Unsorted, select_from
 from core.resources.lists.cursors import Order
 from core.resources.model import ResourceQuerySet
 from core.resources.search.candidates import IsCandidate
@@ -83,7 +82,7 @@ class ListStatements:
         return CompiledQuery(
             partial(self._page_rows, shape),
             row=self._model.row_type(),
-            is_planned_anew=self._is_search(shape),
+            force_custom_plan=self._is_search(shape),
         )
 
     def _page_rows(self, shape: Shape) -> models.QuerySet[Any, Any]:
@@ -123,7 +122,7 @@ class ListStatements:
         return CompiledQuery(
             partial(self._found_rows, shape, most),
             row=self._model.row_type("candidate_count"),
-            is_planned_anew=True,
+            force_custom_plan=True,
         )
 
     def _found_rows(self, shape: Shape, most: int) -> models.QuerySet[Any, Any]:
@@ -148,7 +147,7 @@ class ListStatements:
 
     def _compile_count(self, shape: Shape) -> CompiledQuery[Any]:
         """Compile the number of rows that match, as `total`."""
-        return CompiledQuery(partial(self._counted, shape), is_planned_anew=self._is_search(shape))
+        return CompiledQuery(partial(self._counted, shape), force_custom_plan=self._is_search(shape))
 
     def _counted(self, shape: Shape) -> models.QuerySet[Any, Any]:
         leading = set() if shape.plan is Plan.CANDIDATES else set(self._filters)

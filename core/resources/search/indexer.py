@@ -12,7 +12,7 @@ from functools import partial
 
 from django.db import DatabaseError, connection, transaction
 
-from core.database.failures import is_damage
+from core.database.failures import is_corruption
 from core.database.pool import WRITE_BATCH, database
 from core.process.background import BackgroundTask
 from core.resources.search import building, sqlite_index
@@ -55,7 +55,7 @@ class Indexer:
             if table not in self._ready:
                 logger.warning("Searches in %s read every row: the index is missing. Run: manage.py doctor", table.name)
         if connection.vendor == "sqlite":
-            database.before_commit.append(self._index_what_was_written)
+            database.add_commit_step(self._index_what_was_written)
         else:
             self._tidying.start(tidy_in_time(self._ready))
         self._task.start(self._run())
@@ -64,7 +64,7 @@ class Indexer:
         """Stop. The next process indexes the rows that wait."""
         await self._task.stop()
         await self._tidying.stop()
-        database.before_commit.clear()
+        database.remove_commit_step(self._index_what_was_written)
         self._ready.clear()
 
     async def _run(self) -> None:
@@ -133,7 +133,7 @@ async def _is_due(table: SearchedTable) -> bool:
 
 def _is_damaged_index(error: DatabaseError) -> bool:
     """Return whether FTS5 reports corruption, because removed text differs from the text that was added."""
-    return is_damage(error) and not isinstance(error, sqlite_index.UnreadableRows)
+    return is_corruption(error) and not isinstance(error, sqlite_index.UnreadableRows)
 
 
 def _or_rebuild[T](table: SearchedTable, work: Callable[[], T]) -> T | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.auth.models import User
 from core.database.case_folding import containing, contains
 from core.database.compiled import CompiledQuery, Parameter
-from core.database.hints import Unindexed
+from core.database.planner_hints import Unindexed
 from core.values import now
 from items.models import Item
 from tests.databases import IS_POSTGRES

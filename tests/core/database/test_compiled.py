@@ -182,6 +182,11 @@ def test_rows_are_of_the_class_that_the_caller_names(owner: User) -> None:
     assert [type(row) for row in query.fetch_all()] == [NameAndTime]
 
 
+def test_queryset_without_values_list_is_refused() -> None:
+    with pytest.raises(ValueError, match="values_list"):
+        CompiledQuery(Item.objects.all).fetch_all()
+
+
 def test_row_class_with_another_number_of_fields_is_refused() -> None:
     query = CompiledQuery(lambda: Item.objects.values_list("id", "name", "created_at"), row=NameAndTime)
     with pytest.raises(ValueError, match="NameAndTime has 2 fields, the query 3 columns"):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from core.database.failures import is_lost, is_state, stays_with_connection, unavailable
+from core.database.failures import is_lost, is_unavailability, requires_reconnect, unavailable
 from core.http.problems import NotFound, ServiceUnavailable
 
 
@@ -34,12 +34,12 @@ def from_sqlite(code: int) -> OperationalError:
 )
 def test_sqlite_tells_its_state_by_its_code(code: int, is_passing: bool, caplog: pytest.LogCaptureFixture) -> None:
     error = from_sqlite(code)
-    assert is_state(error)
-    assert stays_with_connection(error) is not is_passing
+    assert is_unavailability(error)
+    assert requires_reconnect(error) is not is_passing
     problem = unavailable(error)
     assert isinstance(problem, ServiceUnavailable)
     assert problem.__cause__ is error
-    assert stays_with_connection(problem) is not is_passing
+    assert requires_reconnect(problem) is not is_passing
     assert "told by" not in problem.detail
     assert "told by Django" in caplog.text
 
@@ -55,17 +55,17 @@ def test_faults_of_the_code_stay_what_they_are() -> None:
         NotFound(),
         SystemExit(),
     ):
-        assert not is_state(error)
-        assert not stays_with_connection(error)
+        assert not is_unavailability(error)
+        assert not requires_reconnect(error)
         assert unavailable(error) is error
 
 
 def test_postgresql_that_is_away_is_a_state() -> None:
     error = OperationalError("connection refused")
     error.__cause__ = psycopg.OperationalError("connection refused")
-    assert is_state(error)
-    assert is_state(InterfaceError("connection already closed"))
-    assert not stays_with_connection(error)
+    assert is_unavailability(error)
+    assert is_unavailability(InterfaceError("connection already closed"))
+    assert not requires_reconnect(error)
 
 
 class FromPgBouncer(psycopg.errors.ProtocolViolation):
@@ -77,5 +77,5 @@ class FromPgBouncer(psycopg.errors.ProtocolViolation):
 def test_server_that_pgbouncer_has_lost_is_away() -> None:
     error = OperationalError("server login has been failing, try again later (server_login_retry)")
     error.__cause__ = FromPgBouncer()
-    assert is_state(error)
+    assert is_unavailability(error)
     assert is_lost(error)

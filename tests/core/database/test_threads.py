@@ -277,22 +277,19 @@ def test_thread_that_cannot_prepare_takes_jobs_nevertheless(caplog: pytest.LogCa
     assert "could not prepare" in caplog.text
 
 
-def test_thread_prepares_for_its_first_job_or_when_none_has_come_for_a_while() -> None:
+def test_threads_prepare_when_the_group_opens() -> None:
     async def test() -> None:
-        work = Work()
-        async with opened(work, prepare_after=10 * SECONDS) as group:
-            assert await group.submit(lambda: list(work.prepared)) == ["test-0"]
-        prepared = threading.Event()
-        async with opened(Work(), prepare=prepared.set, prepare_after=0.1):
-            assert await asyncio.to_thread(prepared.wait, SECONDS)
+        prepared = threading.Barrier(3, timeout=SECONDS)
+        async with opened(Work(), count=2, prepare=prepared.wait):
+            await asyncio.to_thread(prepared.wait)
 
     run(test)
 
 
-def test_group_that_is_closed_before_its_threads_are_prepared_is_closed_at_once() -> None:
+def test_group_without_jobs_closes_its_threads() -> None:
     async def test() -> None:
         work = Work()
-        async with opened(work, count=2, prepare_after=10 * SECONDS):
+        async with opened(work, count=2):
             pass
         assert sorted(work.finished) == ["test-0", "test-1"]
 

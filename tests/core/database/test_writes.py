@@ -233,7 +233,7 @@ def test_what_belongs_to_each_commit_is_part_of_it_and_takes_nothing_with_it(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(database: Database) -> None:
-        database.before_commit.append(lambda: Group(name="last").save())
+        database.add_commit_step(lambda: Group(name="last").save())
         assert await database.write(add("a")) == "a"
         assert await database.read(names) == {"a", "last"}
         # From now on there is one of that name: it fails, and what it belongs to does not.
@@ -242,7 +242,7 @@ def test_what_belongs_to_each_commit_is_part_of_it_and_takes_nothing_with_it(
         assert await database.read(names) == {"a", "b", "c", "d", "last"}
 
     run(test)
-    assert "left out" in caplog.text
+    assert "without it" in caplog.text
 
 
 def test_write_is_finished_though_its_caller_is_gone(run: Run) -> None:

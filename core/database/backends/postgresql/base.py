@@ -1,5 +1,7 @@
-"""django-prometheus' PostgreSQL. Compiled statements bypass its cursors (core/database/postgresql/fast_path.py) and are
-measured there, once a round trip."""
+"""django-prometheus' PostgreSQL backend, with a count of open connections.
+
+Compiled statements bypass its cursors; core/database/postgresql/fast_path.py measures them once per round trip.
+"""
 
 from django_prometheus.db.backends.postgresql import base
 
@@ -7,4 +9,4 @@ from core.database.metrics import CountedConnection
 
 
 class DatabaseWrapper(CountedConnection, base.DatabaseWrapper):  # type: ignore[misc]
-    """What DATABASES' ENGINE names."""
+    """The backend that Django loads from this module."""

@@ -1,8 +1,7 @@
-"""django-prometheus' SQLite, with cursors that are fit for the hot path.
+"""django-prometheus' SQLite backend, with faster cursors and the same metrics.
 
-Its own cursor is a class made anew for each one, and looks up four series by their labels with each statement: 20 µs
-more, where SQLite takes 10 for the statement. This one takes 2, and saves as much by remembering how Django's
-placeholders translate. The metrics are django-prometheus' own.
+django-prometheus creates a cursor class per cursor and looks up four labelled series per statement: 20 µs more, where
+SQLite needs 10 µs for the statement. This cursor costs 2 µs and caches the translation of placeholders.
 """
 
 from collections.abc import Iterable
@@ -18,20 +17,20 @@ from core.database.metrics import CountedConnection, statements
 
 
 class DatabaseWrapper(CountedConnection, base.DatabaseWrapper):  # type: ignore[misc]
-    """What DATABASES' ENGINE names."""
+    """The backend that Django loads from this module."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._cursor_class = _measured_cursor(self.alias, self.vendor)
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """A cursor that counts and times its statements."""
+        """Return a cursor that counts and times its statements."""
         return self.connection.cursor(factory=self._cursor_class)
 
 
 @lru_cache(maxsize=1024)
 def with_question_marks(query: str) -> str:
-    """SQL with SQLite's placeholders in place of Django's."""
+    """Replace Django's placeholders (%s) by SQLite's (?)."""
     return FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 

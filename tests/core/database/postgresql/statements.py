@@ -6,13 +6,13 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from core.database.fast_path import current_fast_path
-from core.database.postgresql.fast_path import Answer, PostgresFastPath
+from core.database.postgresql.fast_path import PostgresFastPath, PostgresResult
 
 INSERT = "INSERT INTO auth_group (name) VALUES (%s)"
 FIND = "SELECT id, name FROM auth_group WHERE name = %s"
 
 
-def execute(statement: str, *values: Any) -> Answer:
+def execute(statement: str, *values: Any) -> PostgresResult:
     """Runs a statement on this thread's fast_path."""
     fast_path = current_fast_path()
     assert isinstance(fast_path, PostgresFastPath)

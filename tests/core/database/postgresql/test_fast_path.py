@@ -20,7 +20,7 @@ from core.database.compiled import CompiledQuery, parameter
 from core.database.fast_path import current_fast_path
 from core.database.pool import Database
 from core.database.postgresql import connection as postgres_connection
-from core.database.postgresql import fast_path as postgres_wire
+from core.database.postgresql import fast_path as postgres_fast_path
 from core.values import uuid7
 from tests.core.database.postgresql.statements import FIND, INSERT, ask, execute, names, queue
 
@@ -98,9 +98,11 @@ def test_statements_are_prepared_once_in_each_connection(run: Run, settings: Any
     run(test)
 
 
-def test_statement_that_is_planned_anew_each_time_is_not_prepared(run: Run, settings: Any) -> None:
+def test_statement_with_custom_plans_is_not_prepared(run: Run, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
-    found = CompiledQuery(lambda: Group.objects.filter(name=parameter(Group, "name")), is_planned_anew=True)
+    found = CompiledQuery(
+        lambda: Group.objects.filter(name=parameter(Group, "name")).values_list("name"), force_custom_plan=True
+    )
 
     async def test(database: Database) -> None:
         await database.write(lambda: queue(INSERT, "a"))
@@ -122,7 +124,7 @@ def test_connection_that_has_prepared_many_statements_starts_over(
     run: Run, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DB_POOL_SIZE = 1
-    monkeypatch.setattr(postgres_wire, "MAX_PREPARED", 5)
+    monkeypatch.setattr(postgres_fast_path, "MAX_PREPARED", 5)
 
     def find(limit: int) -> Any:
         return execute(f"{FIND} LIMIT {limit}", "a").fetchall()

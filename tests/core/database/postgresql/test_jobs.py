@@ -162,7 +162,7 @@ def test_job_that_loses_its_connection_each_time_is_503(run: Run, other: Any) ->
             tries.clear()
             with pytest.raises(ServiceUnavailable):
                 await run_job(job)
-            assert len(tries) == postgres_jobs.ATTEMPTS
+            assert len(tries) == postgres_jobs.MAX_ATTEMPTS
 
     run(test)
 
@@ -304,7 +304,7 @@ def test_job_that_leaves_a_transaction_open_keeps_it_from_others(run: Run, setti
 
 
 def test_server_that_is_away_is_waited_for(use: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_connection, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(postgres_connection, "RECONNECT_SECONDS", 30.0)
 
     async def test(database: Database) -> None:
         await database.read(my_process)
@@ -324,7 +324,7 @@ def test_server_that_is_away_is_waited_for(use: Callable[..., None], monkeypatch
 def test_jobs_do_not_wait_long_for_a_server_that_stays_away(
     use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_connection, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_connection, "RECONNECT_SECONDS", 0.5)
 
     async def test(database: Database) -> None:
         async with asyncio.timeout(10):
