@@ -1,9 +1,9 @@
-"""The hot path's Redis client: one connection to each server, all calls of a loop tick in one write.
+"""The Redis client of the hot path: one connection per server; all calls of a loop iteration share one write.
 
     replies = await redis.call([("GET", key)])      # None: go on without Redis
 
-Reading order: `client` (what callers see), `link` (one server: breaker, reconnecting), `pipeline` (one connection's
-batches and time-outs), `refusals` (errors among the replies), `metrics`. `sentinel` finds a link's server; `cluster`
-and `slots` bring commands to theirs; both ask by `questions`. `django_pools` is for Django's cache. REDIS_URL is read
-in core/redis/url.py.
+Reading order: `client` (the interface), `connection` (one server: circuit breaker, reconnects), `pipeline` (batches and
+timeouts of one connection), `error_replies`. `sentinel`, `cluster` and `slots` find the server for a command, through
+`discovery`. `url` parses REDIS_URL; `django_pools` serves Django's cache. Why the client is our own:
+docs/decisions/0005-own-redis-client.md
 """

@@ -1,23 +1,23 @@
-"""The client: callers get replies while Redis can be used, and None while it cannot.
+"""The client: callers receive replies while Redis is up, and None while it is down.
 
-What REDIS_URL names decides where commands go: one server, or Sentinel's master of the moment, over a `Link`; or the
-nodes of a `Cluster`.
+REDIS_URL names one server, a Sentinel service or a cluster. The first two use one `ServerConnection`, a cluster uses
+one per node.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
+
+from django.conf import settings
 
 from core.redis import metrics
-from core.redis.link import Link
+from core.redis.cluster import Cluster
+from core.redis.connection import ServerConnection
+from core.redis.error_replies import ErrorReplies
 from core.redis.pipeline import Command, Pipeline, Replies
-from core.redis.refusals import Refusals
+from core.redis.sentinel import MASTER_CHECK_SECONDS, find_master
 from core.redis.url import Address, Node, parse_url
-
-if TYPE_CHECKING:
-    from core.redis.cluster import Cluster
 
 logger = logging.getLogger("agent_router.redis")
 
@@ -27,29 +27,29 @@ PROBE_KEY = b"ar:probe"
 
 
 class RedisClient:
-    """One for each process and event loop. Before `open` and without a URL every call is None, at no cost.
+    """One per process and event loop. Before `open`, and without a URL, every call returns None.
 
-    `generation` changes whenever a command may have been lost, and when Redis is used again afterwards: what
-    was remembered under another generation may be out of date. `run_id` tells which Redis it is while it is up: 40
-    hexadecimal digits that change with a restart, with a fail-over and with the nodes of a cluster; empty if it does
-    not tell.
+    `generation` changes when a command may have been lost and when Redis comes back: values cached under another
+    generation may be stale. `run_id` identifies the running Redis by 40 hexadecimal digits, which change with a
+    restart, a failover and the nodes of a cluster; it is empty if Redis does not report one.
     """
 
     def __init__(self) -> None:
         self.generation = 0
         self.run_id = ""
         self._url = ""
+        self._address: Address | None = None
         self._pipeline: Pipeline | Cluster | None = None
-        self._up: bool | None = None
-        self._connected: Link | Cluster | None = None
-        self._refusals = Refusals()
+        self._is_up: bool | None = None
+        self._backend: ServerConnection | Cluster | None = None
+        self._error_replies = ErrorReplies()
 
     async def call(self, commands: Sequence[Command]) -> Replies:
-        """The commands' replies in their order, after one round trip shared with all calls of this tick.
+        """Return the replies in the order of the commands, after one round trip that concurrent calls share.
 
-        None when Redis is not configured, is down, is slower than the time-out, or refuses one of the
-        commands: then they may or may not have been carried out. Raises nothing but for arguments that cannot
-        be sent. In a cluster each command goes to the node of its key, all at the same time.
+        None if Redis is not configured, is down, exceeds the timeout, or rejects one of the commands: any of the
+        commands may have been executed. Raises only for arguments that cannot be sent. In a cluster, each command
+        goes to the node of its key, all at the same time.
         """
         pipeline = self._pipeline
         if pipeline is None or not pipeline.ready or pipeline.loop is not asyncio.get_running_loop():
@@ -58,81 +58,74 @@ class RedisClient:
 
     @property
     def configured(self) -> bool:
-        """Whether there is a URL."""
         return bool(self._url)
 
     @property
     def state(self) -> State:
-        """What is known of Redis, without asking. A cluster is up when all of its nodes are."""
+        """The last known state. A cluster is up while all of its nodes are."""
         if not self._url:
             return "disabled"
-        return "up" if self._up else "down"
+        return "up" if self._is_up else "down"
 
     async def ping(self) -> bool:
-        """Whether Redis, in a cluster each node, answers right now, within the time-out."""
+        """Whether Redis, in a cluster every node, answers within the timeout."""
         return await self.call([("PING",)]) is not None
 
     def register_script(self, source: str) -> bytes:
-        """Its SHA-1 for EVALSHA. Every new connection loads the script, and so does a NOSCRIPT."""
-        return self._refusals.register_script(source)
+        """Return the script's SHA-1 for EVALSHA. Every new connection, and a NOSCRIPT error, loads the script."""
+        return self._error_replies.register_script(source)
 
     async def open(self, url: str | None = None, timeout_seconds: float | None = None) -> None:
-        """Connects, by default as the settings say, and stays connected until `close`.
+        """Connect and stay connected until `close`. The defaults are the settings.
 
-        Returns after the first attempt, whether it succeeded or not.
+        Returns after the first attempt, even if it failed.
         """
-        if url is None or timeout_seconds is None:
-            from django.conf import settings
-
-            url = settings.REDIS_URL if url is None else url
-            timeout_seconds = settings.REDIS_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
-        self._url, self._up = url, None
+        url = settings.REDIS_URL if url is None else url
+        self._url, self._is_up = url, None
         if url:
-            self._connected = self._make_connected(parse_url(url), timeout_seconds)
-            await self._connected.open()
+            seconds = settings.REDIS_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
+            self._address = parse_url(url)
+            self._backend = self._create_backend(self._address, seconds)
+            await self._backend.open()
 
     async def close(self) -> None:
-        """Ends the connections and the background tasks. Calls that wait get None."""
-        if self._connected:
-            await self._connected.close()
-        self._url, self._up, self._pipeline, self._connected = "", None, None, None
+        """Close the connections and end the background tasks. Waiting calls return None."""
+        if self._backend:
+            await self._backend.close()
+        self._url, self._is_up, self._pipeline, self._backend = "", None, None, None
 
-    def _make_connected(self, address: Address, timeout_seconds: float) -> "Link | Cluster":
+    def _create_backend(self, address: Address, timeout_seconds: float) -> ServerConnection | Cluster:
         if address.kind == "cluster":
-            from core.redis.cluster import Cluster
-
-            self._pipeline = Cluster(self, address, self._refusals, timeout_seconds=timeout_seconds)
+            self._pipeline = Cluster(self, address, self._error_replies, timeout_seconds=timeout_seconds)
             return self._pipeline
-
-        locate: Callable[[], Awaitable[Node | None]] = _locate_by_url
-        locate_seconds = None
-        if address.kind == "sentinel":
-            from core.redis.sentinel import LOOK_AGAIN_SECONDS, find_master
-
-            locate, locate_seconds = partial(find_master, address), LOOK_AGAIN_SECONDS
-        return Link(
+        return ServerConnection(
             self,
             address,
-            self._refusals,
+            self._error_replies,
             timeout_seconds=timeout_seconds,
-            locate=locate,
-            locate_seconds=locate_seconds,
-            probe_key=lambda: PROBE_KEY,
+            check_seconds=MASTER_CHECK_SECONDS if address.kind == "sentinel" else None,
         )
 
-    def link_up(self, link: Link) -> None:
-        """The one server can be used."""
-        self._pipeline = link.pipeline
-        self.turn_up(link.run_id)
+    async def locate(self, server: ServerConnection) -> Node | None:
+        """Return Sentinel's current master, or None for the server in the URL."""
+        if self._address is not None and self._address.kind == "sentinel":
+            return await find_master(self._address)
+        return None
 
-    def link_down(self, link: Link, reason: str) -> None:
-        """The one server cannot be used."""
+    def probe_key(self, server: ServerConnection) -> bytes:
+        return PROBE_KEY
+
+    def server_up(self, server: ServerConnection) -> None:
+        self._pipeline = server.pipeline
+        self.mark_up(server.run_id)
+
+    def server_down(self, server: ServerConnection, reason: str) -> None:
         self._pipeline = None
-        self.turn_down(reason)
+        self.mark_down(reason)
 
-    def turn_up(self, run_id: str) -> None:
-        """Notes that Redis is up, or another one than before."""
-        was_up, self._up = self._up, True
+    def mark_up(self, run_id: str) -> None:
+        """Record that Redis is up, possibly another Redis than before."""
+        was_up, self._is_up = self._is_up, True
         self.run_id = run_id
         self.generation += 1
         metrics.UP.set(1)
@@ -140,21 +133,16 @@ class RedisClient:
         if not was_up:
             logger.info("Redis is up")
 
-    def turn_down(self, reason: str) -> None:
-        """Notes that Redis, or a node of it, cannot be used."""
-        was_up, self._up = self._up, False
+    def mark_down(self, reason: str) -> None:
+        """Record that Redis, or a node of the cluster, is down."""
+        was_up, self._is_up = self._is_up, False
         metrics.UP.set(0)
         metrics.BREAKER_STATE.set(1)
         if was_up is not False:
             logger.warning("Redis is down, the service goes on without it: %s", reason)
 
-    def note_trouble(self, kind: str) -> None:
-        """Notes that commands may have been lost."""
+    def note_lost_commands(self) -> None:
         self.generation += 1
-
-
-async def _locate_by_url() -> Node | None:
-    return None
 
 
 redis = RedisClient()

@@ -1,10 +1,10 @@
-"""Redis Cluster: a link to each master, and each command to the node of its key, all at the same time.
+"""Redis Cluster: a connection to each master; each command goes to the node of its key, all at the same time.
 
-Each node has a breaker of its own: while one is away, calls for the others' keys go on. The cluster is up, and
-what was cached in it is good, only while all of them are.
+Each node has its own circuit breaker: while one node is down, calls for keys of other nodes still work. The cluster is
+up, and cached values are valid, only while all nodes are up.
 
-Which node has which slot is asked at first, whenever a link is lost or a node refers to another, and from time to
-time. A command that went to the wrong node meanwhile goes to the right one at once (see `refusals`).
+The slots are queried at the start, when a connection is lost, when a node redirects a command, and periodically. A
+command that reached the wrong node is sent again at once (see `error_replies`).
 """
 
 import asyncio
@@ -17,217 +17,216 @@ from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
-from core.redis.link import Link
+from core.redis.connection import ServerConnection
+from core.redis.discovery import query_all
+from core.redis.error_replies import ErrorReplies
 from core.redis.pipeline import Command, Pipeline, Replies
-from core.redis.questions import ask_all
-from core.redis.refusals import Refusals
 from core.redis.slots import SLOTS, key_in, read_node, read_owners, slot_of
 from core.redis.url import Address, Node
 
-ASKED_AT_ONCE = 3
-# At most this often; while nothing changes; and while something is wrong, or on its way.
-SHORTEST_PAUSE_SECONDS, CALM_SECONDS, RETRY_SECONDS = 0.1, 10.0, 0.5
+NODES_QUERIED = 3
+# Between two queries: at least; while nothing changes; while a node is down or slots migrate.
+MIN_PAUSE_SECONDS, STABLE_PAUSE_SECONDS, RETRY_SECONDS = 0.1, 10.0, 0.5
 
 
 class Owner(Protocol):
-    """Whom the cluster tells what becomes of it."""
+    """Is notified about the state of the cluster."""
 
-    def turn_up(self, run_id: str) -> None:
-        """All nodes can be used, or they are others than before."""
+    def mark_up(self, run_id: str) -> None:
+        """All nodes are up, or the nodes have changed."""
 
-    def turn_down(self, reason: str) -> None:
-        """Not all nodes can be used."""
+    def mark_down(self, reason: str) -> None:
+        """A node is down."""
 
-    def note_trouble(self, kind: str) -> None:
+    def note_lost_commands(self) -> None:
         """Commands may have been lost."""
 
 
 class Cluster:
-    """In place of one server's pipeline: `submit` has the same meaning."""
+    """Takes the place of one server's pipeline: `submit` means the same."""
 
     ready = True
 
-    def __init__(self, owner: Owner, address: Address, refusals: Refusals, *, timeout_seconds: float) -> None:
+    def __init__(self, owner: Owner, address: Address, error_replies: ErrorReplies, *, timeout_seconds: float) -> None:
         self.loop = asyncio.get_running_loop()
-        self._owner, self._address, self._refusals = owner, address, refusals
+        self._owner, self._address, self._error_replies = owner, address, error_replies
         self._timeout = timeout_seconds
-        self._links: dict[Node, Link] = {}
+        self._servers: dict[Node, ServerConnection] = {}
         self._slots: Mapping[Node, list[range]] = {}
-        self._link_of_slot: list[Link | None] = [None] * SLOTS
-        self._told: str | None = None
-        self._wrong = "its nodes are not known yet"
+        self._server_of_slot: list[ServerConnection | None] = [None] * SLOTS
+        # The run_id that the owner knows; None while the owner regards the cluster as down.
+        self._reported: str | None = None
+        self._problem = "its nodes are not known yet"
         self._is_stale = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        refusals.redirect = self._redirect
+        error_replies.redirect = self._redirect
 
     def submit(self, commands: Sequence[Command]) -> asyncio.Future[Replies]:
-        """Puts the commands into their nodes' next writes. The future becomes their replies, or None if one fails.
+        """Queue the commands for their nodes' next writes. The future becomes their replies, or None if one fails.
 
-        A command without a key goes to every node, and one of them gives the reply.
+        A command without a key goes to every node; one node's reply is returned.
         """
         parts: dict[Pipeline, list[int]] = {}
-        for place, command in enumerate(commands):
+        for position, command in enumerate(commands):
             slot = slot_of(command)
-            for link in self._links.values() if slot is None else (self._link_of_slot[slot],):
-                pipeline = link.pipeline if link else None
+            for server in self._servers.values() if slot is None else (self._server_of_slot[slot],):
+                pipeline = server.pipeline if server else None
                 if pipeline is None or not pipeline.ready:
-                    return self._nothing()
-                parts.setdefault(pipeline, []).append(place)
+                    return self._failed()
+                parts.setdefault(pipeline, []).append(position)
+        if not parts:
+            return self._failed()
         if len(parts) == 1:
             (pipeline,) = parts
             return pipeline.submit(commands)
-        return self._submit_parts(commands, parts) if parts else self._nothing()
+        call = _SplitCall(self.loop.create_future(), len(commands), len(parts))
+        for pipeline, positions in parts.items():
+            part = pipeline.submit([commands[position] for position in positions])
+            part.add_done_callback(partial(call.collect, positions))
+        return call.future
 
-    def _nothing(self) -> asyncio.Future[Replies]:
+    def _failed(self) -> asyncio.Future[Replies]:
         future: asyncio.Future[Replies] = self.loop.create_future()
         future.set_result(None)
         return future
 
-    def _submit_parts(
-        self, commands: Sequence[Command], parts: Mapping[Pipeline, list[int]]
-    ) -> asyncio.Future[Replies]:
-        whole: asyncio.Future[Replies] = self.loop.create_future()
-        replies: list[Any] = [None] * len(commands)
-        waiting, is_refused = len(parts), False
-
-        def collect(places: list[int], part: asyncio.Future[Replies]) -> None:
-            nonlocal waiting, is_refused
-            waiting -= 1
-            found = part.result()
-            if found is None:
-                is_refused = True
-            else:
-                for place, reply in zip(places, found, strict=True):
-                    replies[place] = reply
-            if not waiting and not whole.done():
-                whole.set_result(None if is_refused else replies)
-
-        for pipeline, places in parts.items():
-            part = pipeline.submit([commands[place] for place in places])
-            part.add_done_callback(partial(collect, places))
-        return whole
-
     async def open(self) -> None:
-        """Returns after the first attempt at every node, whether they succeeded or not."""
+        """Return after the first attempt at every node, even if all failed."""
         tried = asyncio.Event()
-        self._task = asyncio.create_task(self._stay_informed(tried), name="redis-cluster")
+        self._task = asyncio.create_task(self._follow_changes(tried), name="redis-cluster")
         await tried.wait()
 
     async def close(self) -> None:
-        """Ends all connections and tasks. Calls that wait get None."""
+        """Close all connections and end all tasks. Waiting calls return None."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await asyncio.gather(*(link.close() for link in self._links.values()))
+        await asyncio.gather(*(server.close() for server in self._servers.values()))
 
-    async def _stay_informed(self, tried: asyncio.Event) -> None:
+    async def _follow_changes(self, tried: asyncio.Event) -> None:
         while True:
             self._is_stale.clear()
             before = self._slots
             try:
-                await self._follow(await self._ask_slots())
-            # As in a link: redis-py lets more through than its RedisError, and the task must live on.
+                await self._apply(await self._query_slots())
+            # redis-py also raises errors other than its RedisError, and the task must live on.
             except Exception as error:
-                self._wrong = str(error) or type(error).__name__
-            self._tell()
+                self._problem = str(error) or type(error).__name__
+            self._report()
             tried.set()
-            await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
-            is_calm = self._told is not None and self._slots == before
+            await asyncio.sleep(MIN_PAUSE_SECONDS)
+            is_stable = self._reported is not None and self._slots == before
             with suppress(TimeoutError):
-                async with asyncio.timeout(CALM_SECONDS if is_calm else RETRY_SECONDS):
+                async with asyncio.timeout(STABLE_PAUSE_SECONDS if is_stable else RETRY_SECONDS):
                     await self._is_stale.wait()
 
-    async def _ask_slots(self) -> Mapping[Node, list[range]]:
-        """Who has which slots, by some of the nodes: of those the one that has heard of the latest change."""
-        known = sorted({*self._address.nodes, *self._links})
-        some = SystemRandom().sample(known, min(len(known), ASKED_AT_ONCE))
-        answers = await ask_all(
-            ((node, self._address.connection(node)) for node in some), [("CLUSTER", "INFO"), ("CLUSTER", "SLOTS")]
+    async def _query_slots(self) -> Mapping[Node, list[range]]:
+        """Return the slots of each master, from the queried node that knows the latest change."""
+        known = sorted({*self._address.nodes, *self._servers})
+        nodes = SystemRandom().sample(known, min(len(known), NODES_QUERIED))
+        replies = await query_all(
+            ((node, self._address.connection(node)) for node in nodes), [("CLUSTER", "INFO"), ("CLUSTER", "SLOTS")]
         )
-        node, (about, slots) = max(answers, key=lambda answer: _rank(answer[1][0]))
-        for reply in (about, slots):
+        node, (info, slots) = max(replies, key=_rank)
+        for reply in (info, slots):
             if isinstance(reply, ResponseError):
                 raise reply
         if not slots:
             raise ConnectionError("no node has any slots")
         return read_owners(slots, node)
 
-    async def _follow(self, slots: Mapping[Node, list[range]]) -> None:
-        """Opens links to new masters, then uses them, then closes those to nodes that are none any more."""
+    async def _apply(self, slots: Mapping[Node, list[range]]) -> None:
+        """Connect to new masters, then use them, then disconnect from nodes that are no longer masters."""
         self._slots = {**self._slots, **slots}
-        added = {node: self._make_link(node) for node in slots if node not in self._links}
+        added = {node: self._server_connection(node) for node in slots if node not in self._servers}
         try:
-            await asyncio.gather(*(link.open() for link in added.values()))
+            await asyncio.gather(*(server.open() for server in added.values()))
         except asyncio.CancelledError:
-            await asyncio.gather(*(link.close() for link in added.values()))
+            await asyncio.gather(*(server.close() for server in added.values()))
             raise
-        left = [link for node, link in self._links.items() if node not in slots]
-        self._links = {node: self._links.get(node) or added[node] for node in slots}
+        removed = [server for node, server in self._servers.items() if node not in slots]
+        self._servers = {node: self._servers.get(node) or added[node] for node in slots}
         self._slots = slots
-        self._link_of_slot = [None] * SLOTS
+        self._server_of_slot = [None] * SLOTS
         for node, ranges in slots.items():
-            for one in ranges:
-                self._link_of_slot[one.start : one.stop] = [self._links[node]] * len(one)
-        await asyncio.gather(*(link.close() for link in left))
+            for slot_range in ranges:
+                self._server_of_slot[slot_range.start : slot_range.stop] = [self._servers[node]] * len(slot_range)
+        await asyncio.gather(*(server.close() for server in removed))
 
-    def _make_link(self, node: Node) -> Link:
-        async def locate() -> Node:
-            return node
+    def _server_connection(self, node: Node) -> ServerConnection:
+        return ServerConnection(self, self._address, self._error_replies, timeout_seconds=self._timeout, node=node)
 
-        return Link(
-            self,
-            self._address,
-            self._refusals,
-            timeout_seconds=self._timeout,
-            locate=locate,
-            probe_key=lambda: key_in(self._slots[node][0], b"ar:probe:"),
-        )
-
-    def _tell(self) -> None:
-        """Tells the owner of what has changed: up, with what run_id, or down."""
-        ids = sorted(link.run_id for link in self._links.values() if link.pipeline)
-        if not ids or len(ids) < len(self._links) or None in self._link_of_slot:
-            self._told = None
-            self._owner.turn_down(self._wrong)
+    def _report(self) -> None:
+        """Notify the owner if the cluster went down, came up, or has other nodes."""
+        ids = sorted(server.run_id for server in self._servers.values() if server.pipeline)
+        if not ids or len(ids) < len(self._servers) or None in self._server_of_slot:
+            self._reported = None
+            self._owner.mark_down(self._problem)
             return
         run_id = hashlib.sha1(" ".join(ids).encode(), usedforsecurity=False).hexdigest() if all(ids) else ""
-        if run_id != self._told:
-            self._told, self._wrong = run_id, "some slots have no node"
-            self._owner.turn_up(run_id)
+        if run_id != self._reported:
+            self._reported, self._problem = run_id, "some slots have no node"
+            self._owner.mark_up(run_id)
 
     def _redirect(self, error: str) -> Pipeline | None:
-        """The pipeline to the node that a MOVED or ASK names. After a MOVED the slot's calls go there."""
-        word, slot, where = error.split()[:3]
-        link = self._links.get(read_node(where))
-        if word == "MOVED":
+        """Return the pipeline to the node that a MOVED or ASK names. After a MOVED, use that node for the slot."""
+        code, slot, address = error.split()[:3]
+        server = self._servers.get(read_node(address))
+        if code == "MOVED":
             self._is_stale.set()
-            if link:
-                self._link_of_slot[int(slot)] = link
-        return link.pipeline if link else None
+            if server:
+                self._server_of_slot[int(slot)] = server
+        return server.pipeline if server else None
 
-    def link_up(self, link: Link) -> None:
-        """A node can be used."""
-        if link in self._links.values():
-            self._tell()
+    async def locate(self, server: ServerConnection) -> Node | None:
+        return server.node
 
-    def link_down(self, link: Link, reason: str) -> None:
-        """A node cannot be used: perhaps others have its slots by now."""
-        self._wrong = reason
+    def probe_key(self, server: ServerConnection) -> bytes:
+        assert server.node is not None
+        return key_in(next(iter(self._slots[server.node])), b"ar:probe:")
+
+    def server_up(self, server: ServerConnection) -> None:
+        if server in self._servers.values():
+            self._report()
+
+    def server_down(self, server: ServerConnection, reason: str) -> None:
+        """Query the slots soon: another node may have taken over."""
+        self._problem = reason
         self._is_stale.set()
-        for (host, port), one in self._links.items():
-            if one is link:
-                self._wrong = f"{host}:{port}: {reason}"
-                self._tell()
+        if server in self._servers.values() and server.node is not None:
+            host, port = server.node
+            self._problem = f"{host}:{port}: {reason}"
+            self._report()
 
-    def note_trouble(self, kind: str) -> None:
-        """Notes that commands may have been lost."""
-        self._owner.note_trouble(kind)
+    def note_lost_commands(self) -> None:
+        self._owner.note_lost_commands()
 
 
-def _rank(about: Any) -> tuple[bool, int]:
-    """How much a node's word counts, by its CLUSTER INFO: one that was cut off from the rest knows an older epoch."""
-    if not isinstance(about, bytes):
+class _SplitCall:
+    """A call whose commands went to several nodes."""
+
+    def __init__(self, future: asyncio.Future[Replies], commands: int, parts: int) -> None:
+        self.future = future
+        self._replies: list[Any] = [None] * commands
+        self._waiting, self._has_failed = parts, False
+
+    def collect(self, positions: list[int], part: asyncio.Future[Replies]) -> None:
+        self._waiting -= 1
+        replies = part.result()
+        if replies is None:
+            self._has_failed = True
+        else:
+            for position, reply in zip(positions, replies, strict=True):
+                self._replies[position] = reply
+        if not self._waiting and not self.future.done():
+            self.future.set_result(None if self._has_failed else self._replies)
+
+
+def _rank(node_replies: tuple[Node, list[Any]]) -> tuple[bool, int]:
+    """Rank a node by its CLUSTER INFO: a partitioned node knows an older epoch."""
+    _, (info, _) = node_replies
+    if not isinstance(info, bytes):
         return False, -1
-    facts = dict(line.split(b":", 1) for line in about.split() if b":" in line)
+    facts = dict(line.split(b":", 1) for line in info.split() if b":" in line)
     return facts.get(b"cluster_state") == b"ok", int(facts.get(b"cluster_current_epoch", 0))

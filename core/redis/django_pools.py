@@ -1,8 +1,8 @@
-"""Connections of django-redis, for Django's cache: REDIS_URL means the same there as on the hot path.
+"""Connection pools of django-redis, for Django's cache: they accept the same REDIS_URL as the hot path.
 
-redis-py has no URL for Sentinel, and its cluster client is not for django-redis. So each connection looks up its
-server before it connects: Sentinel's master, or the cluster's node that has the one slot of all of Django's keys,
-which is why they share a hash tag. With that every command works, those with several keys too.
+redis-py has no URL for Sentinel, and django-redis cannot use its cluster client. So each connection looks up its server
+before it connects: Sentinel's master, or the cluster node with the one slot of all of Django's keys. The keys share a
+hash tag, so that commands with several keys work, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,21 +18,21 @@ from core.redis.url import DJANGO_KEY_PREFIX, Address, Node, parse_url
 
 
 class PoolByURL:
-    """What django-redis' CONNECTION_POOL_CLASS names. It asks for no more than `from_url`."""
+    """The CONNECTION_POOL_CLASS of django-redis, which calls only `from_url`."""
 
     @staticmethod
     def from_url(url: str, **options: Any) -> ConnectionPool:
-        """The pool for any form of REDIS_URL. The options, time-outs among them, yield to the URL's."""
+        """Return a pool for any form of REDIS_URL. Options in the URL take precedence."""
         address = parse_url(url)
         if address.kind == "server":
             return ConnectionPool.from_url(url, **options)
         find = partial(_find_master if address.kind == "sentinel" else _find_node, address, options)
-        kind = _FollowingSSLConnection if address.is_tls else _FollowingConnection
-        return ConnectionPool(connection_class=kind, find=find, **{**options, **address.options})
+        connection_class = _LocatingSSLConnection if address.is_tls else _LocatingConnection
+        return ConnectionPool(connection_class=connection_class, find=find, **{**options, **address.options})
 
 
-class _Following(Connection):
-    """Finds its server anew each time that it connects."""
+class _Locating(Connection):
+    """Looks up its server before each connect."""
 
     def __init__(self, *, find: Callable[[], Node], **options: Any) -> None:
         self._find = find
@@ -43,7 +43,7 @@ class _Following(Connection):
         return super()._connect()  # type: ignore[no-untyped-call]
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """The reply. A refusal because the server is the wrong one by now counts as a lost connection."""
+        """Treat an error from a server that is no longer the right one as a lost connection."""
         try:
             return super().read_response(*args, **options)
         except (exceptions.ReadOnlyError, exceptions.MovedError, exceptions.AskError) as error:
@@ -51,39 +51,40 @@ class _Following(Connection):
             raise exceptions.ConnectionError(f"this server is not the right one any more: {error}") from error
 
 
-class _FollowingConnection(_Following):
+class _LocatingConnection(_Locating):
     pass
 
 
-class _FollowingSSLConnection(_Following, SSLConnection):
+class _LocatingSSLConnection(_Locating, SSLConnection):
     pass
 
 
 def _find_master(address: Address, options: dict[str, Any]) -> Node:
-    question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
-    for _, reply in _ask_each(address, {**options, **address.sentinel_options}, question):
+    query = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
+    for _, reply in _query_each(address, {**options, **address.sentinel_options}, query):
         if reply:
-            return reply[0].decode(), int(reply[1])
+            host, port = reply
+            return host.decode(), int(port)
     raise exceptions.ConnectionError(f"no sentinel knows a master by the name of {address.service}")
 
 
 def _find_node(address: Address, options: dict[str, Any]) -> Node:
     slot = key_slot(DJANGO_KEY_PREFIX.encode())
-    for asked, reply in _ask_each(address, {**options, **address.options}, ("CLUSTER", "SLOTS")):
-        for node, ranges in read_owners(reply, asked).items():
-            if any(slot in one for one in ranges):
+    for queried, reply in _query_each(address, {**options, **address.options}, ("CLUSTER", "SLOTS")):
+        for node, ranges in read_owners(reply, queried).items():
+            if any(slot in slots for slots in ranges):
                 return node
     raise exceptions.ConnectionError(f"no node has slot {slot}")
 
 
-def _ask_each(address: Address, options: dict[str, Any], question: tuple[str, ...]) -> Iterator[tuple[Node, Any]]:
-    """The answers of one node after the other; who does not answer is passed over."""
+def _query_each(address: Address, options: dict[str, Any], query: tuple[str, ...]) -> Iterator[tuple[Node, Any]]:
+    """Yield the replies of one node after the other; nodes that do not answer are skipped."""
+    connection_class = SSLConnection if address.is_tls else Connection
     for host, port in address.nodes:
-        kind = SSLConnection if address.is_tls else Connection
-        with _closing(kind(host=host, port=port, **options)) as connection:
+        with _closing(connection_class(host=host, port=port, **options)) as connection:
             try:
                 connection.connect()  # type: ignore[no-untyped-call]
-                connection.send_command(*question)  # type: ignore[no-untyped-call]
+                connection.send_command(*query)  # type: ignore[no-untyped-call]
                 reply = connection.read_response()
             except (exceptions.RedisError, OSError):
                 continue

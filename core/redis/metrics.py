@@ -1,4 +1,4 @@
-"""What /metrics tells of Redis. Observed once a batch, so it costs a request next to nothing."""
+"""Metrics of Redis, observed once per batch of commands."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -15,6 +15,6 @@ ROUND_TRIP_SECONDS = Histogram(
     buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
 )
 
-# Known beforehand, so that the series exist before the first failure.
+# Makes the series exist before the first failure.
 for _kind in ("connect", "lost", "timeout", "refused", "moved", "protocol"):
     FAILURES.labels(kind=_kind)

@@ -1,31 +1,27 @@
-"""One connection to Redis, over which all calls of a process travel.
+"""One connection to Redis, shared by all calls of a process.
 
-Calls made in one tick of the event loop leave in one write; the replies come back in the order of the
-commands. One connection to a server is enough: Redis executes one command at a time anyway, and every further socket
-would split the batches and cost its own system calls.
+Calls made in one iteration of the event loop leave in one write; Redis answers in the order of the commands. One
+connection per server is enough: Redis executes one command at a time, and further sockets would split the batches.
 
-redis-py makes the connection (TLS, AUTH, SELECT: see core/redis/url.py), then its transport is taken over:
-its own way of sending and reading costs about ten times as much a call. hiredis packs and parses, and a
-future brings the replies to each caller.
+redis-py opens the connection (TLS, AUTH, SELECT), then this module takes over its transport; hiredis packs and parses.
+docs/decisions/0005-own-redis-client.md compares the cost with redis-py's.
 
-Time-outs. A batch that is not answered in time is given up and its callers get None, but it keeps its place
-in line, so that its replies, should they still come, are dropped and never taken for another call's. As long
-as one is owed, the pipeline is not `ready`: nobody else waits. A batch that is owed for `GIVE_UP_FACTOR`
-times the time-out, or the `MAX_STALLS`th time in a row that replies come late, ends the connection.
+Timeouts: the callers of a batch that is not answered in time receive None. The batch keeps its place in the queue, so
+that late replies are dropped and never reach another call. While replies are overdue, the pipeline is not `ready` and
+no new call waits. The connection ends if a batch is overdue for `GIVE_UP_FACTOR` timeouts, or if replies are late
+`MAX_STALLS` times in a row.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
+from redis.asyncio.connection import AbstractConnection
 
 from core.redis.metrics import COMMANDS, ROUND_TRIP_SECONDS
-
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
 
 type Command = tuple[bytes | str | int, ...] | bytes
 type Replies = list[Any] | None
@@ -33,9 +29,8 @@ type Call = tuple[asyncio.Future[Replies], Sequence[Command]]
 
 GIVE_UP_FACTOR = 4
 MAX_STALLS = 3
-# An overdue batch is looked at again before it is given up, after the loop has polled its sockets: it may be
-# the loop that is late, not Redis.
-SECOND_LOOK_SECONDS = 0.001
+# An overdue batch is checked again after the loop has polled its sockets: the loop may be late, and not Redis.
+RECHECK_SECONDS = 0.001
 
 _NOTHING = object()
 
@@ -43,34 +38,33 @@ _NOTHING = object()
 class Batch:
     """The calls of one write, in order."""
 
-    __slots__ = ("answered", "calls", "given_up", "looked_at", "sent")
+    __slots__ = ("answered", "calls", "given_up", "sent", "was_overdue")
 
     def __init__(self, calls: list[Call], sent: float) -> None:
         self.calls, self.sent = calls, sent
         self.answered = 0
-        self.looked_at = self.given_up = False
+        self.was_overdue = self.given_up = False
 
 
 class Pipeline(asyncio.Protocol):
-    """Sends calls in batches and hands their replies out.
+    """Sends calls in batches and distributes their replies.
 
-    `ended` is set to the reason why the pipeline is of no more use. `on_trouble` is called with the kind of
-    trouble before any caller hears of it; `on_refusal` with each call that got an error among its replies, to
-    settle it.
+    `ended` becomes the reason why the pipeline ended. `on_trouble` receives the kind of a failure before any caller
+    learns of it. `on_error_reply` settles each call with an error among its replies.
     """
 
     def __init__(
         self,
-        connection: "AbstractConnection",
+        connection: AbstractConnection,
         *,
         timeout_seconds: float,
         on_trouble: Callable[[str], None],
-        on_refusal: Callable[["Pipeline", Call, list[Any]], None],
+        on_error_reply: Callable[["Pipeline", Call, list[Any]], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.ready = True
         self.ended: asyncio.Future[str] = self.loop.create_future()
-        self._on_trouble, self._on_refusal = on_trouble, on_refusal
+        self._on_trouble, self._on_error_reply = on_trouble, on_error_reply
         self._timeout = timeout_seconds
         self._connection = connection
         self._reader = Reader(notEnoughData=_NOTHING)
@@ -79,26 +73,25 @@ class Pipeline(asyncio.Protocol):
         self._batches: deque[Batch] = deque()
         self._replies: list[Any] = []
         self._expected = 0
-        self._refused = False
+        self._has_error = False
         self._timer: asyncio.TimerHandle | None = None
         self._stalls = 0
-        # redis-py has no public way to a connection's transport. Its version is pinned, and the tests need
-        # this.
+        # redis-py has no public access to the transport. Its version is pinned, and tests cover this.
         writer = cast("asyncio.StreamWriter", connection._writer)
         self._transport = writer.transport
         self._transport.set_protocol(self)
 
     def submit(self, commands: Sequence[Command]) -> asyncio.Future[Replies]:
-        """Puts the commands into the next write. The future becomes their replies, or None if they fail.
+        """Queue the commands for the next write. The future becomes their replies, or None if they fail.
 
-        A command of bytes is one that is packed already.
+        A command given as bytes is already packed.
         """
         future: asyncio.Future[Replies] = self.loop.create_future()
         if self._transport.is_closing():
             future.set_result(None)
             return future
-        # hiredis' own annotation is of tuples with one element.
-        packed = [one if isinstance(one, bytes) else pack_command(one) for one in commands]  # type: ignore[arg-type]
+        # hiredis annotates tuples of one element only.
+        packed = [command if isinstance(command, bytes) else pack_command(command) for command in commands]  # type: ignore[arg-type]
         if not self._queued:
             self.loop.call_soon(self._flush)
         self._packed += packed
@@ -107,11 +100,11 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def left_seconds(self) -> float:
-        """How long the callers of the oldest batch will still wait."""
+        """How many seconds the callers of the oldest batch will still wait."""
         return max(self._timeout - (monotonic() - self._batches[0].sent), 0) if self._batches else 0
 
     def end(self, kind: str, reason: str) -> None:
-        """Closes the connection for good; whoever waits gets None."""
+        """Close the connection; waiting calls return None."""
         if self.ended.done():
             return
         self.ready = False
@@ -127,11 +120,10 @@ class Pipeline(asyncio.Protocol):
         self._transport.abort()
 
     async def disconnect(self) -> None:
-        """Lets redis-py close its side too, after `end`."""
+        """Close redis-py's side, after `end`."""
         await self._connection.disconnect(nowait=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other side closed the connection, or it broke."""
         self.end("lost", f"the connection broke: {exc}" if exc else "the connection was closed")
 
     def _flush(self) -> None:
@@ -144,36 +136,36 @@ class Pipeline(asyncio.Protocol):
         self._batches.append(batch)
         if len(self._batches) == 1:
             self._expected = len(batch.calls[0][1])
-        # One timer for all: under traffic it goes off about once in a time-out's length, and is set anew.
+        # One timer for all batches: under load it fires about once per timeout.
         if self._timer is None:
-            self._timer = self.loop.call_later(self._timeout - SECOND_LOOK_SECONDS, self._look)
+            self._timer = self.loop.call_later(self._timeout - RECHECK_SECONDS, self._check_timeouts)
 
     def data_received(self, data: bytes) -> None:
-        """Hands the replies that are complete to their callers."""
+        """Deliver complete replies to their callers."""
         gets, replies = self._reader.gets, self._replies
         try:
             self._reader.feed(data)
             while (reply := gets()) is not _NOTHING:
                 replies.append(reply)
                 if reply.__class__ is ReplyError:
-                    self._refused = True
+                    self._has_error = True
                 if len(replies) == self._expected:
                     self._deliver(replies)
                     replies = self._replies = []
         except ProtocolError as error:
-            self.end("protocol", f"what came is not Redis' protocol: {error}")
+            self.end("protocol", f"the server does not speak Redis' protocol: {error}")
             return
         if replies and not self._batches:
-            self.end("protocol", "a reply came that nobody had asked for")
+            self.end("protocol", "an unexpected reply")
 
     def _deliver(self, replies: list[Any]) -> None:
         batch = self._batches[0]
         call = batch.calls[batch.answered]
         batch.answered += 1
-        if self._refused:
-            self._refused = False
-            self._on_refusal(self, call, replies)
-            if not self._batches:  # it ended the pipeline
+        if self._has_error:
+            self._has_error = False
+            self._on_error_reply(self, call, replies)
+            if not self._batches:  # the error ended the pipeline
                 return
         elif not call[0].done():
             call[0].set_result(replies)
@@ -191,24 +183,24 @@ class Pipeline(asyncio.Protocol):
         elif not self._batches or not self._batches[0].given_up:
             self.ready = True
 
-    def _look(self) -> None:
-        """Gives up what is overdue, and sets the timer to when to look again."""
+    def _check_timeouts(self) -> None:
+        """Give up overdue batches and schedule the next check."""
         self._timer = None
-        soon = monotonic() + SECOND_LOOK_SECONDS
-        overdue = [one for one in self._batches if not one.given_up and one.sent + self._timeout <= soon]
-        if hopeless := [one for one in overdue if one.looked_at]:
-            self._give_up(hopeless)
+        soon = monotonic() + RECHECK_SECONDS
+        overdue = [batch for batch in self._batches if not batch.given_up and batch.sent + self._timeout <= soon]
+        if still_overdue := [batch for batch in overdue if batch.was_overdue]:
+            self._give_up(still_overdue)
         for batch in overdue:
-            batch.looked_at = True
+            batch.was_overdue = True
         if not self._batches:
             return
         oldest = self._batches[0]
         if oldest.given_up and oldest.sent + GIVE_UP_FACTOR * self._timeout <= soon:
             self.end("timeout", f"no reply within {GIVE_UP_FACTOR * self._timeout:.2f} s")
             return
-        awaited = [one.sent + self._timeout for one in self._batches if not one.given_up]
-        due = min(awaited, default=oldest.sent + GIVE_UP_FACTOR * self._timeout)
-        self._timer = self.loop.call_later(max(due - soon, SECOND_LOOK_SECONDS), self._look)
+        deadlines = [batch.sent + self._timeout for batch in self._batches if not batch.given_up]
+        due = min(deadlines, default=oldest.sent + GIVE_UP_FACTOR * self._timeout)
+        self._timer = self.loop.call_later(max(due - soon, RECHECK_SECONDS), self._check_timeouts)
 
     def _give_up(self, batches: list[Batch]) -> None:
         if self.ready:

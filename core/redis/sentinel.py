@@ -2,33 +2,33 @@
 
 from typing import Any
 
-from core.redis.questions import ask_all
+from core.redis.discovery import query_all
 from core.redis.url import Address, Node
 
-# How often the sentinels are asked while the master is used.
-LOOK_AGAIN_SECONDS = 1.0
+# How often the sentinels are queried while the master is up.
+MASTER_CHECK_SECONDS = 1.0
 
 
 async def find_master(address: Address) -> Node:
-    """Where the service's master is, by the sentinel that knows of its latest fail-over.
+    """Return the address of the service's master, from the sentinel that knows the latest failover.
 
-    All are asked at once: one that hangs, or was cut off from the rest, must not send us to an old master. Raises
-    ConnectionError if none knows the service; TimeoutError, OSError or a RedisError if none can be asked.
+    All sentinels are queried at once: a partitioned sentinel may still name an old master. Raises ConnectionError if
+    no sentinel knows the service; TimeoutError, OSError or a RedisError if no sentinel answers.
     """
     service = address.service
-    answers = await ask_all(
+    replies = await query_all(
         ((node, address.sentinel_connection(node)) for node in address.nodes),
         [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service), ("SENTINEL", "MASTER", service)],
     )
-    known = [(_read_epoch(about), where) for _, (where, about) in answers if isinstance(where, list)]
-    if not known:
+    masters = [(_failover_epoch(details), master) for _, (master, details) in replies if isinstance(master, list)]
+    if not masters:
         raise ConnectionError(f"no sentinel knows a master by the name of {service}")
-    host, port = max(known)[1]
+    _, (host, port) = max(masters)
     return host.decode(), int(port)
 
 
-def _read_epoch(about: Any) -> int:
-    """The number of the last fail-over, 0 if the sentinel does not tell."""
-    if not isinstance(about, list):
+def _failover_epoch(details: Any) -> int:
+    """Return the number of the last failover, 0 if the sentinel does not report one."""
+    if not isinstance(details, list):
         return 0
-    return int(dict(zip(about[::2], about[1::2], strict=False)).get(b"config-epoch", 0))
+    return int(dict(zip(details[::2], details[1::2], strict=False)).get(b"config-epoch", 0))

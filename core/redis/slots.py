@@ -1,4 +1,4 @@
-"""Redis Cluster's slots: which one a command's key is in, and which node has it."""
+"""The hash slots of Redis Cluster: the slot of a command's key, and the node of a slot."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -17,19 +17,19 @@ SCRIPTS = frozenset({b"EVALSHA", b"EVAL"})
 
 
 def slot_of(command: Command) -> int | None:
-    """The slot of the command's first key, which all of its keys must share; None if it has none."""
+    """Return the slot of the command's first key, which all of its keys must share; None without a key."""
     if isinstance(command, bytes):
-        # Lengths and words in turn: *3 $3 SET $1 k ...
+        # Lengths and words alternate: *3 $3 SET $1 k ...
         words = command.split(b"\r\n", 9)
-        name, at = words[2].upper(), 4
+        name, key_index = words[2].upper(), 4
         if name in SCRIPTS:
-            at = 8 if words[6] != b"0" else len(words)
-        key = words[at] if at < len(words) else b""
+            key_index = 8 if words[6] != b"0" else len(words)
+        key = words[key_index] if key_index < len(words) else b""
     else:
-        name, at = _encoded(command[0]).upper(), 1
+        name, key_index = _encoded(command[0]).upper(), 1
         if name in SCRIPTS:
-            at = 3 if int(command[2]) else len(command)
-        key = _encoded(command[at]) if at < len(command) else b""
+            key_index = 3 if int(command[2]) else len(command)
+        key = _encoded(command[key_index]) if key_index < len(command) else b""
     return None if name in WITHOUT_KEY or not key else key_slot(key)
 
 
@@ -38,20 +38,22 @@ def _encoded(word: bytes | str | int) -> bytes:
 
 
 def key_in(slots: range, prefix: bytes) -> bytes:
-    """A key whose slot is one of these."""
+    """Return a key whose slot is in `slots`."""
     return next(key for number in count() if key_slot(key := prefix + b"%d" % number) in slots)
 
 
-def read_owners(reply: list[Any], asked: Node) -> Mapping[Node, list[range]]:
-    """The masters and their slots out of CLUSTER SLOTS. A node that does not know its own address leaves it out."""
+def read_owners(reply: list[Any], queried: Node) -> Mapping[Node, list[range]]:
+    """Return the masters and their slots from CLUSTER SLOTS. A node may omit its own host name."""
+    queried_host, _ = queried
     owners: dict[Node, list[range]] = {}
     for first, last, (host, port, *_), *_ in reply:
         name = (host or b"").decode()
-        owners.setdefault((name if name not in ("", "?") else asked[0], port), []).append(range(first, last + 1))
+        node = (queried_host if name in ("", "?") else name, port)
+        owners.setdefault(node, []).append(range(first, last + 1))
     return owners
 
 
 def read_node(text: str) -> Node:
-    """The address in a redirection, such as 127.0.0.1:6381."""
+    """Parse the address in a redirection, such as 127.0.0.1:6381."""
     host, _, port = text.rpartition(":")
     return host, int(port)

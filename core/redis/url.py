@@ -1,35 +1,34 @@
-"""REDIS_URL: one server, the master of a Sentinel service, or a cluster; checked before anything connects.
+"""REDIS_URL: one server, the master of a Sentinel service, or a cluster. Checked before anything connects.
 
     redis://[[user]:password@]host[:port][/db][?option=value&...]            also unix://[[user]:password@]/path
     redis+sentinel://[[user]:password@]host[:port],.../service[/db][?...]    the hosts are the sentinels
     redis+cluster://[[user]:password@]host[:port],...[?...]                  the hosts are some of the nodes
 
-`rediss` in place of `redis` is TLS, in all three. The options are those of redis-py's connections, such as
-`ssl_ca_certs=/path`. User and password are Redis' own; what the sentinels want is `sentinel_username=` and
+`rediss` instead of `redis` means TLS, in all three. The options are those of redis-py's connections, such as
+`ssl_ca_certs=/path`. User and password are for Redis; those of the sentinels are `sentinel_username=` and
 `sentinel_password=`. Special characters are percent-encoded.
-
-Settings read this module, so it stands apart from the client, and imports redis-py only when there is a URL.
 """
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
+from redis.asyncio.connection import parse_url as parse_redis_url
+from redis.exceptions import RedisError
 
 type Node = tuple[str, int]
 type Kind = Literal["server", "sentinel", "cluster"]
 
 DEFAULT_PORTS: Mapping[Kind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 KINDS: Mapping[str, Kind] = {"": "server", "sentinel": "sentinel", "cluster": "cluster"}
-# Options of redis-py's pool and of its client: there is no pool here, and replies stay bytes.
+# redis-py's options for pools and clients: this client has no pool, and replies stay bytes.
 NOT_FOR_CONNECTIONS = ("max_connections", "timeout", "decode_responses")
 NOT_FOR_SENTINELS = ("db", "username", "password", "client_name")
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-# A hash tag: all of Django's keys in one slot of a cluster.
+# A hash tag puts all of Django's keys into one slot of a cluster.
 DJANGO_KEY_PREFIX = "{django}"
 
 _URL = re.compile(r"(redis|rediss|unix)(?:\+(sentinel|cluster))?://(?:([^/?#]*)@)?([^/?#]*)(/[^?#]*)?(?:\?([^#]*))?")
@@ -37,33 +36,35 @@ _SENTINEL_PATH = re.compile(r"/([^/]+)(?:/([0-9]*))?")
 
 
 class Address(NamedTuple):
-    """What a URL says: where to ask or connect, and the arguments of redis-py's connections."""
+    """A parsed URL: the servers, and the arguments of redis-py's connections."""
 
     kind: Kind
     nodes: tuple[Node, ...]
     service: str
     is_tls: bool
-    connection_class: "type[AbstractConnection]"
+    connection_class: type[AbstractConnection]
     options: Mapping[str, Any]
     sentinel_options: Mapping[str, Any]
 
-    def connection(self, node: Node | None = None) -> "AbstractConnection":
-        """redis-py's connection, not connected yet, to the node or to what the URL names. It does TLS and AUTH."""
-        return self.connection_class(**self.options, **_place(node))
+    def connection(self, node: Node | None = None) -> AbstractConnection:
+        """Return redis-py's connection, not yet connected, to the node or to the URL's server. It does TLS and AUTH."""
+        return self.connection_class(**self.options, **_host_and_port(node))
 
-    def sentinel_connection(self, sentinel: Node) -> "AbstractConnection":
-        """The same to a sentinel."""
-        return self.connection_class(**self.sentinel_options, **_place(sentinel))
+    def sentinel_connection(self, sentinel: Node) -> AbstractConnection:
+        return self.connection_class(**self.sentinel_options, **_host_and_port(sentinel))
 
 
-def _place(node: Node | None) -> dict[str, Any]:
-    return {"host": node[0], "port": node[1]} if node else {}
+def _host_and_port(node: Node | None) -> dict[str, Any]:
+    if node is None:
+        return {}
+    host, port = node
+    return {"host": host, "port": port}
 
 
 def check_url(url: str) -> str:
-    """Returns the URL if it can be used; an empty one means that there is no Redis.
+    """Return the URL if it is valid; an empty URL means that there is no Redis.
 
-    Raises ValueError with a message that does not repeat the URL: it may hold a password.
+    Raises ValueError. Its message never repeats the URL, which may contain a password.
     """
     if url:
         parse_url(url)
@@ -71,17 +72,17 @@ def check_url(url: str) -> str:
 
 
 def django_cache(url: str) -> dict[str, Any]:
-    """What Django's CACHES holds for the URL: django-redis, counted, with the pools of core/redis/django_pools.py."""
+    """Return the CACHES entry for the URL: django-redis with metrics and the pools of core/redis/django_pools.py."""
     return {
         "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
-        # In a list: a text would be split at its commas.
+        # A list, because Django splits a string at commas.
         "LOCATION": [url],
         "KEY_PREFIX": DJANGO_KEY_PREFIX,
         "OPTIONS": {
-            # Not pickle: whoever can write into Redis must not be able to run code here.
+            # Not pickle: write access to Redis must not allow code execution here.
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "CONNECTION_POOL_CLASS": "core.redis.django_pools.PoolByURL",
-            # Without time-outs a Redis that hangs would hang the admin; without the flag its loss would break it.
+            # The admin must neither hang nor break during an outage of Redis.
             "SOCKET_CONNECT_TIMEOUT": 0.25,
             "SOCKET_TIMEOUT": 0.25,
             "IGNORE_EXCEPTIONS": True,
@@ -90,7 +91,7 @@ def django_cache(url: str) -> dict[str, Any]:
 
 
 def parse_url(url: str) -> Address:
-    """What the URL says. Raises ValueError as `check_url` does."""
+    """Parse the URL. Raises ValueError like `check_url`."""
     found = _URL.fullmatch(url)
     if not found or (found[1] == "unix" and (found[2] or found[4])):
         raise ValueError(
@@ -100,7 +101,7 @@ def parse_url(url: str) -> Address:
     transport, kind, user, hosts, path, query = found[1], KINDS[found[2] or ""], found[3], found[4], found[5], found[6]
     nodes = _parse_hosts(hosts, kind)
     service, database = _parse_path(transport, kind, path or "")
-    # What is left is a URL as redis-py knows them.
+    # The rest is a URL in redis-py's format.
     plain = f"{transport}://{user + '@' if user else ''}{database}?{query or ''}"
     options = _parse_options(plain, query or "")
     for_sentinels = {}
@@ -108,15 +109,13 @@ def parse_url(url: str) -> Address:
         for_sentinels = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     if kind == "cluster" and options.get("db"):
         raise ValueError("must not choose a database: a cluster has only number 0")
-    from redis.asyncio.connection import Connection
-
     address = Address(
         kind=kind,
         nodes=nodes,
         service=service,
         is_tls=transport == "rediss",
         connection_class=options.pop("connection_class", Connection),
-        options={**options, **(_place(nodes[0]) if kind == "server" and nodes else {})},
+        options={**options, **(_host_and_port(nodes[0]) if kind == "server" and nodes else {})},
         sentinel_options={
             **{name: value for name, value in options.items() if name not in NOT_FOR_SENTINELS},
             **for_sentinels,
@@ -128,8 +127,8 @@ def parse_url(url: str) -> Address:
 
 def _parse_hosts(text: str, kind: Kind) -> tuple[Node, ...]:
     try:
-        parts = [urlsplit(f"//{one}") for one in text.split(",") if one or kind != "server"]
-        nodes = tuple((unquote(one.hostname or ""), one.port or DEFAULT_PORTS[kind]) for one in parts)
+        parts = [urlsplit(f"//{host}") for host in text.split(",") if host or kind != "server"]
+        nodes = tuple((unquote(part.hostname or ""), part.port or DEFAULT_PORTS[kind]) for part in parts)
     except ValueError:
         nodes = (("", 0),)
     if not all(host for host, _ in nodes) or (kind == "server" and len(nodes) > 1):
@@ -140,7 +139,7 @@ def _parse_hosts(text: str, kind: Kind) -> tuple[Node, ...]:
 
 
 def _parse_path(transport: str, kind: Kind, path: str) -> tuple[str, str]:
-    """The name of Sentinel's service, and the path that redis-py takes for the database or the socket."""
+    """Return the Sentinel service, and redis-py's path for the database or the socket."""
     if transport == "unix":
         if not path:
             raise ValueError("must name the socket's path, as in unix:///run/redis.sock")
@@ -155,26 +154,21 @@ def _parse_path(transport: str, kind: Kind, path: str) -> tuple[str, str]:
 
 
 def _parse_options(plain: str, query: str) -> dict[str, Any]:
-    from redis.asyncio.connection import parse_url as parse
-    from redis.exceptions import RedisError
-
     try:
         if query:
             parse_qsl(query, keep_blank_values=True, strict_parsing=True)
-        options: dict[str, Any] = {"protocol": 2, **parse(plain)}
+        options: dict[str, Any] = {"protocol": 2, **parse_redis_url(plain)}
     except (ValueError, RedisError):
         raise _unknown_option() from None
     for name in NOT_FOR_CONNECTIONS:
         options.pop(name, None)
     for name in FILES:
         if name in options and not Path(options[name]).is_file():
-            raise ValueError(f"names a file in {name} that is not there")
+            raise ValueError(f"names a file in {name} that does not exist")
     return options
 
 
 def _check_connection(address: Address) -> None:
-    from redis.exceptions import RedisError
-
     try:
         address.connection()
         if address.kind == "sentinel":

@@ -123,7 +123,7 @@ def test_limits_are_exact_over_processes(cluster: RedisCluster) -> None:
         plan = LimitPlan(make_buckets("default", [Rate(50, 3600)]), script_sha=SCRIPT_SHA)
         clients = [RedisClient(), RedisClient()]
         for client in clients:
-            client._refusals._scripts.update(client_of_process._refusals._scripts)
+            client._error_replies._scripts.update(client_of_process._error_replies._scripts)
             await client.open(cluster.url, 5)
         calls = (client.call([plan.pack(tag)]) for client in clients for tag in (b"a", b"b", b"c") for _ in range(50))
         replies = await asyncio.gather(*calls)

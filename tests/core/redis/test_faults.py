@@ -14,7 +14,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from core.redis.client import RedisClient
-from core.redis.link import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
+from core.redis.connection import CONNECT_SECONDS, LONGEST_PAUSE_SECONDS
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.tcp_proxy import TCPProxy

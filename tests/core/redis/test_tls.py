@@ -36,6 +36,12 @@ def guarded(files: TLSFiles, *options: str) -> Iterator[str]:
         yield f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
 
 
+@pytest.fixture(autouse=True)
+def patient_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TLS handshake can take longer than a query may, on a busy machine."""
+    monkeypatch.setattr("core.redis.discovery.QUERY_SECONDS", PATIENCE_SECONDS)
+
+
 def state_of(url: str, job: Callable[[RedisClient], Awaitable[None]] | None = None) -> str:
     async def main() -> str:
         client = RedisClient()

@@ -53,7 +53,7 @@ def test_what_redis_py_understands_is_fine(url: str) -> None:
         ("redis+cluster://one?db=1", "number 0"),
         ("redis+cluster://one?sentinel_password=x", "option"),
         ("redis://localhost?ssl_ca_certs=/etc/hostname", "option"),
-        ("rediss://localhost?ssl_ca_certs=/no/such/file.pem", "ssl_ca_certs that is not there"),
+        ("rediss://localhost?ssl_ca_certs=/no/such/file.pem", "ssl_ca_certs that does not exist"),
         ("redis://localhost?no_such_option=1", "option"),
         ("redis://localhost?socket_timeout=soon", "option"),
         ("redis://localhost?protocol=9", "option"),
