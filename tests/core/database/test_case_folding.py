@@ -44,13 +44,13 @@ def find(owner: User, name: str, text: str) -> bool:
 @sqlite_only
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(name=texts | odd_texts, text=texts | odd_texts)
-def test_found_is_what_contains_the_text_whatever_its_case(owner: User, name: str, text: str) -> None:
+def test_search_ignores_case(owner: User, name: str, text: str) -> None:
     assert find(owner, name, text) == (text.casefold() in name.casefold())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(before=odd_texts, text=odd_texts, after=odd_texts)
-def test_what_is_there_is_found(owner: User, before: str, text: str, after: str) -> None:
+def test_contained_text_is_found(owner: User, before: str, text: str, after: str) -> None:
     assert find(owner, before + text + after, text)
 
 
@@ -93,7 +93,7 @@ def test_sql_of_both_databases() -> None:
 COLUMN = Unindexed(models.F("name"), output_field=models.CharField())
 
 
-def test_hint_is_for_sqlite_alone() -> None:
+def test_unindexed_column_is_changed_on_sqlite_only() -> None:
     rows = Item.objects.filter(models.lookups.Exact(COLUMN, "x")).order_by().values_list("id")
     sqlite, postgresql = (sql_for(rows, database) for database in databases())
     assert '+"item"."name" = %s' in sqlite
@@ -103,7 +103,7 @@ def test_hint_is_for_sqlite_alone() -> None:
 
 @pytest.mark.skipif(IS_POSTGRES, reason="SQLite's planner")
 @pytest.mark.django_db
-def test_unindexed_column_is_the_column_without_its_index() -> None:
+def test_unindexed_column_uses_no_index() -> None:
     rows = Item.objects.filter(models.lookups.Exact(COLUMN, "x")).order_by().values_list("id")
     plain = Item.objects.filter(name="x").order_by().values_list("id")
     assert "SCAN" in rows.explain()

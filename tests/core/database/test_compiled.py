@@ -63,7 +63,7 @@ def owner() -> User:
 
 @each_value
 @given(name=texts, metadata=json_values, version=st.integers(0, 2**31 - 1), created_at=moments)
-def test_row_that_is_inserted_is_what_the_orm_reads(owner: User, **given_values: Any) -> None:
+def test_inserted_row_is_read_back_by_the_orm(owner: User, **given_values: Any) -> None:
     row = values(owner, **given_values)
     assert INSERT.run(**row) == 1
     item = Item.objects.get(id=row["id"])
@@ -73,7 +73,7 @@ def test_row_that_is_inserted_is_what_the_orm_reads(owner: User, **given_values:
 
 @each_value
 @given(name=texts, metadata=json_values, version=st.integers(0, 2**31 - 1), updated_at=moments)
-def test_update_is_what_the_orm_would_have_written(owner: User, **changes: Any) -> None:
+def test_update_writes_what_the_orm_writes(owner: User, **changes: Any) -> None:
     compiled, ordinary, other = (values(owner) for _ in range(3))
     for row in (compiled, ordinary, other):
         INSERT.run(**row)
@@ -87,7 +87,7 @@ def test_update_is_what_the_orm_would_have_written(owner: User, **changes: Any) 
 
 @each_value
 @given(ip=st.none() | st.ip_addresses().map(str), revoked_at=st.none() | moments, user_agent=texts)
-def test_null_and_converted_values_go_in_as_the_orm_puts_them(owner: User, **given_values: Any) -> None:
+def test_null_and_converted_values_are_stored_as_by_the_orm(owner: User, **given_values: Any) -> None:
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
     times = dict.fromkeys(("created_at", "last_used_at", "expires_at", "last_expires_at"), moment)
     row = {"id": uuid7(), "user_id": owner.pk, "revoked_because": "", **times, **given_values}
@@ -99,7 +99,7 @@ def test_null_and_converted_values_go_in_as_the_orm_puts_them(owner: User, **giv
         assert getattr(compiled, field.attname) == getattr(ordinary, field.attname)
 
 
-def test_delete_takes_the_rows_of_the_queryset_and_no_others(owner: User) -> None:
+def test_delete_removes_only_the_rows_of_the_queryset(owner: User) -> None:
     gone, stays = values(owner), values(owner)
     INSERT.run(**gone)
     INSERT.run(**stays)
@@ -108,7 +108,7 @@ def test_delete_takes_the_rows_of_the_queryset_and_no_others(owner: User) -> Non
     assert list(Item.objects.values_list("id", flat=True)) == [stays["id"]]
 
 
-def test_conflict_is_an_error_or_ignored_as_asked(owner: User) -> None:
+def test_conflict_is_an_error_or_ignored(owner: User) -> None:
     row = values(owner)
     assert INSERT_QUIETLY.run(**row) == 1
     assert INSERT_QUIETLY.run(**row) == 0
@@ -135,7 +135,7 @@ QUERYSETS: dict[str, Callable[[Any], models.QuerySet[Any, Any]]] = {
 
 
 @pytest.mark.parametrize("name", list(QUERYSETS))
-def test_any_queryset_gives_what_it_gives_uncompiled(owner: User, name: str) -> None:
+def test_compiled_query_returns_the_rows_of_its_queryset(owner: User, name: str) -> None:
     for number, title in enumerate(["a", "B", "ß", "100%", "a"]):
         INSERT.run(**values(owner, name=title, status="draft" if number % 2 else "active", metadata={"n": number}))
     moment = datetime(2026, 6, 1, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_any_queryset_gives_what_it_gives_uncompiled(owner: User, name: str) -> 
     assert query.fetch_one(**given_values) == expected[0]
 
 
-def test_rows_with_more_columns_than_asked_for_are_refused() -> None:
+def test_queryset_with_extra_columns_is_refused() -> None:
     query = CompiledQuery(lambda: Item.objects.order_by("-created_at").distinct().values_list("name"))
     with pytest.raises(ValueError, match="DISTINCT"):
         query.fetch_all()
@@ -174,7 +174,7 @@ def test_rows_have_the_names_of_the_values_list(owner: User) -> None:
     assert query.fetch_all() == [row]
 
 
-def test_rows_are_of_the_class_that_the_caller_names(owner: User) -> None:
+def test_rows_are_instances_of_the_given_class(owner: User) -> None:
     item = values(owner, name="a")
     INSERT.run(**item)
     query = CompiledQuery(lambda: Item.objects.values_list("name", "created_at"), row=NameAndTime)
@@ -193,12 +193,12 @@ def test_row_class_with_another_number_of_fields_is_refused() -> None:
         query.fetch_one()
 
 
-def test_nothing_is_none_or_an_empty_list() -> None:
+def test_no_row_is_none_or_an_empty_list() -> None:
     assert FIND.fetch_one(id=uuid7()) is None
     assert FIND.fetch_all(id=uuid7()) == []
 
 
-def test_parameter_without_a_value_is_a_mistake(owner: User) -> None:
+def test_parameter_without_a_value_is_an_error(owner: User) -> None:
     with pytest.raises(KeyError, match="id"):
         FIND.fetch_one(name="x")
     incomplete = values(owner)
@@ -216,7 +216,7 @@ def test_parameters_are_named_by_attribute_or_as_given() -> None:
     assert parameter(Item, "id").convert(str(field)) == expected
 
 
-def test_values_of_one_use_do_not_stay_for_the_next(owner: User) -> None:
+def test_values_of_one_call_do_not_leak_into_the_next(owner: User) -> None:
     one, other = values(owner, name="one"), values(owner, name="other")
     INSERT.run(**one)
     INSERT.run(**other)
@@ -226,7 +226,7 @@ def test_values_of_one_use_do_not_stay_for_the_next(owner: User) -> None:
         assert found.name == row["name"]
 
 
-def test_sql_is_made_once(owner: User, django_assert_num_queries: Any) -> None:
+def test_sql_is_compiled_once(owner: User, django_assert_num_queries: Any) -> None:
     made = []
 
     def build() -> models.QuerySet[Any, Any]:
@@ -241,7 +241,7 @@ def test_sql_is_made_once(owner: User, django_assert_num_queries: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_first_use_by_many_threads_at_once() -> None:
+def test_concurrent_first_use_in_many_threads() -> None:
     owner = User.objects.create(email=f"{secrets.token_hex(8)}@example.org")
     row = values(owner)
     INSERT.run(**row)
@@ -267,7 +267,7 @@ def test_first_use_by_many_threads_at_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_uses_by_many_threads_at_once_do_not_mix_their_values(run: Callable[[Any], Any]) -> None:
+def test_concurrent_calls_do_not_mix_their_values(run: Callable[[Any], Any]) -> None:
     owner = User.objects.create(email=f"{secrets.token_hex(8)}@example.org")
     rows = [values(owner, name=str(number)) for number in range(50)]
     for row in rows:

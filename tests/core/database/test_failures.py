@@ -32,7 +32,7 @@ def from_sqlite(code: int) -> OperationalError:
         (sqlite3.SQLITE_NOTADB, False),
     ],
 )
-def test_sqlite_tells_its_state_by_its_code(code: int, is_passing: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_sqlite_code_decides_between_503_and_500(code: int, is_passing: bool, caplog: pytest.LogCaptureFixture) -> None:
     error = from_sqlite(code)
     assert is_unavailability(error)
     assert requires_reconnect(error) is not is_passing
@@ -44,7 +44,7 @@ def test_sqlite_tells_its_state_by_its_code(code: int, is_passing: bool, caplog:
     assert "told by Django" in caplog.text
 
 
-def test_faults_of_the_code_stay_what_they_are() -> None:
+def test_bugs_are_not_translated() -> None:
     broken_sql = from_sqlite(sqlite3.SQLITE_ERROR)
     for error in (
         broken_sql,
@@ -60,7 +60,7 @@ def test_faults_of_the_code_stay_what_they_are() -> None:
         assert unavailable(error) is error
 
 
-def test_postgresql_that_is_away_is_a_state() -> None:
+def test_lost_postgresql_is_unavailability() -> None:
     error = OperationalError("connection refused")
     error.__cause__ = psycopg.OperationalError("connection refused")
     assert is_unavailability(error)
@@ -74,7 +74,7 @@ class FromPgBouncer(psycopg.errors.ProtocolViolation):
     diag = SimpleNamespace(severity="FATAL", severity_nonlocalized=None)  # type: ignore[assignment]
 
 
-def test_server_that_pgbouncer_has_lost_is_away() -> None:
+def test_server_lost_by_pgbouncer_is_unavailability() -> None:
     error = OperationalError("server login has been failing, try again later (server_login_retry)")
     error.__cause__ = FromPgBouncer()
     assert is_unavailability(error)

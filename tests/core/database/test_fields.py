@@ -33,7 +33,7 @@ def make(metadata: Any) -> Item:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.dictionaries(texts, values))
 @example({"b": 1, "a": 1e300, "c": -0.0, "d": 2**64 - 1, "e": 0.1})
-def test_value_comes_back_as_it_went_in(value: dict[str, Any]) -> None:
+def test_value_is_stored_without_loss(value: dict[str, Any]) -> None:
     item = make(value)
     item.refresh_from_db()
     assert repr(item.metadata) == repr(value)

@@ -41,7 +41,7 @@ def execute(*statements: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("act", [lambda: execute("SELECT 1"), lambda: FIND.fetch_one(pk=1), CacheEpoch.objects.first])
-def test_statement_is_counted_and_timed(act: Callable[[], Any]) -> None:
+def test_statements_are_counted_and_timed_by_each_way(act: Callable[[], Any]) -> None:
     act()
     assert grown(STATEMENTS, act) == grown(SECONDS, act) == 1
 
@@ -62,7 +62,7 @@ def test_rows_of_executemany_are_statements() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_error_is_counted_by_its_class() -> None:
+def test_errors_are_counted_by_class() -> None:
     def act() -> None:
         with pytest.raises(DatabaseError):
             execute("SELECT nonsense")
@@ -71,7 +71,7 @@ def test_error_is_counted_by_its_class() -> None:
     assert grown(ERRORS, act, type=name) == 1
 
 
-def test_placeholders_of_either_kind_are_understood(db: None) -> None:
+def test_both_kinds_of_placeholders_work(db: None) -> None:
     with connection.cursor() as cursor:
         for parameters in (("50%",), {"one": "50%"}):
             name = "%(one)s" if isinstance(parameters, dict) else "%s"
@@ -92,7 +92,7 @@ def test_connections_are_counted() -> None:
     assert metrics.CONNECTIONS._value.get() == before
 
 
-def test_pool_tells_how_long_jobs_waited(run: Callable[[Test], Any]) -> None:
+def test_pool_measures_how_long_jobs_waited(run: Callable[[Test], Any]) -> None:
     def read() -> dict[str, float]:
         flush()
         names = ("db_pool_wait_seconds_count", "db_pool_wait_seconds_sum")

@@ -32,7 +32,7 @@ def pool_size(settings: Settings) -> int:
     return int(settings.DB_POOL_SIZE) + (not IS_POSTGRES)
 
 
-def test_reads_run_side_by_side(run: Run, settings: Settings) -> None:
+def test_reads_run_in_parallel(run: Run, settings: Settings) -> None:
     barrier = threading.Barrier(settings.DB_POOL_SIZE, timeout=10)
 
     async def test(database: Database) -> None:
@@ -41,7 +41,7 @@ def test_reads_run_side_by_side(run: Run, settings: Settings) -> None:
     run(test)
 
 
-def test_connections_are_made_once_and_closed_at_the_end(run: Run, settings: Settings) -> None:
+def test_connections_are_opened_once_and_closed_at_the_end(run: Run, settings: Settings) -> None:
     made: list[Any] = []
     kept: set[int] = set()
 
@@ -68,7 +68,7 @@ def test_connections_are_made_once_and_closed_at_the_end(run: Run, settings: Set
     assert [one.connection for one in made] == [None] * len(made)
 
 
-def test_errors_of_the_job_arrive_as_they_are(run: Run) -> None:
+def test_errors_of_a_job_reach_the_caller_unchanged(run: Run) -> None:
     def broken_sql() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT nothing FROM nowhere")
@@ -88,7 +88,7 @@ def test_errors_of_the_job_arrive_as_they_are(run: Run) -> None:
     run(test)
 
 
-def test_write_is_done_whole_or_not_at_all(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_write_is_atomic(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     ran: list[str] = []
 
     def add(name: str) -> str:
@@ -125,7 +125,7 @@ def test_write_is_done_whole_or_not_at_all(run: Run, caplog: pytest.LogCaptureFi
 
 
 @sqlite_only
-def test_state_of_the_database_is_503(run: Run) -> None:
+def test_unavailable_sqlite_is_503(run: Run) -> None:
     def error(code: int) -> None:
         cause = sqlite3.OperationalError("as SQLite says it")
         cause.sqlite_errorcode = code
@@ -146,7 +146,7 @@ def test_state_of_the_database_is_503(run: Run) -> None:
 
 
 @sqlite_only
-def test_connection_is_made_anew_after_what_may_stay_with_it(run: Run) -> None:
+def test_connection_is_reopened_after_a_lasting_error(run: Run) -> None:
     """One that was opened while the file could only be read stays read-only, whatever the file is by now."""
 
     def fail_with(code: int) -> int:
@@ -177,7 +177,7 @@ def test_connection_is_made_anew_after_what_may_stay_with_it(run: Run) -> None:
 
 
 @sqlite_only
-def test_writer_gets_its_settings_again_with_a_new_connection(run: Run) -> None:
+def test_writer_keeps_its_settings_after_a_reconnect(run: Run) -> None:
     def checkpoint_pages() -> int:
         with connection.cursor() as cursor:
             return int(cursor.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
@@ -196,7 +196,7 @@ def test_writer_gets_its_settings_again_with_a_new_connection(run: Run) -> None:
 
 
 @sqlite_only
-def test_database_that_cannot_be_opened_is_503_until_it_can(
+def test_database_that_cannot_be_opened_is_503(
     transactional_db: None, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     def somewhere_else() -> None:
@@ -225,7 +225,7 @@ def test_database_that_cannot_be_opened_is_503_until_it_can(
     assert "unable to open database file" in caplog.text
 
 
-def test_closed_database_takes_no_jobs(run: Run) -> None:
+def test_closed_database_refuses_jobs(run: Run) -> None:
     database = Database()
     with pytest.raises(AssertionError, match="not open"):
         asyncio.run(database.read(int))
@@ -234,7 +234,7 @@ def test_closed_database_takes_no_jobs(run: Run) -> None:
     asyncio.run(database.close())
 
 
-def test_stats_tell_size_and_jobs(run: Run, settings: Settings) -> None:
+def test_stats_report_size_and_jobs(run: Run, settings: Settings) -> None:
     gate = threading.Event()
 
     async def test(database: Database) -> None:

@@ -87,7 +87,7 @@ class Gate:
         assert await asyncio.to_thread(self.entered.wait, SECONDS)
 
 
-def test_results_and_exceptions_arrive_where_they_belong() -> None:
+def test_results_and_exceptions_reach_their_callers() -> None:
     async def test() -> None:
         async with opened(Work(), count=3) as group:
             futures = [group.submit(lambda n=n: 60 // n) for n in range(20)]  # type: ignore[misc]
@@ -102,7 +102,7 @@ def test_results_and_exceptions_arrive_where_they_belong() -> None:
 @pytest.mark.parametrize(
     "error", [StopIteration, StopAsyncIteration, asyncio.CancelledError, GeneratorExit, SystemExit]
 )
-def test_odd_exceptions_strand_nobody(error: type[BaseException]) -> None:
+def test_unusual_exceptions_reach_their_callers(error: type[BaseException]) -> None:
     def fail() -> None:
         raise error
 
@@ -117,7 +117,7 @@ def test_odd_exceptions_strand_nobody(error: type[BaseException]) -> None:
     run(test)
 
 
-def test_jobs_of_one_tick_share_a_hand_over() -> None:
+def test_jobs_of_one_loop_iteration_are_handed_over_together() -> None:
     async def test() -> None:
         work = Work()
         async with opened(work) as group:
@@ -127,7 +127,7 @@ def test_jobs_of_one_tick_share_a_hand_over() -> None:
     run(test)
 
 
-def test_jobs_of_a_few_turns_share_a_hand_over() -> None:
+def test_jobs_of_a_few_iterations_are_handed_over_together() -> None:
     async def test() -> None:
         work = Work()
         async with opened(work, turns=3) as group:
@@ -141,7 +141,7 @@ def test_jobs_of_a_few_turns_share_a_hand_over() -> None:
     run(test)
 
 
-def test_jobs_that_gather_behind_a_slow_one_are_taken_together() -> None:
+def test_jobs_behind_a_slow_job_run_as_one_batch() -> None:
     async def test() -> None:
         work, gate = Work(), Gate()
         async with opened(work) as group:
@@ -157,7 +157,7 @@ def test_jobs_that_gather_behind_a_slow_one_are_taken_together() -> None:
     run(test)
 
 
-def test_no_thread_takes_what_a_free_one_could_do() -> None:
+def test_busy_thread_leaves_jobs_to_idle_threads() -> None:
     """Else a slow job would hold up quick ones for nothing."""
 
     async def test() -> None:
@@ -169,7 +169,7 @@ def test_no_thread_takes_what_a_free_one_could_do() -> None:
     run(test)
 
 
-def test_results_of_a_batch_share_one_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_a_batch_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         loop = asyncio.get_running_loop()
         wake_ups = []
@@ -188,7 +188,7 @@ def test_results_of_a_batch_share_one_wake_up(monkeypatch: pytest.MonkeyPatch) -
     run(test)
 
 
-def test_too_many_waiting_jobs_are_refused_at_once() -> None:
+def test_jobs_beyond_the_limit_are_refused_at_once() -> None:
     async def test() -> None:
         gate = Gate()
         async with opened(Work(), max_waiting=3) as group:
@@ -203,7 +203,7 @@ def test_too_many_waiting_jobs_are_refused_at_once() -> None:
     run(test)
 
 
-def test_job_that_has_waited_too_long_is_refused_and_not_run() -> None:
+def test_job_that_waited_too_long_is_refused() -> None:
     async def test() -> None:
         gate, ran = Gate(), []
         async with opened(Work(), max_wait_seconds=0.05) as group:
@@ -222,7 +222,7 @@ def test_job_that_has_waited_too_long_is_refused_and_not_run() -> None:
     run(test)
 
 
-def test_job_whose_caller_has_gone_is_not_run() -> None:
+def test_job_of_a_cancelled_caller_is_not_run() -> None:
     async def test() -> None:
         gate, ran = Gate(), []
         async with opened(Work()) as group:
@@ -238,7 +238,7 @@ def test_job_whose_caller_has_gone_is_not_run() -> None:
     run(test)
 
 
-def test_caller_that_goes_while_its_job_runs_harms_nobody() -> None:
+def test_caller_may_be_cancelled_while_its_job_runs() -> None:
     async def test() -> None:
         gate = Gate()
         async with opened(Work()) as group:
@@ -251,7 +251,7 @@ def test_caller_that_goes_while_its_job_runs_harms_nobody() -> None:
     run(test)
 
 
-def test_work_that_fails_strands_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_work_fails_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
     def work(jobs: Sequence[Job]) -> None:
         raise RuntimeError("work is broken")
 
@@ -265,7 +265,7 @@ def test_work_that_fails_strands_nobody(caplog: pytest.LogCaptureFixture) -> Non
     assert "The test thread failed" in caplog.text
 
 
-def test_thread_that_cannot_prepare_takes_jobs_nevertheless(caplog: pytest.LogCaptureFixture) -> None:
+def test_thread_that_cannot_prepare_still_takes_jobs(caplog: pytest.LogCaptureFixture) -> None:
     def prepare() -> None:
         raise RuntimeError("no connection")
 
@@ -296,7 +296,7 @@ def test_group_without_jobs_closes_its_threads() -> None:
     run(test)
 
 
-def test_close_finishes_what_was_taken_and_ends_the_threads() -> None:
+def test_close_finishes_submitted_jobs_and_ends_the_threads() -> None:
     async def test() -> None:
         work, gate = Work(), Gate()
         async with opened(work, count=3) as group:
@@ -327,7 +327,7 @@ def test_closed_group_can_be_opened_again() -> None:
     run(test)
 
 
-def test_what_a_job_holds_is_let_go() -> None:
+def test_finished_job_is_garbage_collected() -> None:
     class Held:
         pass
 
@@ -345,7 +345,7 @@ def test_what_a_job_holds_is_let_go() -> None:
     run(test)
 
 
-def test_no_job_is_lost_whatever_the_threads_do() -> None:
+def test_no_job_is_lost_under_contention() -> None:
     """Many small hand-overs, from several tasks, with threads that look for more at the same moment."""
 
     async def one(group: ThreadGroup, number: int) -> None:
@@ -362,7 +362,7 @@ def test_no_job_is_lost_whatever_the_threads_do() -> None:
     run(test)
 
 
-def test_thread_does_not_wait_for_more_with_jobs_in_hand() -> None:
+def test_thread_with_jobs_does_not_wait_for_more() -> None:
     """A thread that saw more in the queue, which another one then takes, must not wait there for the next."""
 
     async def test() -> None:

@@ -49,7 +49,7 @@ def names() -> set[str]:
     return set(Group.objects.values_list("name", flat=True))
 
 
-def test_jobs_that_wait_together_share_one_commit(run: Run) -> None:
+def test_waiting_jobs_share_one_commit(run: Run) -> None:
     async def test(database: Database) -> None:
         together = Together(database)
         wanted = [f"n{number}" for number in range(10)]
@@ -61,7 +61,7 @@ def test_jobs_that_wait_together_share_one_commit(run: Run) -> None:
     run(test)
 
 
-def test_no_more_than_a_batch_shares_a_commit(run: Run) -> None:
+def test_at_most_one_batch_shares_a_commit(run: Run) -> None:
     async def test(database: Database) -> None:
         together = Together(database)
         await together.write(*[add(f"n{number}") for number in range(2 * WRITE_BATCH + 1)])
@@ -70,7 +70,7 @@ def test_no_more_than_a_batch_shares_a_commit(run: Run) -> None:
     run(test)
 
 
-def test_job_by_itself_needs_no_savepoint(run: Run) -> None:
+def test_single_job_needs_no_savepoint(run: Run) -> None:
     async def test(database: Database) -> None:
         together = Together(database)
         assert await together.write(add("one")) == ["one"]
@@ -80,7 +80,7 @@ def test_job_by_itself_needs_no_savepoint(run: Run) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 3])
-def test_job_that_raises_leaves_nothing_and_takes_nothing_with_it(run: Run, others: int) -> None:
+def test_failed_job_is_rolled_back_alone(run: Run, others: int) -> None:
     error = Conflict("no")
 
     async def test(database: Database) -> None:
@@ -93,7 +93,7 @@ def test_job_that_raises_leaves_nothing_and_takes_nothing_with_it(run: Run, othe
     run(test)
 
 
-def test_database_error_of_one_job_is_its_own(run: Run) -> None:
+def test_database_error_fails_only_its_own_job(run: Run) -> None:
     async def test(database: Database) -> None:
         results = await Together(database).write(add("a"), add("a"), add("b"))
         assert results[0::2] == ["a", "b"]
@@ -103,7 +103,7 @@ def test_database_error_of_one_job_is_its_own(run: Run) -> None:
     run(test)
 
 
-def test_commit_that_fails_for_one_job_fails_that_job_alone(run: Run) -> None:
+def test_commit_failure_fails_only_the_guilty_job(run: Run) -> None:
     async def test(database: Database) -> None:
         results = await Together(database).write(add("a"), break_foreign_key, add("b"))
         assert isinstance(results[1], IntegrityError)
@@ -116,7 +116,7 @@ def test_commit_that_fails_for_one_job_fails_that_job_alone(run: Run) -> None:
     run(test)
 
 
-def test_result_comes_after_the_commit(run: Run) -> None:
+def test_result_is_returned_after_the_commit(run: Run) -> None:
     async def test(database: Database) -> None:
         async def write_and_look(name: str) -> bool:
             await database.write(add(name))
@@ -134,7 +134,7 @@ def test_result_comes_after_the_commit(run: Run) -> None:
     run(test)
 
 
-def test_transactions_within_a_job_are_savepoints(run: Run) -> None:
+def test_transactions_inside_a_job_are_savepoints(run: Run) -> None:
     def job() -> None:
         add("outer")()
         with pytest.raises(ValueError, match="inner"), transaction.atomic():
@@ -150,7 +150,7 @@ def test_transactions_within_a_job_are_savepoints(run: Run) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 2])
-def test_job_that_goes_on_after_a_database_error_is_not_taken_for_done(run: Run, others: int) -> None:
+def test_job_that_ignores_a_database_error_fails(run: Run, others: int) -> None:
     def careless() -> str:
         add("careless")()
         try:
@@ -176,7 +176,7 @@ def test_job_that_goes_on_after_a_database_error_is_not_taken_for_done(run: Run,
     run(test)
 
 
-def test_jobs_of_a_transaction_that_sqlite_has_ended_are_not_taken_for_done(run: Run) -> None:
+def test_jobs_fail_if_sqlite_ends_their_transaction(run: Run) -> None:
     """SQLite rolls all back by itself when the disk is full: savepoints are gone then, too."""
 
     def lose() -> None:
@@ -192,7 +192,7 @@ def test_jobs_of_a_transaction_that_sqlite_has_ended_are_not_taken_for_done(run:
     run(test)
 
 
-def test_hooks_run_after_the_commit_of_their_own_job(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_hooks_run_once_after_the_commit_of_their_job(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     ran: list[str] = []
 
     def hooked(name: str, *, fails: bool = False, hook_fails: bool = False) -> Callable[[], str]:
@@ -229,9 +229,7 @@ def test_hooks_run_after_the_commit_of_their_own_job(run: Run, caplog: pytest.Lo
     assert [one.levelno for one in failures] == [logging.ERROR] * 2
 
 
-def test_what_belongs_to_each_commit_is_part_of_it_and_takes_nothing_with_it(
-    run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_commit_step_is_part_of_the_commit_and_cannot_break_it(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def test(database: Database) -> None:
         database.add_commit_step(lambda: Group(name="last").save())
         assert await database.write(add("a")) == "a"
@@ -245,7 +243,7 @@ def test_what_belongs_to_each_commit_is_part_of_it_and_takes_nothing_with_it(
     assert "without it" in caplog.text
 
 
-def test_write_is_finished_though_its_caller_is_gone(run: Run) -> None:
+def test_write_is_finished_after_its_caller_is_cancelled(run: Run) -> None:
     async def test(database: Database) -> None:
         together = Together(database)
 
@@ -267,7 +265,7 @@ def test_write_is_finished_though_its_caller_is_gone(run: Run) -> None:
     run(test)
 
 
-def test_lock_that_is_held_too_long_is_503_and_then_forgotten(run: Run) -> None:
+def test_long_lock_is_503_until_it_is_released(run: Run) -> None:
     async def test(database: Database) -> None:
         await database.write(lambda: None)
         other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)

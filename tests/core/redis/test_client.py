@@ -63,7 +63,7 @@ def test_packed_commands_are_sent_as_they_are(server: RedisServer) -> None:
     run(server.url, job)
 
 
-def test_calls_of_one_tick_leave_in_one_write(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_of_one_loop_iteration_share_one_write(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def job(client: RedisClient) -> None:
         writes: list[bytes] = []
         pipeline = client._pipeline
@@ -86,7 +86,7 @@ def test_calls_of_one_tick_leave_in_one_write(server: RedisServer, monkeypatch: 
     run(server.url, job)
 
 
-def test_large_values_come_whole(server: RedisServer) -> None:
+def test_large_values_arrive_complete(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         value = bytes(range(256)) * 20_000
         assert await client.call([("SET", "large", value)]) == [b"OK"]
@@ -96,7 +96,7 @@ def test_large_values_come_whole(server: RedisServer) -> None:
     run(server.url, job)
 
 
-def test_cancelled_callers_take_nobodys_reply(server: RedisServer) -> None:
+def test_cancelled_caller_does_not_take_anothers_reply(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         tasks = [asyncio.ensure_future(client.call([("ECHO", n)])) for n in range(50)]
         await asyncio.sleep(0)
@@ -110,7 +110,7 @@ def test_cancelled_callers_take_nobodys_reply(server: RedisServer) -> None:
     run(server.url, job)
 
 
-def test_error_belongs_to_its_call_alone(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_fails_only_its_own_call(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     async def job(client: RedisClient) -> None:
         await client.call([("SET", "word", "x")])
         for _ in range(2):
@@ -126,7 +126,7 @@ def test_error_belongs_to_its_call_alone(server: RedisServer, caplog: pytest.Log
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1, "told once"
 
 
-def test_script_that_redis_forgot_is_loaded_and_run_again(server: RedisServer) -> None:
+def test_script_missing_in_redis_is_loaded_and_retried(server: RedisServer) -> None:
     script = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 
     async def job(client: RedisClient) -> None:
@@ -140,7 +140,7 @@ def test_script_that_redis_forgot_is_loaded_and_run_again(server: RedisServer) -
     run(server.url, job, script)
 
 
-def test_script_that_nobody_registered_is_no_exception(server: RedisServer) -> None:
+def test_unregistered_script_raises_nothing(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         assert await client.call([("EVALSHA", "0" * 40, 0)]) is None
         assert await client.ping()
@@ -148,7 +148,7 @@ def test_script_that_nobody_registered_is_no_exception(server: RedisServer) -> N
     run(server.url, job)
 
 
-def test_arguments_that_cannot_be_sent_harm_nobody_else(server: RedisServer) -> None:
+def test_invalid_arguments_fail_only_their_own_call(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         good = asyncio.ensure_future(client.call([("ECHO", 1)]))
         with pytest.raises((TypeError, DataError)):
@@ -169,7 +169,7 @@ def test_password_database_and_unix_socket() -> None:
             assert set(client.info("keyspace")) == {"db2", "db3"}
 
 
-def test_wrong_password_is_down_and_says_so(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_password_is_down_and_logged(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     async def job(client: RedisClient) -> None:
         assert client.state == "down"
         assert await client.call([("PING",)]) is None
@@ -201,7 +201,7 @@ def test_call_from_another_loop_is_none(server: RedisServer) -> None:
     run(server.url, job)
 
 
-def test_close_ends_everything_and_open_works_again(server: RedisServer) -> None:
+def test_client_can_be_closed_and_reopened(server: RedisServer) -> None:
     async def main() -> None:
         client = RedisClient()
         for _ in range(3):
@@ -217,7 +217,7 @@ def test_close_ends_everything_and_open_works_again(server: RedisServer) -> None
     asyncio.run(main())
 
 
-def test_reply_that_nobody_asked_for_ends_the_connection(server: RedisServer) -> None:
+def test_unexpected_reply_ends_the_connection(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         before = client.generation
         pipeline = client._pipeline
@@ -231,7 +231,7 @@ def test_reply_that_nobody_asked_for_ends_the_connection(server: RedisServer) ->
     run(server.url, job)
 
 
-def test_what_is_not_redis_is_left(server: RedisServer) -> None:
+def test_other_protocol_ends_the_connection(server: RedisServer) -> None:
     async def job(client: RedisClient) -> None:
         pipeline = client._pipeline
         assert isinstance(pipeline, Pipeline)
@@ -244,7 +244,7 @@ def test_what_is_not_redis_is_left(server: RedisServer) -> None:
     run(server.url, job)
 
 
-def test_settings_say_where_it_is(server: RedisServer, settings: Settings) -> None:
+def test_url_and_timeout_come_from_the_settings(server: RedisServer, settings: Settings) -> None:
     settings.REDIS_URL, settings.REDIS_TIMEOUT_SECONDS = server.url, PATIENCE_SECONDS
 
     async def main() -> None:

@@ -68,7 +68,7 @@ async def gone_down(client: RedisClient) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_commands_go_to_their_nodes_and_replies_come_in_order(
+def test_commands_reach_their_nodes_and_replies_keep_their_order(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def job() -> None:
@@ -100,7 +100,7 @@ def test_commands_go_to_their_nodes_and_replies_come_in_order(
     run(job)
 
 
-def test_error_in_one_node_is_its_calls_alone(cluster: RedisCluster) -> None:
+def test_error_of_one_node_fails_only_its_own_call(cluster: RedisCluster) -> None:
     async def job() -> None:
         async with opened(cluster, 5) as client:
             one, other, _ = (cluster.key_of(node) for node in cluster.nodes)
@@ -118,7 +118,7 @@ def test_error_in_one_node_is_its_calls_alone(cluster: RedisCluster) -> None:
     run(job)
 
 
-def test_limits_are_exact_over_processes(cluster: RedisCluster) -> None:
+def test_limits_are_exact_across_processes(cluster: RedisCluster) -> None:
     async def job() -> None:
         plan = LimitPlan(make_buckets("default", [Rate(50, 3600)]), script_sha=SCRIPT_SHA)
         clients = [RedisClient(), RedisClient()]
@@ -134,7 +134,7 @@ def test_limits_are_exact_over_processes(cluster: RedisCluster) -> None:
     run(job)
 
 
-def test_killed_node_takes_only_its_own_keys_along(cluster: RedisCluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_killed_node_affects_only_its_own_keys(cluster: RedisCluster, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "agent_router.redis")
 
     async def job() -> None:
@@ -162,7 +162,7 @@ def test_killed_node_takes_only_its_own_keys_along(cluster: RedisCluster, caplog
     assert f"127.0.0.1:{cluster.nodes[2].port}: " in caplog.text
 
 
-def test_hanging_node_makes_few_wait_and_nobody_long(cluster: RedisCluster) -> None:
+def test_hanging_node_delays_few_calls_and_none_for_long(cluster: RedisCluster) -> None:
     async def job() -> None:
         async with opened(cluster) as client:
             first, _, hanging = (cluster.key_of(node) for node in cluster.nodes)
@@ -185,7 +185,7 @@ def test_hanging_node_makes_few_wait_and_nobody_long(cluster: RedisCluster) -> N
     run(job)
 
 
-def test_without_full_coverage_all_is_down_until_all_is_back() -> None:
+def test_cluster_is_down_until_all_slots_are_covered() -> None:
     async def job(cluster: RedisCluster) -> None:
         async with opened(cluster) as client:
             first = cluster.key_of(cluster.nodes[0])
@@ -202,7 +202,7 @@ def test_without_full_coverage_all_is_down_until_all_is_back() -> None:
         run(lambda: job(cluster))
 
 
-def test_slot_on_its_way_to_another_node_loses_no_call(cluster: RedisCluster) -> None:
+def test_migrating_slot_loses_no_call(cluster: RedisCluster) -> None:
     async def job() -> None:
         async with opened(cluster, 5) as client:
             source, target, _ = cluster.nodes
@@ -239,7 +239,7 @@ def test_slot_on_its_way_to_another_node_loses_no_call(cluster: RedisCluster) ->
     run(job)
 
 
-def test_node_that_gives_all_its_slots_away_under_load(cluster: RedisCluster) -> None:
+def test_node_loses_all_its_slots_under_load(cluster: RedisCluster) -> None:
     async def job() -> None:
         async with opened(cluster, 5) as client:
             *_, last = cluster.nodes

@@ -97,7 +97,7 @@ def test_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
-def test_tls_of_those_who_know(tmp_path: Path, kind: str) -> None:
+def test_tls_of_sentinels_and_nodes(tmp_path: Path, kind: str) -> None:
     files, port, other = TLSFiles.make(tmp_path), free_port(), free_port()
     word = quote('p@ss, "w', safe="")
     end = f"ssl_ca_certs={files.authority}"

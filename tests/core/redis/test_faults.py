@@ -91,7 +91,7 @@ def _log_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "agent_router.redis")
 
 
-def test_absent_at_start_and_found_later(caplog: pytest.LogCaptureFixture) -> None:
+def test_redis_missing_at_startup_is_used_later(caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         server = RedisServer()
         try:
@@ -129,7 +129,7 @@ def test_killed_and_restarted_empty(caplog: pytest.LogCaptureFixture) -> None:
     assert lines(caplog) == ["up", "down", "up"]
 
 
-def test_hanging_makes_few_wait_and_nobody_long(caplog: pytest.LogCaptureFixture) -> None:
+def test_hanging_redis_delays_few_calls_and_none_for_long(caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         with RedisServer() as server:
             async with opened(server.url) as client:
@@ -147,7 +147,7 @@ def test_hanging_makes_few_wait_and_nobody_long(caplog: pytest.LogCaptureFixture
     assert lines(caplog) == ["up", "down", "up"]
 
 
-def test_wait_leaves_time_for_what_is_done_without_redis(settings: Any) -> None:
+def test_timeout_leaves_time_for_the_work_without_redis(settings: Any) -> None:
     """A request may take 50 ms longer. One wait of many tells: a busy machine makes them longer, never shorter."""
 
     async def job() -> None:
@@ -167,7 +167,7 @@ def test_wait_leaves_time_for_what_is_done_without_redis(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.12, 0.2, 0.5])
-def test_slow_is_given_up_for_good_until_it_is_quick(delay: float, caplog: pytest.LogCaptureFixture) -> None:
+def test_slow_redis_is_not_used_until_it_is_fast(delay: float, caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         with RedisServer() as server, TCPProxy(server.port) as proxy:
             async with opened(f"redis://127.0.0.1:{proxy.port}/0") as client:
@@ -183,7 +183,7 @@ def test_slow_is_given_up_for_good_until_it_is_quick(delay: float, caplog: pytes
     assert lines(caplog) == ["up", "down", "up"]
 
 
-def test_one_late_reply_costs_one_wait_and_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_late_reply_delays_one_call_and_keeps_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         with RedisServer() as server, TCPProxy(server.port) as proxy:
             async with opened(f"redis://127.0.0.1:{proxy.port}/0", 0.2) as client:
@@ -200,7 +200,7 @@ def test_one_late_reply_costs_one_wait_and_no_connection(caplog: pytest.LogCaptu
     assert lines(caplog) == ["up"]
 
 
-def test_late_replies_are_nobody_elses() -> None:
+def test_late_replies_never_reach_another_call() -> None:
     """Whatever the delays, a call gets its own reply or none."""
 
     async def job() -> None:
@@ -240,7 +240,7 @@ def test_flapping_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     assert len(told) < 20, "a connection that does not last is not made again at once"
 
 
-def test_swallowing_network_is_left_and_found_again() -> None:
+def test_network_that_drops_packets_is_detected() -> None:
     async def job() -> None:
         with RedisServer() as server, TCPProxy(server.port) as proxy:
             async with opened(f"redis://127.0.0.1:{proxy.port}/0") as client:
@@ -254,7 +254,7 @@ def test_swallowing_network_is_left_and_found_again() -> None:
     run(job)
 
 
-def test_out_of_memory_opens_the_breaker_until_there_is_room(caplog: pytest.LogCaptureFixture) -> None:
+def test_out_of_memory_opens_the_breaker_until_memory_is_free(caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         with RedisServer("--maxmemory-policy", "noeviction") as server:
             async with opened(server.url) as client:
@@ -299,7 +299,7 @@ class HoldsTheLoop(asyncio.Protocol):
         time.sleep(5 * TIMEOUT_SECONDS)
 
 
-def test_busy_loop_is_not_mistaken_for_a_slow_redis() -> None:
+def test_busy_loop_is_not_taken_for_a_slow_redis() -> None:
     """While something holds the loop the reply comes and the time is up: the reply has to be seen first."""
 
     async def job() -> None:
@@ -318,11 +318,11 @@ def test_busy_loop_is_not_mistaken_for_a_slow_redis() -> None:
     run(job)
 
 
-def test_pauses_between_attempts_are_short_enough_to_be_back_in_time() -> None:
+def test_reconnect_pauses_are_short_enough() -> None:
     assert LONGEST_PAUSE_SECONDS + CONNECT_SECONDS + TIMEOUT_SECONDS < BACK_WITHIN_SECONDS
 
 
-def test_metrics_tell_the_state() -> None:
+def test_metrics_report_the_state() -> None:
     async def job() -> None:
         with RedisServer() as server:
             async with opened(server.url) as client:

@@ -120,7 +120,7 @@ def test_hanging_master_that_comes_back_as_a_replica(sentinels: RedisSentinels) 
     run(job)
 
 
-def test_master_that_hands_over_while_one_sentinel_hangs(sentinels: RedisSentinels) -> None:
+def test_failover_while_one_sentinel_hangs(sentinels: RedisSentinels) -> None:
     async def job() -> None:
         async with opened(sentinels.url) as client:
             sentinels.processes[-1].send_signal(signal.SIGSTOP)
@@ -129,7 +129,7 @@ def test_master_that_hands_over_while_one_sentinel_hangs(sentinels: RedisSentine
     run(job)
 
 
-def test_no_sentinel_and_no_such_service(sentinels: RedisSentinels, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_sentinels_and_unknown_service(sentinels: RedisSentinels, caplog: pytest.LogCaptureFixture) -> None:
     async def job() -> None:
         async with opened(sentinels.url.replace("/Main-1/", "/other/")) as client:
             assert client.state == "down"

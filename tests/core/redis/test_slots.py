@@ -26,21 +26,21 @@ from core.redis.slots import key_in, read_node, read_owners, slot_of
         (b"*4\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n$1\r\n0\r\n$1\r\na\r\n", None),
     ],
 )
-def test_slot_is_that_of_the_first_key(command: Command, key: bytes | None) -> None:
+def test_slot_is_computed_from_the_first_key(command: Command, key: bytes | None) -> None:
     assert slot_of(command) == (None if key is None else key_slot(key))
 
 
-def test_limits_of_a_request_share_the_slot_of_whom_they_are_for() -> None:
+def test_limits_of_one_caller_share_a_slot() -> None:
     buckets = make_buckets("default", [Rate(5, 60), Rate(50, 3600)]) + make_buckets("POST /v1/items", [Rate(1, 1)])
     assert slot_of(LimitPlan(buckets, script_sha=b"0" * 40).pack(b"somebody")) == key_slot(b"somebody")
 
 
 @pytest.mark.parametrize("slots", [range(16384), range(5000, 6000), range(16383, 16384)])
-def test_probe_goes_to_the_node_itself(slots: range) -> None:
+def test_probe_key_is_in_the_nodes_own_slots(slots: range) -> None:
     assert slot_of(("SET", key_in(slots, b"ar:probe:"), 1)) in slots
 
 
-def test_owners_are_read_whatever_they_know_of_their_own_address() -> None:
+def test_owners_are_read_even_without_their_own_address() -> None:
     reply = [
         [0, 5, [b"10.0.0.1", 7000, b"id"], [b"10.0.0.9", 7009, b"replica"]],
         [6, 9, [b"", 7001, b"id", [b"hostname", b"x"]]],

@@ -22,7 +22,7 @@ from core.redis.url import check_url, parse_url
         "rediss+cluster://:pass@one/0?ssl_check_hostname=false",
     ],
 )
-def test_what_redis_py_understands_is_fine(url: str) -> None:
+def test_urls_of_redis_py_are_accepted(url: str) -> None:
     assert check_url(url) == url
 
 
@@ -59,13 +59,13 @@ def test_what_redis_py_understands_is_fine(url: str) -> None:
         ("redis://localhost?protocol=9", "option"),
     ],
 )
-def test_what_is_no_address_is_told_without_its_password(url: str, told: str) -> None:
+def test_invalid_url_is_reported_without_its_password(url: str, told: str) -> None:
     with pytest.raises(ValueError, match=told) as refusal:
         check_url(url.replace("redis://localhost", "redis://:s3cret@localhost"))
     assert "s3cret" not in str(refusal.value)
 
 
-def test_everybody_is_asked_with_the_credentials_meant_for_them() -> None:
+def test_sentinels_and_servers_get_their_own_credentials() -> None:
     options = "sentinel_username=watcher&sentinel_password=p%40ss&socket_keepalive=true&ssl_cert_reqs=none"
     address = parse_url(f"rediss+sentinel://us%2Fer:p%3A%2Bs@One,[::1]:7/Main%201/3?{options}")
     assert (address.kind, address.service, address.is_tls) == ("sentinel", "Main 1", True)
@@ -77,7 +77,7 @@ def test_everybody_is_asked_with_the_credentials_meant_for_them() -> None:
     assert (connection.host, connection.port) == ("10.0.0.1", 6380)  # type: ignore[attr-defined]
 
 
-def test_one_server_is_what_redis_py_says() -> None:
+def test_options_of_one_server_are_those_of_redis_py() -> None:
     address = parse_url("redis://:pass@[::1]:7/4?client_name=router")
     options = {"protocol": 2, "host": "::1", "port": 7, "db": 4, "password": "pass", "client_name": "router"}
     assert (address.kind, address.options) == ("server", options)

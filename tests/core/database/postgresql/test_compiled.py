@@ -17,7 +17,7 @@ FIND = CompiledQuery(lambda: Group.objects.filter(name=parameter(Group, "name"))
 INSERT = compiled_insert(lambda: Group)
 
 
-def test_server_prepares_them_once_for_a_connection(run: Run, settings: Any) -> None:
+def test_server_prepares_compiled_statements_once_per_connection(run: Run, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
 
     async def test(database: Database) -> None:
@@ -32,7 +32,7 @@ def test_server_prepares_them_once_for_a_connection(run: Run, settings: Any) -> 
     run(test)
 
 
-def test_what_is_queued_goes_before_what_is_asked_and_fails_with_the_transaction(run: Run) -> None:
+def test_queued_statements_run_before_the_next_query(run: Run) -> None:
     def write_and_read() -> Any:
         INSERT.queue(id=1, name="a")
         by_orm = names()

@@ -41,7 +41,7 @@ def prepared() -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def test_rows_are_what_the_orm_gives(run: Run) -> None:
+def test_rows_equal_those_of_the_orm(run: Run) -> None:
     event = AuditEvent(
         id=uuid7(),
         created_at=MOMENT,
@@ -71,7 +71,7 @@ def test_rows_are_what_the_orm_gives(run: Run) -> None:
     run(test)
 
 
-def test_answers_tell_how_many_rows_were_touched(run: Run) -> None:
+def test_rowcount_is_the_number_of_changed_rows(run: Run) -> None:
     rename, delete = "UPDATE auth_group SET name = %s WHERE id > %s", "DELETE FROM auth_group WHERE name = %s"
 
     async def test(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_answers_tell_how_many_rows_were_touched(run: Run) -> None:
     run(test)
 
 
-def test_statements_are_prepared_once_in_each_connection(run: Run, settings: Any) -> None:
+def test_statements_are_prepared_once_per_connection(run: Run, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
 
     async def test(database: Database) -> None:
@@ -113,14 +113,14 @@ def test_statement_with_custom_plans_is_not_prepared(run: Run, settings: Any) ->
     run(test)
 
 
-def test_server_compiles_no_plan(run: Run) -> None:
+def test_jit_is_off(run: Run) -> None:
     async def test(database: Database) -> None:
         assert await database.read(lambda: ask("SHOW jit")) == "off"
 
     run(test)
 
 
-def test_connection_that_has_prepared_many_statements_starts_over(
+def test_connection_with_too_many_prepared_statements_deallocates_them(
     run: Run, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DB_POOL_SIZE = 1
@@ -139,7 +139,7 @@ def test_connection_that_has_prepared_many_statements_starts_over(
     run(test)
 
 
-def test_statement_that_cannot_be_prepared_does_no_harm_to_others(run: Run, settings: Any) -> None:
+def test_statement_that_cannot_be_prepared_does_not_affect_others(run: Run, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
 
     def both() -> None:
@@ -157,7 +157,7 @@ def test_statement_that_cannot_be_prepared_does_no_harm_to_others(run: Run, sett
     run(test)
 
 
-def test_queued_statements_come_before_the_orms(run: Run) -> None:
+def test_queued_statements_run_before_those_of_the_orm(run: Run) -> None:
     def job() -> list[str]:
         queue(INSERT, "first")
         Group.objects.create(name="second")
@@ -175,7 +175,7 @@ def test_queued_statements_come_before_the_orms(run: Run) -> None:
     run(test)
 
 
-def test_savepoint_takes_queued_statements_back_with_it(run: Run) -> None:
+def test_savepoint_rolls_back_queued_statements(run: Run) -> None:
     def job() -> None:
         queue(INSERT, "stays")
         with suppress(ZeroDivisionError), transaction.atomic():
@@ -191,7 +191,7 @@ def test_savepoint_takes_queued_statements_back_with_it(run: Run) -> None:
 
 
 @pytest.mark.parametrize("way", [queue, execute])
-def test_error_of_a_statement_undoes_the_job_whenever_it_comes_to_light(run: Run, way: Any) -> None:
+def test_error_rolls_back_the_job_whenever_it_is_raised(run: Run, way: Any) -> None:
     def job() -> None:
         Group.objects.create(name="before")
         for _ in range(2):
@@ -207,7 +207,7 @@ def test_error_of_a_statement_undoes_the_job_whenever_it_comes_to_light(run: Run
     run(test)
 
 
-def test_job_that_goes_on_after_an_error_is_not_taken_for_done(run: Run) -> None:
+def test_job_that_ignores_an_error_fails(run: Run) -> None:
     def job() -> None:
         execute(INSERT, "once")
         with pytest.raises(IntegrityError):
@@ -221,7 +221,7 @@ def test_job_that_goes_on_after_an_error_is_not_taken_for_done(run: Run) -> None
     run(test)
 
 
-def test_job_that_raises_sends_nothing_that_waited(run: Run) -> None:
+def test_failed_job_sends_no_queued_statements(run: Run) -> None:
     def job() -> None:
         queue(INSERT, "never")
         raise ZeroDivisionError
@@ -234,7 +234,7 @@ def test_job_that_raises_sends_nothing_that_waited(run: Run) -> None:
     run(test)
 
 
-def test_hooks_run_after_the_commit_and_their_failure_is_not_the_jobs(run: Run) -> None:
+def test_hooks_run_after_the_commit_and_cannot_fail_the_job(run: Run) -> None:
     seen = []
 
     def look() -> None:
@@ -254,7 +254,7 @@ def test_hooks_run_after_the_commit_and_their_failure_is_not_the_jobs(run: Run) 
     assert seen == [["a"]]
 
 
-def test_there_is_no_wire_where_somebody_watches_djangos_cursors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fast_path_while_cursors_are_watched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_connection, "_has_plain_cursors", lambda _: False)
 
     def job() -> None:
@@ -268,7 +268,7 @@ def test_there_is_no_wire_where_somebody_watches_djangos_cursors(run: Run, monke
     run(test)
 
 
-def test_transaction_takes_one_round_trip_more_than_answers_are_needed(
+def test_transaction_takes_one_round_trip_per_result_and_one_to_commit(
     run: Run, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DB_POOL_SIZE = 1

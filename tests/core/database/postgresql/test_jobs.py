@@ -58,7 +58,7 @@ async def until_it_works(database: Database, job: Callable[[], Any]) -> None:
                 return
 
 
-def test_session_is_set_up(run: Run, settings: Any) -> None:
+def test_session_has_time_zone_and_timeouts(run: Run, settings: Any) -> None:
     settings.DB_LOCK_TIMEOUT, settings.DB_STATEMENT_TIMEOUT = 7, 9
 
     async def test(database: Database) -> None:
@@ -84,7 +84,7 @@ def test_connections_are_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize("is_write", [False, True])
-def test_connections_that_were_cut_while_idle_cost_no_job(run: Run, other: Any, is_write: bool) -> None:
+def test_connections_cut_while_idle_fail_no_job(run: Run, other: Any, is_write: bool) -> None:
     async def test(database: Database) -> None:
         run_job = database.write if is_write else database.read
         for _ in range(3):
@@ -95,7 +95,7 @@ def test_connections_that_were_cut_while_idle_cost_no_job(run: Run, other: Any, 
     run(test)
 
 
-def test_read_that_lost_its_connection_is_run_again(run: Run, other: Any) -> None:
+def test_read_is_retried_after_a_lost_connection(run: Run, other: Any) -> None:
     tries = []
 
     def job() -> int:
@@ -111,7 +111,7 @@ def test_read_that_lost_its_connection_is_run_again(run: Run, other: Any) -> Non
     assert len(set(tries)) == 2
 
 
-def test_write_that_lost_its_connection_before_its_commit_is_run_again(run: Run, other: Any) -> None:
+def test_write_is_retried_after_a_connection_lost_before_commit(run: Run, other: Any) -> None:
     tries = []
 
     def job() -> None:
@@ -128,7 +128,7 @@ def test_write_that_lost_its_connection_before_its_commit_is_run_again(run: Run,
     run(test)
 
 
-def test_write_whose_commit_was_lost_is_503_and_not_run_again(run: Run, other: Any) -> None:
+def test_write_is_not_retried_after_a_lost_commit(run: Run, other: Any) -> None:
     tries = []
 
     def job() -> None:
@@ -149,7 +149,7 @@ def test_write_whose_commit_was_lost_is_503_and_not_run_again(run: Run, other: A
     assert tries == [1]
 
 
-def test_job_that_loses_its_connection_each_time_is_503(run: Run, other: Any) -> None:
+def test_job_that_always_loses_its_connection_is_503(run: Run, other: Any) -> None:
     tries = []
 
     def job() -> None:
@@ -167,7 +167,7 @@ def test_job_that_loses_its_connection_each_time_is_503(run: Run, other: Any) ->
     run(test)
 
 
-def test_of_two_jobs_in_deadlock_both_succeed(run: Run) -> None:
+def test_both_jobs_of_a_deadlock_succeed(run: Run) -> None:
     barrier, tries = threading.Barrier(2, timeout=20), []
 
     def update(first: str, second: str) -> None:
@@ -186,7 +186,7 @@ def test_of_two_jobs_in_deadlock_both_succeed(run: Run) -> None:
     assert len(tries) in (3, 4)
 
 
-def test_clash_that_only_the_commit_shows_is_run_again(run: Run, other: Any) -> None:
+def test_conflict_at_the_commit_is_retried(run: Run, other: Any) -> None:
     tries = []
 
     def job() -> int:
@@ -209,7 +209,7 @@ def test_clash_that_only_the_commit_shows_is_run_again(run: Run, other: Any) -> 
     assert len(tries) == 2
 
 
-def test_lock_that_is_held_too_long_is_503(run: Run, other: Any, settings: Any) -> None:
+def test_lock_timeout_is_503(run: Run, other: Any, settings: Any) -> None:
     settings.DB_LOCK_TIMEOUT = 1
     change = "UPDATE auth_group SET name = %s"
 
@@ -226,7 +226,7 @@ def test_lock_that_is_held_too_long_is_503(run: Run, other: Any, settings: Any) 
     run(test)
 
 
-def test_statement_that_takes_too_long_is_503_and_leaves_a_good_connection(run: Run, settings: Any) -> None:
+def test_statement_timeout_is_503_and_keeps_the_connection(run: Run, settings: Any) -> None:
     settings.DB_STATEMENT_TIMEOUT, settings.DB_POOL_SIZE = 1, 1
 
     async def test(database: Database) -> None:
@@ -239,7 +239,7 @@ def test_statement_that_takes_too_long_is_503_and_leaves_a_good_connection(run: 
     run(test)
 
 
-def test_standby_is_503_and_looked_up_anew(run: Run, other: Any, settings: Any) -> None:
+def test_standby_is_503_and_the_next_job_reconnects(run: Run, other: Any, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
     name = other.info.dbname
 
@@ -254,7 +254,7 @@ def test_standby_is_503_and_looked_up_anew(run: Run, other: Any, settings: Any) 
     run(test)
 
 
-def test_change_of_the_schema_under_prepared_statements_is_not_noticed(run: Run, other: Any, settings: Any) -> None:
+def test_schema_change_does_not_break_prepared_statements(run: Run, other: Any, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
 
     def find(name: str) -> Any:
@@ -277,7 +277,7 @@ def test_change_of_the_schema_under_prepared_statements_is_not_noticed(run: Run,
     run(test)
 
 
-def test_fault_of_the_code_is_no_503(run: Run) -> None:
+def test_bug_is_not_503(run: Run) -> None:
     async def test(database: Database) -> None:
         for run_job in (database.read, database.write):
             with pytest.raises(ProgrammingError):
@@ -287,7 +287,7 @@ def test_fault_of_the_code_is_no_503(run: Run) -> None:
     run(test)
 
 
-def test_job_that_leaves_a_transaction_open_keeps_it_from_others(run: Run, settings: Any) -> None:
+def test_open_transaction_does_not_leak_into_the_next_job(run: Run, settings: Any) -> None:
     settings.DB_POOL_SIZE = 1
 
     def job() -> None:
@@ -303,7 +303,7 @@ def test_job_that_leaves_a_transaction_open_keeps_it_from_others(run: Run, setti
     run(test)
 
 
-def test_server_that_is_away_is_waited_for(use: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_wait_for_a_restarting_server(use: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_connection, "RECONNECT_SECONDS", 30.0)
 
     async def test(database: Database) -> None:
@@ -321,7 +321,7 @@ def test_server_that_is_away_is_waited_for(use: Callable[..., None], monkeypatch
         run_with_database(test)
 
 
-def test_jobs_do_not_wait_long_for_a_server_that_stays_away(
+def test_jobs_do_not_wait_long_for_a_server_that_is_down(
     use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connection, "RECONNECT_SECONDS", 0.5)
@@ -341,7 +341,7 @@ def test_jobs_do_not_wait_long_for_a_server_that_stays_away(
         run_with_database(test)
 
 
-def test_server_that_hangs_holds_no_job_for_ever(use: Callable[..., None], settings: Any) -> None:
+def test_hanging_server_blocks_no_job_forever(use: Callable[..., None], settings: Any) -> None:
     settings.DB_STATEMENT_TIMEOUT = 1
 
     async def test(database: Database) -> None:

@@ -33,7 +33,7 @@ def run(use: Callable[..., None], pooler: PgBouncer, dsn: str) -> Callable[[Call
     return run_with_database
 
 
-def test_jobs_run_on_any_of_its_connections(run: Any, settings: Any) -> None:
+def test_jobs_run_on_any_server_connection(run: Any, settings: Any) -> None:
     settings.DB_POOL_SIZE = 6
 
     def find(name: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_jobs_run_on_any_of_its_connections(run: Any, settings: Any) -> None:
     run(test)
 
 
-def test_times_are_utc_whatever_the_zone_of_the_server(run: Any) -> None:
+def test_times_are_utc_in_any_server_time_zone(run: Any) -> None:
     async def test(database: Database) -> None:
         zones = await asyncio.gather(*[database.read(lambda: ask("SHOW TimeZone")) for _ in range(20)])
         assert set(zones) == {"UTC"}
@@ -64,7 +64,7 @@ def test_times_are_utc_whatever_the_zone_of_the_server(run: Any) -> None:
     run(test)
 
 
-def test_waits_are_limited_in_transactions_and_leave_nothing_behind(run: Any, dsn: str, settings: Any) -> None:
+def test_timeouts_apply_to_each_transaction_only(run: Any, dsn: str, settings: Any) -> None:
     settings.DB_LOCK_TIMEOUT = 1
 
     async def test(database: Database) -> None:
@@ -79,7 +79,7 @@ def test_waits_are_limited_in_transactions_and_leave_nothing_behind(run: Any, ds
     run(test)
 
 
-def test_service_runs_behind_it(start: Callable[..., RunningService], pooler: PgBouncer, dsn: str) -> None:
+def test_service_runs_behind_pgbouncer(start: Callable[..., RunningService], pooler: PgBouncer, dsn: str) -> None:
     service = start(workers=2, DB_DSN=pooler.dsn(dsn), DB_BEHIND_PGBOUNCER="true")
     with closing(service.user()) as me:
         for number in range(30):

@@ -106,7 +106,7 @@ def measured(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_replicas_take_reads_in_turns_and_the_primary_the_rest(
+def test_replicas_take_turns_and_the_primary_takes_the_rest(
     run: Run, dsn: str, primary: PostgresServer, replica: PostgresReplica, settings: Any
 ) -> None:
     async def test(database: Database) -> None:
@@ -120,7 +120,7 @@ def test_replicas_take_reads_in_turns_and_the_primary_the_rest(
         run(test)
 
 
-def test_without_any_the_primary_takes_all(run: Run, primary: PostgresServer, settings: Any) -> None:
+def test_without_replicas_the_primary_takes_all_reads(run: Run, primary: PostgresServer, settings: Any) -> None:
     settings.DB_REPLICAS = []
 
     async def test(database: Database) -> None:
@@ -131,7 +131,7 @@ def test_without_any_the_primary_takes_all(run: Run, primary: PostgresServer, se
     run(test)
 
 
-def test_every_read_sees_what_was_committed_before(run: Run, replica: PostgresReplica) -> None:
+def test_read_sees_everything_committed_before(run: Run, replica: PostgresReplica) -> None:
     async def write_some(database: Database, start: int) -> None:
         for number in range(start, start + 50):
             await write_and_read(database, number)
@@ -146,7 +146,7 @@ def test_every_read_sees_what_was_committed_before(run: Run, replica: PostgresRe
     run(test)
 
 
-def test_replica_that_lags_is_left_out_until_it_has_caught_up(
+def test_lagging_replica_is_excluded_until_it_catches_up(
     run: Run, primary: PostgresServer, replica: PostgresReplica, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"127.0.0.1:{replica.port}"
@@ -178,7 +178,7 @@ async def _is(fact: bool) -> bool:
     return fact
 
 
-def test_no_read_waits_long_for_a_replica_that_lags(run: Run, replica: PostgresReplica) -> None:
+def test_reads_do_not_wait_long_for_a_lagging_replica(run: Run, replica: PostgresReplica) -> None:
     async def test(database: Database) -> None:
         await until_used(database, replica)
         replica.pause_replay()
@@ -189,7 +189,7 @@ def test_no_read_waits_long_for_a_replica_that_lags(run: Run, replica: PostgresR
     run(test)
 
 
-def test_replica_that_ends_is_left_out_and_comes_back(
+def test_stopped_replica_is_excluded_and_comes_back(
     run: Run, primary: PostgresServer, replica: PostgresReplica
 ) -> None:
     async def test(database: Database) -> None:
@@ -212,7 +212,7 @@ async def _read_all_the_time(database: Database) -> None:
         await asyncio.gather(*(database.read_anywhere(names) for _ in range(4)))
 
 
-def test_replica_that_hangs_is_left_out_and_what_waits_is_answered(
+def test_hanging_replica_is_excluded_and_waiting_reads_are_served(
     run: Run, primary: PostgresServer, replica: PostgresReplica
 ) -> None:
     async def test(database: Database) -> None:
@@ -227,7 +227,7 @@ def test_replica_that_hangs_is_left_out_and_what_waits_is_answered(
     run(test)
 
 
-def test_job_that_fails_on_a_replica_is_the_primarys(
+def test_job_that_fails_on_a_replica_runs_on_the_primary(
     run: Run, primary: PostgresServer, replica: PostgresReplica
 ) -> None:
     def divide() -> int:
@@ -244,7 +244,7 @@ def test_job_that_fails_on_a_replica_is_the_primarys(
     run(test)
 
 
-def test_what_is_no_replica_of_the_primary_is_never_used(
+def test_server_that_is_no_replica_is_never_used(
     run: Run, dsn: str, primary: PostgresServer, replica: PostgresReplica, settings: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -263,7 +263,7 @@ def test_what_is_no_replica_of_the_primary_is_never_used(
         run(test)
 
 
-def test_failover_leaves_out_the_new_primary_and_who_does_not_follow_it(
+def test_failover_excludes_the_new_primary_and_stale_replicas(
     use: Callable[..., None], settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = "it has not followed the primary's last failover yet"
@@ -288,7 +288,7 @@ def test_failover_leaves_out_the_new_primary_and_who_does_not_follow_it(
         run_with_database(after)
 
 
-def test_ordinary_role_may_ask_what_is_asked(
+def test_ordinary_role_may_run_the_probe_queries(
     run: Run, dsn: str, primary: PostgresServer, replica: PostgresReplica, use: Callable[..., None], settings: Any
 ) -> None:
     with primary.connect(urlsplit(dsn).path[1:]) as connection:

@@ -113,7 +113,7 @@ class Readers:
             self.wrong.append(gone)
 
 
-def test_nobody_sees_anything_old_whatever_the_replica_does(
+def test_clients_never_read_stale_data(
     service: RunningService, replica: PostgresReplica, redis: RedisServer | None
 ) -> None:
     def forget() -> None:
@@ -156,9 +156,7 @@ def reads_of(service: RunningService, replica: PostgresReplica) -> list[float]:
 
 
 @pytest.mark.measured
-def test_doctor_tells_what_is_wrong_with_a_replica(
-    primary: PostgresServer, replica: PostgresReplica, tmp_path: Any
-) -> None:
+def test_doctor_reports_replica_problems(primary: PostgresServer, replica: PostgresReplica, tmp_path: Any) -> None:
     dsn = primary.create_database()
     stopped = RunningService(tmp_path, DB_DSN=dsn, DB_REPLICA_DSN=replica.twin(dsn))
     stopped.prepare_database()

@@ -31,7 +31,7 @@ def running(own_server: PostgresServer, start: Callable[..., RunningService]) ->
 
 
 @pytest.mark.parametrize("how", ["restart", "crash"])
-def test_restart_under_load_costs_one_request_in_a_hundred_at_most(
+def test_restart_under_load_fails_at_most_one_request_in_a_hundred(
     own_server: PostgresServer, running: RunningService, how: str
 ) -> None:
     back_at = 0.0
@@ -51,9 +51,7 @@ def test_restart_under_load_costs_one_request_in_a_hundred_at_most(
     load.check_nothing_is_lost_or_doubled()
 
 
-def test_outage_is_503_at_once_after_a_while_and_one_line_in_the_log(
-    own_server: PostgresServer, running: RunningService
-) -> None:
+def test_long_outage_is_503_at_once_and_logged_once(own_server: PostgresServer, running: RunningService) -> None:
     with Load(running) as load:
         load.wait_for_answers(100)
         own_server.stop(signal.SIGQUIT)
@@ -79,9 +77,7 @@ def test_outage_is_503_at_once_after_a_while_and_one_line_in_the_log(
     assert "Traceback" not in running.log
 
 
-def test_service_starts_without_its_database_and_takes_it_when_it_comes(
-    own_server: PostgresServer, running: RunningService
-) -> None:
+def test_service_starts_without_its_database(own_server: PostgresServer, running: RunningService) -> None:
     running.stop()
     own_server.stop()
     running.start()
@@ -103,7 +99,7 @@ def test_server_that_hangs_is_503_and_recovers(own_server: PostgresServer, runni
         assert me.post("/v1/items/", json={"name": "a"}).status_code == 201
 
 
-def test_acknowledged_changes_survive_the_end_of_a_worker_and_of_the_server(
+def test_acknowledged_changes_survive_crashes(
     own_server: PostgresServer, running: RunningService, tmp_path: Path
 ) -> None:
     with Load(running) as load:

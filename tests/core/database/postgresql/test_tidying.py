@@ -73,7 +73,7 @@ def play(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("bounds", [{"FIRST_ENOUGH": 1, "MOST_ENOUGH": 1}, {"MOST_SECONDS": 0.1}])
-def test_what_is_written_is_put_into_the_index(
+def test_written_rows_are_moved_into_the_index(
     other: psycopg.Connection[Any],
     write: Callable[[int], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +91,7 @@ def test_what_is_written_is_put_into_the_index(
     assert other.execute("SELECT count(*) FROM item").fetchone() == (8,)
 
 
-def test_who_does_not_own_the_index_leaves_it_to_the_server(other: psycopg.Connection[Any]) -> None:
+def test_without_ownership_the_index_is_left_to_autovacuum(other: psycopg.Connection[Any]) -> None:
     Item.objects.create(name="one", owner=make_user(), updated_at=DAWN)
     other.execute("CREATE ROLE stranger")
     with transaction.atomic():
@@ -100,7 +100,7 @@ def test_who_does_not_own_the_index_leaves_it_to_the_server(other: psycopg.Conne
     assert beside(other) > 0
 
 
-def test_others_that_hold_the_index_for_long_are_waited_for(
+def test_tidying_waits_for_long_locks(
     other: psycopg.Connection[Any],
     write: Callable[[int], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,

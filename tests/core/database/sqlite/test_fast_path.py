@@ -32,7 +32,7 @@ def fast_path() -> Iterator[SQLiteFastPath]:
 
 
 @pytest.mark.parametrize("query", [every, percent])
-def test_rows_are_those_of_djangos_cursor(fast_path: SQLiteFastPath, query: CompiledQuery[Any]) -> None:
+def test_rows_equal_those_of_djangos_cursor(fast_path: SQLiteFastPath, query: CompiledQuery[Any]) -> None:
     insert.run(id=1, name="one % of %s")
     insert.queue(id=2, name="two")
     rows = query.fetch_all()
@@ -41,12 +41,12 @@ def test_rows_are_those_of_djangos_cursor(fast_path: SQLiteFastPath, query: Comp
     assert [row[0] for row in rows] == ["one % of %s", "two"]
 
 
-def test_nothing_is_none_or_an_empty_list(fast_path: SQLiteFastPath) -> None:
+def test_no_row_is_none_or_an_empty_list(fast_path: SQLiteFastPath) -> None:
     assert find.fetch_one(name="nobody") is None
     assert find.fetch_all(name="nobody") == []
 
 
-def test_errors_are_djangos(fast_path: SQLiteFastPath) -> None:
+def test_errors_are_djangos_database_errors(fast_path: SQLiteFastPath) -> None:
     insert.run(id=1, name="one")
     with pytest.raises(IntegrityError), transaction.atomic():
         insert.run(id=1, name="another")
@@ -54,7 +54,7 @@ def test_errors_are_djangos(fast_path: SQLiteFastPath) -> None:
         fast_path.execute("SELECT 1 FROM nowhere", ())
 
 
-def test_error_of_a_later_row_is_djangos_too(fast_path: SQLiteFastPath) -> None:
+def test_error_of_a_later_row_is_a_django_error(fast_path: SQLiteFastPath) -> None:
     rows = "SELECT abs(n) FROM (SELECT 1 AS n UNION ALL SELECT -9223372036854775807 - 1)"
     with fast_path.execute(rows, ()) as answer, pytest.raises(DatabaseError, match="overflow"):
         answer.fetchall()
@@ -63,7 +63,7 @@ def test_error_of_a_later_row_is_djangos_too(fast_path: SQLiteFastPath) -> None:
         answer.fetchone()
 
 
-def test_job_that_fails_leaves_neither_rows_nor_hooks(fast_path: SQLiteFastPath) -> None:
+def test_failed_job_leaves_no_rows_and_no_hooks(fast_path: SQLiteFastPath) -> None:
     called: list[str] = []
 
     def work(name: str, error: Exception | None = None) -> Callable[[], None]:
@@ -88,7 +88,7 @@ def test_job_that_fails_leaves_neither_rows_nor_hooks(fast_path: SQLiteFastPath)
     assert every.fetch_all() == [("first",), ("third",)]
 
 
-def test_job_that_goes_on_after_a_database_error_is_undone(fast_path: SQLiteFastPath) -> None:
+def test_job_that_ignores_a_database_error_is_rolled_back(fast_path: SQLiteFastPath) -> None:
     def job() -> None:
         Group.objects.create(id=1, name="lost")
         with pytest.raises(IntegrityError), transaction.atomic(savepoint=False):
@@ -102,7 +102,7 @@ def test_job_that_goes_on_after_a_database_error_is_undone(fast_path: SQLiteFast
 
 
 @pytest.mark.django_db(transaction=True)
-def test_threads_have_one_and_keep_it_over_a_new_connection(run: Callable[[Callable[[Database], Any]], Any]) -> None:
+def test_fast_path_survives_a_reconnect(run: Callable[[Callable[[Database], Any]], Any]) -> None:
     def ask() -> tuple[Any, Any]:
         connection.close()
         return current_fast_path(), find.fetch_one(name="nobody")
@@ -117,7 +117,7 @@ def test_threads_have_one_and_keep_it_over_a_new_connection(run: Callable[[Calla
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_watches_statements_sees_them_all(run: Callable[[Callable[[Database], Any]], Any], settings: Any) -> None:
+def test_tracing_and_debug_see_all_statements(run: Callable[[Callable[[Database], Any]], Any], settings: Any) -> None:
     settings.OTEL_EXPORTER_OTLP_ENDPOINT = "http://127.0.0.1:4317"
 
     async def test(database: Database) -> None:

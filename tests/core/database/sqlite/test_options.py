@@ -63,7 +63,7 @@ def pragmas() -> dict[str, Any]:
         return {name: cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
 
-def test_pragmas_of_each_connection(run: Run) -> None:
+def test_every_connection_has_the_pragmas(run: Run) -> None:
     async def test(database: Database) -> None:
         for found in await asyncio.gather(*[database.read(pragmas) for _ in range(8)]):
             assert found == EXPECTED | {"wal_autocheckpoint": 0}
@@ -72,7 +72,7 @@ def test_pragmas_of_each_connection(run: Run) -> None:
     run(test)
 
 
-def test_pragmas_are_set_once_for_each_connection(run: Run) -> None:
+def test_pragmas_are_set_once_per_connection(run: Run) -> None:
     statements: list[str] = []
 
     def trace() -> None:
@@ -88,7 +88,7 @@ def test_pragmas_are_set_once_for_each_connection(run: Run) -> None:
     run(test)
 
 
-def test_checkpoints_are_added_to_what_every_connection_has() -> None:
+def test_writer_settings_add_checkpoints() -> None:
     settings = {"NAME": "some.db", "OPTIONS": connection_options()}
     found = with_checkpoints(settings)
     assert found["OPTIONS"]["init_command"].endswith("PRAGMA wal_autocheckpoint=1000")
@@ -96,7 +96,7 @@ def test_checkpoints_are_added_to_what_every_connection_has() -> None:
     assert settings["OPTIONS"] == connection_options()
 
 
-def test_log_of_changes_does_not_grow_for_ever(run: Run) -> None:
+def test_wal_does_not_grow_without_bound(run: Run) -> None:
     """Every reader has a look now and then, which holds back a checkpoint while it lasts."""
     text = "x" * 100_000
 
@@ -123,7 +123,7 @@ def test_log_of_changes_does_not_grow_for_ever(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_write_at_once(tmp_path: Path) -> None:
+def test_several_processes_write_concurrently(tmp_path: Path) -> None:
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "agent_router.settings",
         "DB_DSN": f"sqlite:///{tmp_path}/app.db",
