@@ -138,7 +138,7 @@ class ThreadGroup:
     def _run(self, number: int) -> None:
         try:
             self._prepare()
-        except Exception:  # the thread must live on: its jobs will report what is wrong
+        except Exception:  # the thread must live on; its jobs will raise the error
             logger.exception("The %s thread could not prepare", self.name)
         while (jobs := self._queue.get()) is not None:
             self._is_busy[number] = True

@@ -1,1 +1,1 @@
-"""What is special to PostgreSQL: connections, jobs, replicas and the fast path."""
+"""PostgreSQL: connections, jobs, read replicas, fast path."""

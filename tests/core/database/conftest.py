@@ -1,4 +1,4 @@
-"""What the tests of the database share: the service's own threads over the test's database."""
+"""The service's database threads on the test's database."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ type Test = Callable[[Database], Awaitable[Any]]
 
 @pytest.fixture
 def run(transactional_db: None) -> Callable[[Test], Any]:
-    """Runs a test's coroutine function with an open database."""
+    """Run a test's coroutine function with an open database."""
 
     def run_test(test: Test) -> Any:
         async def opened() -> Any:
@@ -35,7 +35,7 @@ def run(transactional_db: None) -> Callable[[Test], Any]:
 
 
 class Together:
-    """Holds the writer, so that all that is submitted meanwhile is written together; notes its statements."""
+    """Blocks the writer, so that jobs submitted meanwhile share a transaction; records its statements."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -50,7 +50,7 @@ class Together:
         assert self._open.wait(SECONDS)
 
     async def write(self, *jobs: Callable[[], Any]) -> list[Any]:
-        """What comes of the jobs: results and exceptions."""
+        """Return the results and exceptions of the jobs."""
         holding = asyncio.create_task(self.database.write(self._hold))
         assert await asyncio.to_thread(self._entered.wait, SECONDS)
         tasks = [asyncio.create_task(self.database.write(job)) for job in jobs]
@@ -59,7 +59,7 @@ class Together:
         self._open.set()
         await holding
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        # Without the end of the transaction that was held.
+        # Drop the COMMIT of the blocked transaction.
         self.statements = self.statements[1:]
         self._entered.clear()
         self._open.clear()
@@ -67,5 +67,5 @@ class Together:
         return results
 
     def count(self, word: str) -> int:
-        """How many statements began with this word since."""
+        """Return how many statements began with this word."""
         return sum(statement.startswith(word) for statement in self.statements)

@@ -1,4 +1,4 @@
-"""Searching text whatever its case, with % and _ as they are."""
+"""Case-insensitive search with literal % and _."""
 
 import secrets
 from typing import Any
@@ -78,7 +78,7 @@ def sql_for(queryset: models.QuerySet[Any, Any], database: Any) -> str:
 
 
 def databases() -> tuple[SQLite, PostgreSQL]:
-    """One of each, which nobody connects to."""
+    """One connection of each backend, never opened."""
     options = {**connection.settings_dict, "OPTIONS": {}}
     return SQLite(options, "other"), PostgreSQL(options, "another")
 

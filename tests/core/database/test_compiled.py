@@ -1,4 +1,4 @@
-"""Compiled queries give what the ORM gives, whatever the values."""
+"""Compiled statements do what the ORM does, for any values."""
 
 import asyncio
 import secrets
@@ -48,7 +48,7 @@ INSERT_SESSION = compiled_insert(lambda: Session)
 
 
 def values(owner: User, **others: Any) -> dict[str, Any]:
-    """A value for each column of an item."""
+    """Return a value for each column of an item."""
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
     return {
         "id": uuid7(), "name": "a name", "description": "", "status": "active", "metadata": {}, "owner_id": owner.pk,
@@ -234,7 +234,7 @@ def test_sql_is_compiled_once(owner: User, django_assert_num_queries: Any) -> No
         return Item.objects.filter(id=parameter(Item, "id")).values_list("id")
 
     query = CompiledQuery(build)
-    with django_assert_num_queries(3):  # Django's own cursor: what counts and traces queries sees them
+    with django_assert_num_queries(3):  # on Django's cursor, so that metrics and tracing see the statements
         for _ in range(3):
             query.fetch_one(id=uuid7())
     assert made == [1]

@@ -1,4 +1,4 @@
-"""DB_DSN: the forms of Django, of SQLAlchemy and of libpq; what is wrong is told without the password."""
+"""DB_DSN in the forms of Django, SQLAlchemy and libpq; errors do not contain the password."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which errors are the database's state: 503 and try again, rather than a fault of the code."""
+"""Which database errors mean 503 and which are bugs."""
 
 import sqlite3
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from core.http.problems import NotFound, ServiceUnavailable
 
 
 def from_sqlite(code: int) -> OperationalError:
-    error, cause = OperationalError("told by Django"), sqlite3.OperationalError("told by SQLite")
+    error, cause = OperationalError("raised by Django"), sqlite3.OperationalError("raised by SQLite")
     cause.sqlite_errorcode = code
     error.__cause__ = cause
     return error
@@ -41,7 +41,7 @@ def test_sqlite_code_decides_between_503_and_500(code: int, is_passing: bool, ca
     assert problem.__cause__ is error
     assert requires_reconnect(problem) is not is_passing
     assert "told by" not in problem.detail
-    assert "told by Django" in caplog.text
+    assert "raised by Django" in caplog.text
 
 
 def test_bugs_are_not_translated() -> None:
@@ -69,7 +69,7 @@ def test_lost_postgresql_is_unavailability() -> None:
 
 
 class FromPgBouncer(psycopg.errors.ProtocolViolation):
-    """As it tells clients that their server is gone: a code of clients' faults, and half of what PostgreSQL tells."""
+    """PgBouncer's error for a lost server: the code of a client's bug, without the non-localized severity."""
 
     diag = SimpleNamespace(severity="FATAL", severity_nonlocalized=None)  # type: ignore[assignment]
 

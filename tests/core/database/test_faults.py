@@ -1,4 +1,4 @@
-"""A full disk, a file that cannot be written: 503 for changes, reads go on, and all is well again by itself."""
+"""A full disk, a read-only file: changes are 503, reads work, and the service recovers without help."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def mount(*arguments: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a few megabytes."""
+    """Mount a disk of four megabytes."""
     if os.geteuid():
         pytest.skip("mounting a small disk needs root")
     folder = tmp_path / "disk"
@@ -39,7 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """A file that takes all that is left."""
+    """Fill the disk with one file and return the file."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -63,7 +63,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 def assert_comes_back(me: httpx.Client) -> None:
     deadline = time.monotonic() + SECONDS
     while create(me).status_code != 201:
-        assert time.monotonic() < deadline, "it does not come back by itself"
+        assert time.monotonic() < deadline, "the service does not recover"
         time.sleep(0.05)
 
 
@@ -75,7 +75,7 @@ def test_full_disk_is_503_and_recovers(start: Callable[..., RunningService], sma
         refused = 0
         for _ in range(200):
             answer = create(me, "x" * 5000)
-            if answer.status_code == 201:  # pages of the file that are free already
+            if answer.status_code == 201:  # the file still has free pages
                 kept.append(answer.json()["id"])
             else:
                 assert_unavailable(answer)
@@ -96,7 +96,7 @@ def test_full_disk_is_503_and_recovers(start: Callable[..., RunningService], sma
 
 
 def make_read_only(file: Path, folder: Path) -> Callable[[], None]:
-    """Takes away the right to write; returns what gives it back. Root may write whatever the file's mode is."""
+    """Make the file read-only and return a function that undoes that. Root ignores file modes, so remount for root."""
     if os.geteuid():
         file.chmod(0o444)
         return lambda: file.chmod(0o644)

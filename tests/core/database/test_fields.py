@@ -1,4 +1,4 @@
-"""JSON kept as text: what went in comes out, exactly."""
+"""JSON stored as text, without loss."""
 
 import secrets
 from typing import Any

@@ -1,4 +1,4 @@
-"""What /metrics tells of the database: django-prometheus' names, for the ORM and compiled statements alike."""
+"""Database metrics: django-prometheus' names, for the ORM and for compiled statements."""
 
 import asyncio
 import threading
@@ -115,7 +115,7 @@ def test_pool_measures_how_long_jobs_waited(run: Callable[[Test], Any]) -> None:
         after = read()
         assert after["db_pool_wait_seconds_count"] - before["db_pool_wait_seconds_count"] == 51
         if connection.vendor == "sqlite":
-            # One thread writes: all of them waited for the one that was held.
+            # One thread writes, so all other jobs waited for the blocked job.
             assert after["db_pool_wait_seconds_sum"] - before["db_pool_wait_seconds_sum"] > 50 * 0.25
 
     run(test)

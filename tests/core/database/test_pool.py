@@ -1,4 +1,4 @@
-"""The pool as its callers see it: reads in parallel, kept connections, errors that say what they are."""
+"""The pool's interface: parallel reads, persistent connections, errors."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def open_threads() -> list[str]:
 
 
 def pool_size(settings: Settings) -> int:
-    """SQLite has a writer besides."""
+    """On SQLite there is one more thread, the writer."""
     return int(settings.DB_POOL_SIZE) + (not IS_POSTGRES)
 
 
@@ -80,7 +80,7 @@ def test_errors_of_a_job_reach_the_caller_unchanged(run: Run) -> None:
         for way in (database.read, database.write):
             with pytest.raises(NotFound):
                 await way(refuse)
-            # A fault of the code, not the database's state: a 500, not a 503.
+            # A bug: a 500 and not a 503.
             with pytest.raises((OperationalError, ProgrammingError)):
                 await way(broken_sql)
             assert await way(Group.objects.count) == 0
@@ -147,7 +147,7 @@ def test_unavailable_sqlite_is_503(run: Run) -> None:
 
 @sqlite_only
 def test_connection_is_reopened_after_a_lasting_error(run: Run) -> None:
-    """One that was opened while the file could only be read stays read-only, whatever the file is by now."""
+    """A connection that was opened while the file was read-only stays read-only."""
 
     def fail_with(code: int) -> int:
         cause = sqlite3.OperationalError()
@@ -166,7 +166,7 @@ def test_connection_is_reopened_after_a_lasting_error(run: Run) -> None:
         for group, way in ((database._readers, database.read), (database._writers, database.write)):
             assert group is not None
             for code, is_kept in ((sqlite3.SQLITE_READONLY, False), (sqlite3.SQLITE_BUSY, True)):
-                # Held, so that a new connection is not made where the old one was.
+                # Keep the old connection, so that a new one has another id().
                 await asyncio.gather(*[way(lambda: kept.append(connection.connection)) for _ in range(8)])
                 with pytest.raises(ServiceUnavailable):
                     await way(lambda code=code: fail_with(code))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The threads: hand-overs are shared, waiting is bounded, nothing is lost, nothing is left behind."""
+"""The threads: jobs are handed over together, waiting is bounded, and no job or thread is lost."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ SECONDS = 10.0
 
 
 class Work:
-    """Runs jobs one after the other, and notes which came together."""
+    """Runs jobs one after the other, and records the batches."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -42,7 +42,7 @@ class Work:
 
 @asynccontextmanager
 async def opened(work: Any, **options: Any) -> AsyncIterator[ThreadGroup]:
-    """An open group of threads; a single one unless `count` says so."""
+    """Open a group of `count` threads, by default one."""
     defaults: dict[str, Any] = {
         "count": 1,
         "batch": 8,
@@ -70,7 +70,7 @@ def run[T](test: Callable[[], Any]) -> None:
 
 
 class Gate:
-    """A job that holds its thread until it is opened."""
+    """A job that blocks its thread until `open`."""
 
     def __init__(self) -> None:
         self.entered, self._open = threading.Event(), threading.Event()
@@ -158,7 +158,7 @@ def test_jobs_behind_a_slow_job_run_as_one_batch() -> None:
 
 
 def test_busy_thread_leaves_jobs_to_idle_threads() -> None:
-    """Else a slow job would hold up quick ones for nothing."""
+    """Otherwise a slow job would delay fast jobs while another thread is idle."""
 
     async def test() -> None:
         async with opened(Work(), count=4) as group:
@@ -337,7 +337,7 @@ def test_finished_job_is_garbage_collected() -> None:
             gone = weakref.ref(held)
             await group.submit(lambda held=held: None)  # type: ignore[misc]
             del held
-            await group.submit(int)  # a thread keeps its last batch until the next one
+            await group.submit(int)  # a thread keeps its last batch until the next batch
             await asyncio.sleep(0)
             gc.collect()
             assert gone() is None
@@ -346,7 +346,7 @@ def test_finished_job_is_garbage_collected() -> None:
 
 
 def test_no_job_is_lost_under_contention() -> None:
-    """Many small hand-overs, from several tasks, with threads that look for more at the same moment."""
+    """Several tasks submit many small batches while the threads look for more jobs."""
 
     async def one(group: ThreadGroup, number: int) -> None:
         for round_ in range(200):
@@ -363,14 +363,14 @@ def test_no_job_is_lost_under_contention() -> None:
 
 
 def test_thread_with_jobs_does_not_wait_for_more() -> None:
-    """A thread that saw more in the queue, which another one then takes, must not wait there for the next."""
+    """A thread sees a batch in the queue, and another thread takes that batch: the first thread must not wait."""
 
     async def test() -> None:
         async with opened(Work()) as group:
             queue = group._queue
 
             class Emptied:
-                """Says that there is more; another thread has taken it since."""
+                """Pretend that the queue has a batch which another thread has taken meanwhile."""
 
                 def empty(self) -> bool:
                     return False

@@ -1,4 +1,4 @@
-"""SQLite's one writer: what waits together is committed together, and nobody pays for another's mistake."""
+"""SQLite's writer: waiting jobs share a commit, and a failing job affects no other job."""
 
 import asyncio
 import logging
@@ -177,7 +177,7 @@ def test_job_that_ignores_a_database_error_fails(run: Run, others: int) -> None:
 
 
 def test_jobs_fail_if_sqlite_ends_their_transaction(run: Run) -> None:
-    """SQLite rolls all back by itself when the disk is full: savepoints are gone then, too."""
+    """SQLite rolls back the whole transaction when the disk is full, including its savepoints."""
 
     def lose() -> None:
         connection.connection.execute("ROLLBACK")
@@ -220,7 +220,7 @@ def test_hooks_run_once_after_the_commit_of_their_job(run: Run, caplog: pytest.L
         assert await database.write(hooked("alone", hook_fails=True)) == "alone"
         with pytest.raises(Conflict):
             await database.write(hooked("failing alone", fails=True))
-        # Run again by itself for another's mistake, a job has its hook run once.
+        # A job that runs again alone, because another job broke the commit, runs its hook once.
         await Together(database).write(hooked("twice"), break_foreign_key)
         assert ran == ["a", "hook fails", "b", "alone", "twice"]
 
@@ -234,7 +234,7 @@ def test_commit_step_is_part_of_the_commit_and_cannot_break_it(run: Run, caplog:
         database.add_commit_step(lambda: Group(name="last").save())
         assert await database.write(add("a")) == "a"
         assert await database.read(names) == {"a", "last"}
-        # From now on there is one of that name: it fails, and what it belongs to does not.
+        # The name exists now: the step fails, and the commit does not.
         assert await database.write(add("b")) == "b"
         assert await Together(database).write(add("c"), add("d")) == ["c", "d"]
         assert await database.read(names) == {"a", "b", "c", "d", "last"}

@@ -1,4 +1,4 @@
-"""The Redis client on a real server: batches, addresses, errors among the replies, being closed."""
+"""The Redis client with a real server: batches, addresses, error replies, close."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from core.redis.client import RedisClient
 from core.redis.pipeline import Pipeline
 from tests.redis_server import RedisServer
 
-# Long enough for a busy machine; what happens when it passes is in test_redis_faults.py.
+# Long enough for a busy machine. test_faults.py covers timeouts.
 PATIENCE_SECONDS = 5.0
 
 
@@ -123,7 +123,7 @@ def test_error_fails_only_its_own_call(server: RedisServer, caplog: pytest.LogCa
 
     with caplog.at_level(logging.INFO, "agent_router.redis"):
         run(server.url, job)
-    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1, "told once"
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1, "logged once"
 
 
 def test_script_missing_in_redis_is_loaded_and_retried(server: RedisServer) -> None:

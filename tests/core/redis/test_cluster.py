@@ -1,4 +1,4 @@
-"""Redis Cluster: every command to the node of its key, at once; nodes that die and slots that move."""
+"""Redis Cluster: commands reach the node of their key; nodes die and slots migrate."""
 
 import asyncio
 import logging
@@ -144,7 +144,7 @@ def test_killed_node_affects_only_its_own_keys(cluster: RedisCluster, caplog: py
             cluster.nodes[2].kill()
             await gone_down(client)
             assert not await client.ping()
-            end = time.monotonic() + 2.5  # the others have noticed by then
+            end = time.monotonic() + 2.5  # by then the other nodes have noticed
             while time.monotonic() < end:
                 assert await client.call([("SET", first, 1), ("SET", second, 1)]) == [b"OK", b"OK"]
                 assert await client.call([("SET", dead, 1)]) is None

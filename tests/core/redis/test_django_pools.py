@@ -1,4 +1,4 @@
-"""Django's cache by any REDIS_URL: it works, follows its server, and neither breaks nor hangs without."""
+"""Django's cache with any REDIS_URL: it works, follows failovers, and neither breaks nor hangs during an outage."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.tls_files import TLSFiles
 
 pytestmark = pytest.mark.slow
 
-# A pool's connection and a new one, and the look-ups at those who say where the server is, 0.25 s each.
+# A pooled connection, a new connection, and the queries that locate the server: 0.25 s each.
 LONGEST_WAIT_SECONDS = 2.0
 BACK_WITHIN_SECONDS = 2.0
 
@@ -62,7 +62,7 @@ def test_what_redis_holds_is_not_run() -> None:
 
 
 def lose(cache: BaseCache) -> None:
-    """Every call is as if nothing were in the cache, and none takes long."""
+    """Every call is a cache miss, and no call takes long."""
     for _ in range(3):
         began = time.monotonic()
         assert cache.get("n", "default") == "default"

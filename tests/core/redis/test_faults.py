@@ -1,4 +1,4 @@
-"""What the Redis client promises when Redis fails: no wait beyond the time-out, and a return by itself."""
+"""The Redis client when Redis fails: no call waits beyond the timeout, and the client recovers without help."""
 
 import asyncio
 import logging
@@ -20,13 +20,13 @@ from tests.redis_server import RedisServer
 from tests.tcp_proxy import TCPProxy
 
 TIMEOUT_SECONDS = 0.05
-# What a wait may take longer than the time-out because the machine is busy.
+# How much longer than the timeout a wait may take on a busy machine.
 SLACK_SECONDS = 0.1
 BACK_WITHIN_SECONDS = 2.0
 
 
 def run(job: Callable[[], Awaitable[None]]) -> None:
-    """On the loop of production."""
+    """Run on uvloop, as in production."""
 
     async def main() -> None:
         await job()
@@ -60,7 +60,7 @@ async def until_down(client: RedisClient) -> None:
 
 
 async def longest_wait(client: RedisClient, seconds: float, *, every: float = 0.005) -> tuple[float, float]:
-    """Calls all the time; the longest that one took, and the share that took half the time-out."""
+    """Call continuously. Return the longest call, and the share of calls that took half the timeout."""
     waits: list[float] = []
 
     async def one() -> None:
@@ -122,7 +122,7 @@ def test_killed_and_restarted_empty(caplog: pytest.LogCaptureFixture) -> None:
                 await asyncio.to_thread(server.start)
                 await until_used(client)
                 generations.append(client.generation)
-                assert len(set(generations)) == 3, "both ways are told"
+                assert len(set(generations)) == 3, "loss and return both change it"
                 assert await client.call([("EVALSHA", sha, 0)]) == [7]
 
     run(job)
@@ -148,7 +148,7 @@ def test_hanging_redis_delays_few_calls_and_none_for_long(caplog: pytest.LogCapt
 
 
 def test_timeout_leaves_time_for_the_work_without_redis(settings: Any) -> None:
-    """A request may take 50 ms longer. One wait of many tells: a busy machine makes them longer, never shorter."""
+    """A request may take 50 ms longer. The shortest wait counts: a busy machine only makes waits longer."""
 
     async def job() -> None:
         with RedisServer() as server:
@@ -201,7 +201,7 @@ def test_one_late_reply_delays_one_call_and_keeps_the_connection(caplog: pytest.
 
 
 def test_late_replies_never_reach_another_call() -> None:
-    """Whatever the delays, a call gets its own reply or none."""
+    """With any delay, a call receives its own reply or None."""
 
     async def job() -> None:
         with RedisServer() as server, TCPProxy(server.port) as proxy:
@@ -235,9 +235,9 @@ def test_flapping_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
                 await until_used(client)
 
     run(job)
-    told = lines(caplog)
-    assert all(one != other for one, other in pairwise(told)), "each line is a change"
-    assert len(told) < 20, "a connection that does not last is not made again at once"
+    logged = lines(caplog)
+    assert all(one != other for one, other in pairwise(logged)), "each line is a change"
+    assert len(logged) < 20, "the client pauses after a short connection"
 
 
 def test_network_that_drops_packets_is_detected() -> None:
@@ -260,7 +260,7 @@ def test_out_of_memory_opens_the_breaker_until_memory_is_free(caplog: pytest.Log
             async with opened(server.url) as client:
                 before = failures("refused")
                 with server.client() as other:
-                    # Made there: sent, it would leave Redis with large buffers for some seconds.
+                    # Redis creates the value: sending it would leave Redis with large buffers for seconds.
                     other.setrange("large", 8_000_000, b"x")
                     other.config_set("maxmemory", "4mb")
                     assert await client.call([("SET", "k", 1)]) is None
@@ -293,14 +293,14 @@ def test_read_only_replica_is_not_used(caplog: pytest.LogCaptureFixture) -> None
 
 
 class HoldsTheLoop(asyncio.Protocol):
-    """Takes longer over whatever it receives than Redis may take to answer."""
+    """Blocks the loop longer than the timeout whenever data arrives."""
 
     def data_received(self, data: bytes) -> None:
         time.sleep(5 * TIMEOUT_SECONDS)
 
 
 def test_busy_loop_is_not_taken_for_a_slow_redis() -> None:
-    """While something holds the loop the reply comes and the time is up: the reply has to be seen first."""
+    """The loop is blocked while the reply arrives and the timeout passes: the client must see the reply first."""
 
     async def job() -> None:
         ours, theirs = socket.socketpair()

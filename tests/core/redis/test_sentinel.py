@@ -1,4 +1,4 @@
-"""Redis Sentinel: the master of the moment is found, and found again after a fail-over, in time."""
+"""Redis Sentinel: the client finds the master, also after a failover, in time."""
 
 import asyncio
 import signal
@@ -46,7 +46,7 @@ async def opened(url: str) -> AsyncIterator[RedisClient]:
 
 
 def until_it_is_master(server: RedisServer, sentinels: RedisSentinels) -> float:
-    """When the server takes writes, and a sentinel knows."""
+    """Wait until the server accepts writes and a sentinel names it."""
     deadline = time.monotonic() + FAIL_OVER_SECONDS
     while time.monotonic() < deadline:
         with server.client() as client, suppress(redis.RedisError):
@@ -78,10 +78,10 @@ async def fail_over_and_back(client: RedisClient, sentinels: RedisSentinels, fai
         waits.append(time.monotonic() - began)
         await asyncio.sleep(0.01)
     used = await until_used(client, "after")
-    while client.run_id == run_id:  # the old master takes writes for a while longer
+    while client.run_id == run_id:  # the old master still accepts writes for a while
         used = await until_used(client, "after")
     assert used - await writing < BACK_WITHIN_SECONDS
-    assert max(waits) < TIMEOUT_SECONDS + 0.1, "nobody waits for a fail-over"
+    assert max(waits) < TIMEOUT_SECONDS + 0.1, "no call waits for a failover"
     assert client.generation > generation
     assert client.run_id != run_id
     with replica.client() as other:

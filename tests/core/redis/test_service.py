@@ -1,4 +1,4 @@
-"""The whole service on Sentinel and on a cluster: limits are exact over workers, and no fault is a client's."""
+"""The service on Sentinel and on a cluster: limits are exact across workers, and clients notice no failover."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def ready(client: httpx.Client) -> str:
 
 
 def use(client: httpx.Client) -> None:
-    """Every step of an item's life, read after each."""
+    """Create, change and delete an item, and read it after each step."""
     made = client.post("/v1/items/", json=ITEM)
     assert made.status_code == 201, made.text
     path = made.headers["Location"]
@@ -34,10 +34,10 @@ def use(client: httpx.Client) -> None:
 
 
 def budget(service: RunningService) -> int:
-    """How many requests of a new user all workers together let through; those of `use` are 15."""
+    """Return how many requests of a new user all workers together allow; `use` takes 15 of them."""
     with closing(service.user()) as client:
         use(client)
-        # A connection of its own each time: any of the workers may get it.
+        # A new connection each time, so that any worker may accept it.
         status, count = 200, 15
         while status == 200:
             status = client.get("/v1/items/", headers={"Connection": "close"}).status_code
@@ -54,7 +54,7 @@ def test_service_with_two_workers(
     with topology() as there:
         service = start(workers=2, REDIS_URL=there.url, RATE_LIMIT="100/hour")
         servers = there.servers if isinstance(there, RedisSentinels) else there.nodes
-        # Not each time: what Redis does not count in time is counted by the worker itself.
+        # Not each time: if Redis is late, the worker counts the request itself.
         assert 100 in (budget(service) for _ in range(5)), "one budget"
         with closing(service.user()) as client:
             until(lambda: ready(client) == "ready", 15)

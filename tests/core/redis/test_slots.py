@@ -1,4 +1,4 @@
-"""Which slot a command is for, and who has it."""
+"""The slot of a command, and the owner of a slot."""
 
 import pytest
 from redis.crc import key_slot

@@ -1,4 +1,4 @@
-"""TLS, which only a real handshake proves, and users with all sorts of characters in their passwords."""
+"""TLS with real handshakes, and passwords with special characters."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> TLSFiles:
 
 @contextmanager
 def guarded(files: TLSFiles, *options: str) -> Iterator[str]:
-    """A server with TLS and a user who may do what the service needs. Gives user, password, host and port."""
+    """Run a server with TLS and a user with the service's permissions. Yield user, password, host and port."""
     port = free_port()
     with RedisServer(*files.options(port), *options) as server:
         rules = ["on", f">{PASSWORD}", "~*", "+@all", "-@admin", "-@dangerous", "+info"]
@@ -51,7 +51,7 @@ def state_of(url: str, job: Callable[[RedisClient], Awaitable[None]] | None = No
             await job(client)
         await client.close()
         if state == "down":
-            # The loop cleans up after a handshake that failed, and nothing tells when it has.
+            # The loop cleans up after a failed handshake, and reports no end of that.
             await asyncio.sleep(0.1)
         return state
 
@@ -70,7 +70,7 @@ def test_user_password_and_authority(files: TLSFiles, caplog: pytest.LogCaptureF
     with guarded(files) as there, caplog.at_level(logging.INFO, "agent_router.redis"):
         assert state_of(f"rediss://{there}/1?ssl_ca_certs={files.authority}", use) == "up"
         assert state_of(f"rediss://{there}/1?ssl_cert_reqs=none", use) == "up"
-        assert state_of(f"rediss://{there}/1") == "down", "nobody vouches for the certificate"
+        assert state_of(f"rediss://{there}/1") == "down", "no trusted authority signed the certificate"
         assert "certificate" in caplog.text
         assert state_of(f"rediss://{there.replace('x@', 'y@')}/1?ssl_ca_certs={files.authority}") == "down"
         assert "invalid username-password pair" in caplog.text

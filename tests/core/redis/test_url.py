@@ -1,4 +1,4 @@
-"""What REDIS_URL may be."""
+"""Valid and invalid forms of REDIS_URL."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_urls_of_redis_py_are_accepted(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("http://localhost:6379", "redis://, rediss:// or unix://"),
         ("localhost:6379", "redis://, rediss:// or unix://"),
@@ -59,8 +59,8 @@ def test_urls_of_redis_py_are_accepted(url: str) -> None:
         ("redis://localhost?protocol=9", "option"),
     ],
 )
-def test_invalid_url_is_reported_without_its_password(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told) as refusal:
+def test_invalid_url_is_reported_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
         check_url(url.replace("redis://localhost", "redis://:s3cret@localhost"))
     assert "s3cret" not in str(refusal.value)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL for the tests of what is done for it: they run on it whatever the other tests run on."""
+"""A PostgreSQL server for these tests, whichever database the other tests use."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,14 +23,14 @@ type Test = Callable[[Database], Awaitable[Any]]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
-    """Shared: not to be stopped. Its own time zone and its sorting are not what the service needs."""
+    """A shared server, which tests must not stop. Its time zone and collation are not the service's."""
     with PostgresServer(timezone="Asia/Tokyo") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def template(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a migrated database, to make others like it."""
+    """The name of a migrated template database."""
     dsn = server.create_database()
     service = RunningService(tmp_path_factory.mktemp("template"), DB_DSN=dsn)
     service.prepare_database()
@@ -40,13 +40,13 @@ def template(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def dsn(server: PostgresServer, template: str) -> str:
-    """A migrated database of the test's own."""
+    """A migrated database for one test."""
     return server.create_database(template)
 
 
 @pytest.fixture
 def use(django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[..., None]]:
-    """use(dsn): has Django's connections of this process lead to another database."""
+    """Return use(dsn), which points Django's connections of this process to another database."""
     before, kept = connections.settings["default"], connections["default"]
 
     def lead_to(dsn: str, *, is_behind_pgbouncer: bool = False) -> None:
@@ -63,13 +63,13 @@ def use(django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def run(use: Callable[..., None], dsn: str) -> Callable[[Test], Any]:
-    """Runs a test's coroutine function with the service's database threads, on PostgreSQL."""
+    """Run a test's coroutine function with the service's database threads, on PostgreSQL."""
     use(dsn)
     return run_with_database
 
 
 def run_with_database(test: Test) -> Any:
-    """Runs it with the service's database threads over what Django's connections lead to."""
+    """Run a test's coroutine function with the service's database threads on Django's current database."""
 
     async def opened() -> Any:
         database = Database()

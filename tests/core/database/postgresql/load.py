@@ -1,4 +1,4 @@
-"""Clients that create, change, read and list items without a pause, and remember what they were told."""
+"""Clients that create, change, read and list items continuously, and record the acknowledged changes."""
 
 import threading
 import time
@@ -14,14 +14,14 @@ from tests.running_service import RunningService
 
 @dataclass
 class Load:
-    """`with Load(service) as load: …`, then what came of it."""
+    """Use as `with Load(service) as load: …`, then read its records."""
 
     service: RunningService
     clients: int = 8
-    # When each request ended (time.monotonic()) and its status; 0 if the connection broke.
+    # The end of each request (time.monotonic()) and its status; 0 if the connection broke.
     answers: list[tuple[float, int]] = field(default_factory=list)
     refusals: list[httpx.Response] = field(default_factory=list)
-    # Names of the items that were sent, and ids with the last version of those that were acknowledged.
+    # Names of the items that were sent; ids and last versions of the acknowledged items.
     sent: list[str] = field(default_factory=list)
     acknowledged: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -41,18 +41,18 @@ class Load:
         self.user.close()
 
     def wait_for_answers(self, count: int) -> None:
-        """Waits for so many more answers."""
+        """Wait for this many more responses."""
         goal, deadline = len(self.answers) + count, time.monotonic() + 60
         while len(self.answers) < goal:
             assert time.monotonic() < deadline, Counter(status for _, status in self.answers)
             time.sleep(0.01)
 
     def statuses(self, since: float = 0) -> Counter[int]:
-        """How often there was each status."""
+        """Count the responses by status."""
         return Counter(status for moment, status in self.answers if moment >= since)
 
     def check_nothing_is_lost_or_doubled(self) -> None:
-        """Every acknowledged item is there as it was acknowledged, and none that was sent is there twice."""
+        """Check that every acknowledged item is stored as acknowledged, and that no item is stored twice."""
         rows = self.service.query("SELECT id, name, version FROM item")
         times_stored = Counter(name for _, name, _ in rows)
         assert set(times_stored.values()) <= {1}
@@ -87,7 +87,7 @@ class Load:
             answer = client.request(method, path, **options)  # type: ignore[arg-type]
         except httpx.TransportError:
             self.answers.append((time.monotonic(), 0))
-            # Whoever is refused comes back a moment later, and leaves the processor to what is starting.
+            # Pause after an error, which leaves the CPU to the server that starts.
             self._is_over.wait(0.05)
         else:
             self.answers.append((time.monotonic(), answer.status_code))

@@ -1,4 +1,4 @@
-"""Statements for tests: some on the fast_path, some through Django's cursors."""
+"""Statements for tests, on the fast path and on Django's cursors."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ FIND = "SELECT id, name FROM auth_group WHERE name = %s"
 
 
 def execute(statement: str, *values: Any) -> PostgresResult:
-    """Runs a statement on this thread's fast_path."""
+    """Run a statement on this thread's fast path."""
     fast_path = current_fast_path()
     assert isinstance(fast_path, PostgresFastPath)
     return fast_path.execute(statement, values)
 
 
 def queue(statement: str, *values: Any) -> None:
-    """Has a statement wait on this thread's fast_path."""
+    """Queue a statement on this thread's fast path."""
     fast_path = current_fast_path()
     assert fast_path is not None
     fast_path.queue(statement, values)
 
 
 def ask(statement: str) -> Any:
-    """The first value that the server answers to a query through Django's cursor."""
+    """Run a query on Django's cursor and return its first value."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
         row = cursor.fetchone()
@@ -35,5 +35,5 @@ def ask(statement: str) -> Any:
 
 
 def names() -> list[str]:
-    """What is stored, by the ORM."""
+    """Return the stored names, through the ORM."""
     return list(Group.objects.order_by("id").values_list("name", flat=True))

@@ -1,4 +1,4 @@
-"""Compiled statements on PostgreSQL: prepared by the server, and sent together."""
+"""Compiled statements on PostgreSQL: prepared by the server, sent together."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Statements on the fast_path: the same answers as through Django's cursors, in fewer round trips."""
+"""The fast path: the results of Django's cursors, in fewer round trips."""
 
 import uuid
 from collections.abc import Callable
@@ -30,7 +30,7 @@ MOMENT = datetime(2026, 2, 28, 23, 59, 59, 120, tzinfo=UTC)
 
 
 def execute_as_orm(rows: models.QuerySet[Any, Any]) -> Any:
-    """Runs the SQL that the ORM would run."""
+    """Run the SQL of a queryset on the fast path."""
     statement, values = rows.query.get_compiler(connection=connection).as_sql()
     return execute(statement, *values)
 
@@ -64,7 +64,7 @@ def test_rows_equal_those_of_the_orm(run: Run) -> None:
         assert await database.read(lambda: execute_as_orm(found.values_list()).fetchone()) == stored
         assert await database.read(lambda: execute_as_orm(missed).fetchall()) == []
         assert await database.read(lambda: execute_as_orm(missed).fetchone()) is None
-        # The session is in UTC, whatever zone the server is in.
+        # The session is in UTC in any server time zone.
         expected = (str(event.id), "2026-02-28 23:59:59.00012+00", "100%")
         assert await database.read(lambda: execute_as_orm(as_text).fetchone()) == expected
 
@@ -282,7 +282,7 @@ def test_transaction_takes_one_round_trip_per_result_and_one_to_commit(
         return note_and_call
 
     monkeypatch.setattr("core.database.postgresql.fast_path.wait", noting(wait))
-    # What psycopg would send by itself: BEGIN, COMMIT.
+    # BEGIN and COMMIT, if psycopg sends them.
     monkeypatch.setattr(psycopg.Connection, "_exec_command", noting(psycopg.Connection._exec_command))
 
     def change() -> None:

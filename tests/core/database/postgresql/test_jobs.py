@@ -1,4 +1,4 @@
-"""Jobs on PostgreSQL: on connections that work, again when that is safe, and never twice."""
+"""Jobs on PostgreSQL: on working connections, retried when that is safe, committed at most once."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ def few_threads(settings: Any) -> None:
 
 @pytest.fixture
 def other(dsn: str) -> Any:
-    """A connection of somebody else's."""
+    """The connection of another client."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
     connection.close()
@@ -41,13 +41,13 @@ def my_process() -> int:
 
 
 def end_others(other: Any) -> None:
-    """Cuts every connection to the database but this one, and waits until they are gone."""
+    """Terminate every other connection to the database, and wait until they are gone."""
     mine = "datname = current_database() AND pid <> pg_backend_pid()"
     other.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
 
 
 async def until_it_works(database: Database, job: Callable[[], Any]) -> None:
-    """Writes again and again, for as long as a recovery may take."""
+    """Retry a write for as long as a recovery may take."""
     async with asyncio.timeout(2):
         while True:
             try:
@@ -135,7 +135,7 @@ def test_write_is_not_retried_after_a_lost_commit(run: Run, other: Any) -> None:
         tries.append(1)
         Group.objects.create(name=f"try {len(tries)}")
         if len(tries) == 1:
-            # What comes next is COMMIT.
+            # The next statement is COMMIT.
             end_others(other)
 
     async def test(database: Database) -> None:
@@ -182,7 +182,7 @@ def test_both_jobs_of_a_deadlock_succeed(run: Run) -> None:
         await asyncio.gather(database.write(lambda: update("a", "b")), database.write(lambda: update("b", "a")))
 
     run(test)
-    # The one whose rival is slow to go on may have to give way twice.
+    # A job may lose the deadlock twice if its rival is slow.
     assert len(tries) in (3, 4)
 
 
@@ -353,7 +353,7 @@ def test_hanging_server_blocks_no_job_forever(use: Callable[..., None], settings
             assert [type(result) for result in results] == [ServiceUnavailable] * 3
         await until_it_works(database, lambda: queue(INSERT, "after"))
         stored = await database.read(names)
-        # Nobody can tell whether the server will carry out what it was sent before it hung.
+        # The server may still execute the statement that it received before it hung.
         assert [name for name in stored if name != "never"] == ["before", "after"]
 
     with PostgresServer() as server:

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode, where each transaction may run on another connection of the server's."""
+"""PgBouncer in transaction mode: each transaction may run in another session."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Read replicas, on real standbys: they take reads, and nobody notices when they lag, fail or come back."""
+"""Read replicas on real standbys: they serve reads, and callers notice no lag, failure or return."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -35,7 +35,7 @@ def primary() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def migrated(primary: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database to make others like it."""
+    """The template of the tests' databases."""
     dsn = primary.create_database()
     RunningService(tmp_path_factory.mktemp("migrated"), DB_DSN=dsn).prepare_database()
     return urlsplit(dsn).path[1:]
@@ -49,7 +49,7 @@ def shared_replica(primary: PostgresServer, migrated: str) -> Iterator[PostgresR
 
 @pytest.fixture
 def replica(shared_replica: PostgresReplica) -> PostgresReplica:
-    """As good as new: it runs, and replays."""
+    """Start the replica and resume its replay."""
     if shared_replica.process is None:
         shared_replica.start()
     shared_replica.resume_replay()
@@ -63,7 +63,7 @@ def dsn(primary: PostgresServer, migrated: str) -> str:
 
 @pytest.fixture
 def run(use: Callable[..., None], dsn: str, replica: PostgresReplica, settings: Any) -> Run:
-    """With one replica."""
+    """Use one replica."""
     use(dsn)
     settings.DB_POOL_SIZE = 4
     settings.DB_REPLICAS = entries(replica.twin(dsn))
@@ -85,7 +85,7 @@ async def until(is_true: Callable[[], Awaitable[bool]], seconds: float = 40) -> 
 
 
 async def until_used(database: Database, *servers: PostgresServer) -> None:
-    """Until just these take reads."""
+    """Wait until exactly these replicas serve reads."""
     ports = {server.port for server in servers}
 
     async def are_used() -> bool:
@@ -95,7 +95,7 @@ async def until_used(database: Database, *servers: PostgresServer) -> None:
 
 
 async def write_and_read(database: Database, number: int) -> float:
-    """Writes a row and expects to see it. How long the read took."""
+    """Write a row and read it. Return how long the read took."""
     await database.write(lambda: INSERT.queue(id=number, name=f"{number}"))
     began = monotonic()
     assert f"{number}" in await database.read_anywhere(names)
@@ -167,8 +167,8 @@ def test_lagging_replica_is_excluded_until_it_catches_up(
     left_out = measured("db_replica_left_out_total", replica=name, reason="lag")
     run(test)
     assert measured("db_replica_left_out_total", replica=name, reason="lag") == left_out + 1
-    told = [record.getMessage() for record in caplog.records if "replica" in record.getMessage()]
-    assert [line.partition(name)[2] for line in told[-2:]] == [
+    logged = [record.getMessage() for record in caplog.records if "replica" in record.getMessage()]
+    assert [line.partition(name)[2] for line in logged[-2:]] == [
         " is left out: it is too far behind the primary",
         " is in use",
     ]
@@ -183,7 +183,7 @@ def test_reads_do_not_wait_long_for_a_lagging_replica(run: Run, replica: Postgre
         await until_used(database, replica)
         replica.pause_replay()
         took = sorted([await write_and_read(database, number) for number in range(40)])
-        # One waited for it to catch up, and has told the others.
+        # One read waited for the replica and then excluded it for all reads.
         assert took[-2] < 0.05 + took[len(took) // 2] * 5
 
     run(test)
@@ -237,7 +237,7 @@ def test_job_that_fails_on_a_replica_runs_on_the_primary(
     async def test(database: Database) -> None:
         await until_used(database, replica)
         assert await database.read_anywhere(divide) == primary.port
-        # It is no fault of the replica.
+        # The replica did nothing wrong.
         assert database.are_replicas_in_use
         assert await database.read_anywhere(port) == replica.port
 
@@ -250,14 +250,14 @@ def test_server_that_is_no_replica_is_never_used(
 ) -> None:  # fmt: skip
     with PostgresServer() as stranger, PostgresReplica(stranger) as its_replica:
         settings.DB_REPLICAS = entries(dsn, stranger.dsn("postgres"), its_replica.dsn("postgres"))
-        told = {
+        reasons = {
             f"127.0.0.1:{primary.port} is left out: it is no standby",
             f"127.0.0.1:{stranger.port} is left out: it is no standby",
             f"127.0.0.1:{its_replica.port} is left out: it is a standby of another server than DB_DSN's",
         }
 
         async def test(database: Database) -> None:
-            await until(lambda: _is(told <= {one.getMessage().partition("replica ")[2] for one in caplog.records}))
+            await until(lambda: _is(reasons <= {one.getMessage().partition("replica ")[2] for one in caplog.records}))
             assert {await database.read_anywhere(port) for _ in range(10)} == {primary.port}
 
         run(test)
@@ -266,7 +266,7 @@ def test_server_that_is_no_replica_is_never_used(
 def test_failover_excludes_the_new_primary_and_stale_replicas(
     use: Callable[..., None], settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = "it has not followed the primary's last failover yet"
+    reason = "it has not followed the primary's last failover yet"
     with PostgresServer() as old, PostgresReplica(old) as new, PostgresReplica(old) as left_behind:
 
         async def before(database: Database) -> None:
@@ -276,7 +276,7 @@ def test_failover_excludes_the_new_primary_and_stale_replicas(
             assert not database.are_replicas_in_use
 
         async def after(database: Database) -> None:
-            await until(lambda: _is(any(told in record.getMessage() for record in caplog.records)))
+            await until(lambda: _is(any(reason in record.getMessage() for record in caplog.records)))
             assert {await database.read_anywhere(port) for _ in range(10)} == {new.port}
 
         settings.DB_POOL_SIZE = 2

@@ -1,4 +1,4 @@
-"""The service with read replicas: whatever they do, clients see each acknowledged change at once."""
+"""The service with read replicas: clients see every acknowledged change at once, even if replicas fail."""
 
 import threading
 import time
@@ -62,7 +62,7 @@ def until(is_true: Callable[[], bool], seconds: float = 20) -> None:
 
 @dataclass
 class Readers:
-    """Clients that change items and at once look at them, on connections to any of the workers."""
+    """Clients that change items and read them at once, on connections to any of the workers."""
 
     service: RunningService
     wrong: list[Any] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Readers:
             with ExitStack() as stack:
                 me = stack.enter_context(closing(self.service.user()))
                 staff = stack.enter_context(closing(self.service.log_in(STAFF_EMAIL, STAFF_PASSWORD)))
-                # Several connections each: which worker has one is chance.
+                # Several connections per client, because any worker may accept a connection.
                 clients = [stack.enter_context(self.service.client(headers=me.headers)) for _ in range(4)]
                 while not self._is_over.is_set():
                     self._change_and_look([me, *clients], staff)
@@ -117,7 +117,7 @@ def test_clients_never_read_stale_data(
     service: RunningService, replica: PostgresReplica, redis: RedisServer | None
 ) -> None:
     def forget() -> None:
-        """So that what was read from the replica fills the cache."""
+        """Read items from the replica, which fills the cache."""
         if redis is not None:
             with redis.client() as client:
                 client.flushall()
@@ -161,14 +161,14 @@ def test_doctor_reports_replica_problems(primary: PostgresServer, replica: Postg
     stopped = RunningService(tmp_path, DB_DSN=dsn, DB_REPLICA_DSN=replica.twin(dsn))
     stopped.prepare_database()
 
-    def told(**environment: str) -> str:
+    def report(**environment: str) -> str:
         return stopped.manage("doctor", check=False, **environment).stdout
 
-    until(lambda: f"replica 127.0.0.1:{replica.port} has all that the primary has" in told())
-    assert f"127.0.0.1:{primary.port} is no replica" in told(DB_REPLICA_DSN=dsn)
+    until(lambda: f"replica 127.0.0.1:{replica.port} has all that the primary has" in report())
+    assert f"127.0.0.1:{primary.port} is no replica" in report(DB_REPLICA_DSN=dsn)
     replica.pause_replay()
     with primary.connect() as connection:
         connection.execute("CREATE TABLE later ()")
-    assert f"replica 127.0.0.1:{replica.port} is too far behind" in told()
+    assert f"replica 127.0.0.1:{replica.port} is too far behind" in report()
     replica.stop()
-    assert f"replica 127.0.0.1:{replica.port} is out of reach" in told()
+    assert f"replica 127.0.0.1:{replica.port} is out of reach" in report()

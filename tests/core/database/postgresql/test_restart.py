@@ -1,4 +1,4 @@
-"""PostgreSQL restarts, crashes, hangs and is absent under a service with load."""
+"""PostgreSQL restarts, crashes, hangs and is down while the service has load."""
 
 import signal
 import time
@@ -20,7 +20,7 @@ RECOVERY_SECONDS = 2.0
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    """One that the test may stop."""
+    """A server that the test may stop."""
     with PostgresServer() as running:
         yield running
 
@@ -71,7 +71,7 @@ def test_long_outage_is_503_at_once_and_logged_once(own_server: PostgresServer, 
     assert all("Retry-After" in answer.headers for answer in load.refusals)
     load.check_nothing_is_lost_or_doubled()
     messages = [line["message"] for line in running.log_lines()]
-    # One for each worker.
+    # One line per worker.
     assert sum("out of reach:" in message for message in messages) == 2
     assert sum("is back" in message for message in messages) == 2
     assert "Traceback" not in running.log

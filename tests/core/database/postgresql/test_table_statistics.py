@@ -1,4 +1,4 @@
-"""Tables that PostgreSQL knows nothing of, after an import for example, are looked at when a service starts."""
+"""The service analyzes tables without statistics when it starts."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL lays beside the index of searches is put into it in time, and not by a request."""
+"""PostgreSQL's pending list of the search index is merged in the background, and not by a request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +23,7 @@ type Scene = Callable[[], Awaitable[None]]
 
 @pytest.fixture
 def other(dsn: str, use: Callable[..., None]) -> Iterator[psycopg.Connection[Any]]:
-    """Another program's connection to the test's database."""
+    """The connection of another program to the test's database."""
     use(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION pgstattuple")
@@ -31,7 +31,7 @@ def other(dsn: str, use: Callable[..., None]) -> Iterator[psycopg.Connection[Any
 
 
 def beside(other: psycopg.Connection[Any]) -> int:
-    """How much is beside the index, not in it."""
+    """Return the size of the index's pending list."""
     row = other.execute("SELECT pending_tuples FROM pgstatginindex('item_search')").fetchone()
     assert row
     return int(row[0])
@@ -44,7 +44,7 @@ async def until_nothing_is_beside(other: psycopg.Connection[Any]) -> None:
 
 @pytest.fixture
 def write() -> Callable[[int], Awaitable[None]]:
-    """write(count): items, in a transaction each."""
+    """Return write(count), which writes items in one transaction each."""
 
     async def write(count: int) -> None:
         owner = await database.write(make_user)
@@ -56,7 +56,7 @@ def write() -> Callable[[int], Awaitable[None]]:
 
 
 def play(scene: Scene) -> None:
-    """Runs a scene while an indexer is at work on the open database."""
+    """Run a scene while an indexer works on the open database."""
 
     async def job() -> None:
         await database.open()
@@ -79,7 +79,7 @@ def test_written_rows_are_moved_into_the_index(
     monkeypatch: pytest.MonkeyPatch,
     bounds: dict[str, float],
 ) -> None:
-    """Soon if it is much, later if it is little."""
+    """A long list is merged soon, a short list later."""
     for name, value in {"LOOK_EVERY_SECONDS": 0.01, **bounds}.items():
         monkeypatch.setattr(tidying, name, value)
 

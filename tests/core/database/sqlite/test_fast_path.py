@@ -1,4 +1,4 @@
-"""SQLite's fast_path: Django's own answers and errors, for less."""
+"""SQLite's fast path returns Django's rows and raises Django's errors."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""How SQLite is set up, what it promises then, and that several processes can write at once."""
+"""SQLite's options and their effects, and concurrent writes of several processes."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(IS_POSTGRES, reason="SQLite's own")
 type Run = Callable[[Callable[[Database], Any]], Any]
 
 PROJECT = Path(__file__).resolve().parents[4]
-# What PRAGMA says of each: temp_store 2 is MEMORY, synchronous 2 is FULL.
+# The values that PRAGMA returns: temp_store 2 is MEMORY, synchronous 2 is FULL.
 EXPECTED = {
     "journal_mode": "wal",
     "synchronous": 2,
@@ -97,7 +97,7 @@ def test_writer_settings_add_checkpoints() -> None:
 
 
 def test_wal_does_not_grow_without_bound(run: Run) -> None:
-    """Every reader has a look now and then, which holds back a checkpoint while it lasts."""
+    """Readers run short transactions, and each delays a checkpoint while it lasts."""
     text = "x" * 100_000
 
     def write(number: int) -> None:
@@ -116,7 +116,7 @@ def test_wal_does_not_grow_without_bound(run: Run) -> None:
             await asyncio.gather(database.write(lambda n=number: write(n)), database.read(Group.objects.count))  # type: ignore[misc]
             sizes.append(os.stat(log).st_size)  # noqa: PTH116
         await database.write(clean_up)
-        # 30 MB were written. 1,000 pages of 4 KiB and the transaction that crosses that mark: some 4.2 MB.
+        # The test wrote 30 MB. 1,000 pages of 4 KiB plus one transaction are about 4.2 MB.
         assert 1_000_000 < max(sizes) < 8_000_000
 
     run(test)
