@@ -18,7 +18,7 @@ from core.database.postgresql import jobs as postgres_jobs
 from core.database.postgresql.options import limit_new_connections
 from core.database.postgresql.replicas import Replicas
 from core.database.sqlite import jobs as sqlite_jobs
-from core.database.threads import ThreadGroup, connection_threads
+from core.database.threads import ThreadGroup
 from core.process.background import BackgroundTask
 
 # SQLite: how many reads a thread runs together, and how many writes share a commit.
@@ -49,14 +49,14 @@ class Database:
             self._open_postgres()
 
     def _open_sqlite(self) -> None:
-        self._readers = connection_threads(
+        self._readers = ThreadGroup(
             "database",
             count=settings.DB_POOL_SIZE,
             connect=sqlite_jobs.connect,
             work=sqlite_jobs.run_reads,
             batch=READ_BATCH,
         )
-        self._writers = connection_threads(
+        self._writers = ThreadGroup(
             "database-writer",
             count=1,
             connect=sqlite_jobs.connect_writer,
@@ -69,7 +69,7 @@ class Database:
 
     def _open_postgres(self) -> None:
         limit_new_connections()
-        self._readers = self._writers = connection_threads(
+        self._readers = self._writers = ThreadGroup(
             "database",
             count=settings.DB_POOL_SIZE,
             connect=postgres_connection.connect,

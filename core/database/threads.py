@@ -56,9 +56,9 @@ def execute_each(jobs: Sequence[Job]) -> None:
 class ThreadGroup:
     """`count` threads. `work` receives the jobs that a thread runs together, at most `batch` or a few more.
 
-    A job waits `turns` iterations of the loop for other jobs. Each thread calls `prepare` when it starts and `finish`
-    when it ends. At most `max_waiting` jobs wait or run, and none waits longer than `max_wait_seconds`; other jobs fail
-    with ServiceUnavailable. `observe_wait` receives the seconds that each job waited.
+    A job waits `turns` iterations of the loop for other jobs. Each thread connects to the database when it starts, with
+    `connect`. At most DB_MAX_WAITING jobs wait or run, and none waits longer than DB_MAX_WAIT_SECONDS; other jobs fail
+    with ServiceUnavailable.
     """
 
     def __init__(
@@ -66,20 +66,15 @@ class ThreadGroup:
         name: str,
         *,
         count: int,
-        batch: int,
+        connect: Callable[[], None],
         work: Callable[[Sequence[Job]], None],
-        prepare: Callable[[], None],
-        finish: Callable[[], None],
-        observe_wait: Callable[[float], None],
-        max_waiting: int,
-        max_wait_seconds: float,
+        batch: int = 1,
         turns: int = READ_TURNS,
     ) -> None:
         self.name, self.count, self.batch, self.turns = name, count, batch, turns
-        self.max_waiting, self.max_wait_seconds = max_waiting, max_wait_seconds
+        self.max_waiting, self.max_wait_seconds = settings.DB_MAX_WAITING, settings.DB_MAX_WAIT_SECONDS
         self.waiting = 0
-        self._work, self._prepare, self._finish = work, prepare, finish
-        self._observe_wait = observe_wait
+        self._connect, self._work = connect, work
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._submitted: list[Job] = []
         self._threads: list[threading.Thread] = []
@@ -137,16 +132,16 @@ class ThreadGroup:
 
     def _run(self, number: int) -> None:
         try:
-            self._prepare()
+            self._connect()
         except Exception:  # the thread must live on; its jobs will raise the error
-            logger.exception("The %s thread could not prepare", self.name)
+            logger.exception("The %s thread could not connect", self.name)
         while (jobs := self._queue.get()) is not None:
             self._is_busy[number] = True
             self._take_more(jobs)
             self._run_jobs(jobs)
             self._is_busy[number] = False
             jobs[0].future.get_loop().call_soon_threadsafe(self._deliver, jobs)
-        self._finish()
+        connections.close_all()
 
     def _take_more(self, jobs: list[Job]) -> None:
         # Idle threads take waiting jobs first: a slow job delays all jobs of its batch.
@@ -165,7 +160,7 @@ class ThreadGroup:
         oldest = now - self.max_wait_seconds
         wanted = [job for job in jobs if not job.future.cancelled() and job.queued_at >= oldest]
         for job in jobs:
-            self._observe_wait(now - job.queued_at)
+            POOL_WAIT.observe(now - job.queued_at)
             if job.queued_at < oldest:
                 job.error = ServiceUnavailable("The database has been busy for too long")
         try:
@@ -185,27 +180,3 @@ class ThreadGroup:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
-
-
-def connection_threads(
-    name: str,
-    *,
-    count: int,
-    connect: Callable[[], None],
-    work: Callable[[Sequence[Job]], None],
-    batch: int = 1,
-    turns: int = READ_TURNS,
-) -> ThreadGroup:
-    """Return a group whose threads keep a database connection each, within the limits of the settings."""
-    return ThreadGroup(
-        name,
-        count=count,
-        batch=batch,
-        work=work,
-        prepare=connect,
-        finish=connections.close_all,
-        observe_wait=POOL_WAIT.observe,
-        max_waiting=settings.DB_MAX_WAITING,
-        max_wait_seconds=settings.DB_MAX_WAIT_SECONDS,
-        turns=turns,
-    )

@@ -14,7 +14,7 @@ from core.database.postgresql import connection as postgres_connection
 from core.database.postgresql import replica_metrics
 from core.database.postgresql.outage import Outage
 from core.database.postgresql.wal_position import Position, StandbyStatus, find_replayed, find_status
-from core.database.threads import ThreadGroup, connection_threads, execute_each
+from core.database.threads import ThreadGroup, execute_each
 
 # How long a read waits for the replica to catch up: the most that a replica in use may lag.
 MAX_LAG_SECONDS = 0.05
@@ -50,7 +50,7 @@ class Replica:
 
     def _threads(self, name: str, count: int) -> ThreadGroup:
         # Errors reach the caller unchanged: the primary serves the read instead.
-        return connection_threads(f"{name}-{self.name}", count=count, connect=self._connect, work=execute_each)
+        return ThreadGroup(f"{name}-{self.name}", count=count, connect=self._connect, work=execute_each)
 
     def _connect(self) -> None:
         postgres_connection.use_server(self._entry, self._outage)

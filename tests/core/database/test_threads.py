@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ class Work:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.prepared: list[str] = []
+        self.connected: list[str] = []
         self.finished: list[str] = []
 
     def __call__(self, jobs: Sequence[Job]) -> None:
@@ -33,27 +34,26 @@ class Work:
             except BaseException as error:
                 job.error = error
 
-    def prepare(self) -> None:
-        self.prepared.append(threading.current_thread().name)
+    def connect(self) -> None:
+        self.connected.append(threading.current_thread().name)
 
     def finish(self) -> None:
         self.finished.append(threading.current_thread().name)
 
 
 @asynccontextmanager
-async def opened(work: Any, **options: Any) -> AsyncIterator[ThreadGroup]:
+async def opened(
+    work: Any, *, max_waiting: int = 100, max_wait_seconds: float = SECONDS, **options: Any
+) -> AsyncIterator[ThreadGroup]:
     """Open a group of `count` threads, by default one."""
     defaults: dict[str, Any] = {
         "count": 1,
         "batch": 8,
         "turns": 0,
-        "prepare": getattr(work, "prepare", lambda: None),
-        "finish": getattr(work, "finish", lambda: None),
-        "observe_wait": lambda _: None,
-        "max_waiting": 100,
-        "max_wait_seconds": SECONDS,
+        "connect": getattr(work, "connect", lambda: None),
     }
     group = ThreadGroup("test", work=work, **{**defaults, **options})
+    group.max_waiting, group.max_wait_seconds = max_waiting, max_wait_seconds
     group.open()
     try:
         yield group
@@ -265,30 +265,31 @@ def test_failing_work_fails_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
     assert "The test thread failed" in caplog.text
 
 
-def test_thread_that_cannot_prepare_still_takes_jobs(caplog: pytest.LogCaptureFixture) -> None:
-    def prepare() -> None:
+def test_thread_that_cannot_connect_still_takes_jobs(caplog: pytest.LogCaptureFixture) -> None:
+    def connect() -> None:
         raise RuntimeError("no connection")
 
     async def test() -> None:
-        async with opened(Work(), prepare=prepare, count=2) as group:
+        async with opened(Work(), connect=connect, count=2) as group:
             assert await asyncio.gather(*[group.submit(int) for _ in range(4)]) == [0] * 4
 
     run(test)
-    assert "could not prepare" in caplog.text
+    assert "could not connect" in caplog.text
 
 
-def test_threads_prepare_when_the_group_opens() -> None:
+def test_threads_connect_when_the_group_opens() -> None:
     async def test() -> None:
-        prepared = threading.Barrier(3, timeout=SECONDS)
-        async with opened(Work(), count=2, prepare=prepared.wait):
-            await asyncio.to_thread(prepared.wait)
+        connected = threading.Barrier(3, timeout=SECONDS)
+        async with opened(Work(), count=2, connect=connected.wait):
+            await asyncio.to_thread(connected.wait)
 
     run(test)
 
 
-def test_group_without_jobs_closes_its_threads() -> None:
+def test_group_without_jobs_closes_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         work = Work()
+        monkeypatch.setattr("core.database.threads.connections", SimpleNamespace(close_all=work.finish))
         async with opened(work, count=2):
             pass
         assert sorted(work.finished) == ["test-0", "test-1"]
@@ -296,9 +297,10 @@ def test_group_without_jobs_closes_its_threads() -> None:
     run(test)
 
 
-def test_close_finishes_submitted_jobs_and_ends_the_threads() -> None:
+def test_close_finishes_submitted_jobs_and_ends_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         work, gate = Work(), Gate()
+        monkeypatch.setattr("core.database.threads.connections", SimpleNamespace(close_all=work.finish))
         async with opened(work, count=3) as group:
             futures = [group.submit(gate), *(group.submit(int) for _ in range(50))]
             await gate.is_entered()
@@ -309,7 +311,7 @@ def test_close_finishes_submitted_jobs_and_ends_the_threads() -> None:
             gate.open()
             await closing
             assert await asyncio.gather(*futures) == ["passed", *[0] * 50]
-        assert sorted(work.prepared) == sorted(work.finished) == ["test-0", "test-1", "test-2"]
+        assert sorted(work.connected) == sorted(work.finished) == ["test-0", "test-1", "test-2"]
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("test-")]
 
     run(test)
