@@ -1,23 +1,18 @@
 """Metrics of the database: django-prometheus' metrics under their own names, and a few more."""
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from django_prometheus.db import errors_total, execute_total, query_duration_seconds
-from prometheus_client import Gauge, Histogram
-
-from core.telemetry.tally import TalliedHistogram
+from prometheus_client import Counter, Gauge, Histogram
 
 CONNECTIONS = Gauge("db_connections", "Open connections to the database", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("db_pool_size", "Threads that keep a database connection each", multiprocess_mode="livesum")
 POOL_JOBS = Gauge("db_pool_jobs", "Database jobs that wait or run", multiprocess_mode="livesum")
-POOL_WAIT = TalliedHistogram(
-    Histogram(
-        "db_pool_wait_seconds",
-        "How long a database job waited for a thread and its connection",
-        buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-    )
+POOL_WAIT = Histogram(
+    "db_pool_wait_seconds",
+    "How long a database job waited for a thread and its connection",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
 
@@ -25,40 +20,28 @@ class Statements:
     """Counts and times the statements of one database."""
 
     def __init__(self, alias: str, vendor: str) -> None:
-        self._seconds = TalliedHistogram(query_duration_seconds.labels(alias, vendor))
-        self._count: Callable[[float], None] = execute_total.labels(alias, vendor).inc
+        self._seconds = query_duration_seconds.labels(alias, vendor)
+        self._count: Counter = execute_total.labels(alias, vendor)
         self._labels = alias, vendor
-        self.observe = self._seconds.observe
+
+    def observe(self, seconds: float) -> None:
+        """Count a statement and the time that it took."""
+        self._seconds.observe(seconds)
+        self._count.inc()
 
     def note_more(self, count: int) -> None:
         """Count further statements of a round trip that was observed once."""
-        self._count(count)
+        self._count.inc(count)
 
     def note_error(self, error: BaseException) -> None:
         """Count a failed statement under the exception's class."""
         errors_total.labels(*self._labels, type(error).__name__).inc()
 
-    def flush(self) -> None:
-        """Add new observations to the metrics."""
-        self._count(self._seconds.flush())
-
-
-_all_statements: list[Statements] = []
-
 
 @cache
 def statements(alias: str, vendor: str) -> Statements:
-    """Return the counters of one database; caching saves the label lookups of each statement."""
-    counters = Statements(alias, vendor)
-    _all_statements.append(counters)
-    return counters
-
-
-def flush() -> None:
-    """Add new observations to the metrics."""
-    for counters in _all_statements.copy():
-        counters.flush()
-    POOL_WAIT.flush()
+    """Return the counters of one database. Caching saves the label lookups of each statement."""
+    return Statements(alias, vendor)
 
 
 class CountedConnection:

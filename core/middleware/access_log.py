@@ -11,7 +11,7 @@ from django.utils.decorators import async_only_middleware
 
 from core.http.request import GetResponse, Request, view_name
 from core.telemetry.logs import request_fields
-from core.telemetry.metrics import tally
+from core.telemetry.metrics import count_request
 from core.telemetry.redaction import redact_path
 
 MESSAGE = "Request processed"
@@ -39,7 +39,7 @@ def access_log(get_response: GetResponse) -> GetResponse:
             return response
         finally:
             duration = perf_counter() - request.started
-            tally.add(request.method, view_name(request), status, duration)
+            count_request(request.method, view_name(request), status, duration)
             if logger.isEnabledFor(logging.INFO):
                 _log(request, status, size, duration)
 

@@ -1,1 +1,1 @@
-"""What operators watch and run: health, metrics, the doctor, backups and purges."""
+"""Health, metrics, the doctor, backups and purges: the tools of operators."""

@@ -1,20 +1,22 @@
-"""Health: /health/live looks at nothing but the process, /health/ready at what a request needs, and
-/health/startup at whether it has ever been ready.
+"""GET /health/live, /health/ready and /health/startup.
 
-Probes come from several sides and often: one look, in parallel and with a time limit for each check, answers
-all of them for a second.
+Load balancers and orchestrators probe often. All probes within a second share one round of checks, which run in
+parallel, each with a timeout.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from django.conf import settings
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
+from django_prometheus.migrations import ExportMigrationsForDatabase
 
 from core.database.pool import database
 from core.http.problems import Problem, ServiceUnavailable
@@ -30,8 +32,9 @@ logger = logging.getLogger("agent_router.health")
 type Check = Callable[[], Awaitable[str]]
 
 
-class Report(NamedTuple):
-    """What one look found. A check that is not up makes the service degraded, a critical one not ready."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of one round of checks. `checks` holds the status and latency of each, by name."""
 
     checks: dict[str, dict[str, Any]]
     is_ready: bool
@@ -39,36 +42,39 @@ class Report(NamedTuple):
 
 
 class Readiness:
-    """Looks at the dependencies, at most once a second."""
+    """Runs the checks, at most once per CACHED_SECONDS."""
 
     def __init__(self) -> None:
-        self.was_ready = self.is_migrated = False
-        self._look: asyncio.Task[Report] | None = None
-        self._looked_at = 0.0
+        self.was_ready = False
+        self.is_migrated = False
+        self._checking: asyncio.Task[Report] | None = None
+        self._checked_at = 0.0
 
     async def report(self) -> Report:
-        """The last look, or a new one if that is over CACHED_SECONDS old. All who ask meanwhile share it."""
-        task = self._look
-        is_over = task is not None and task.done() and time.monotonic() - self._looked_at > CACHED_SECONDS
-        if task is None or is_over or task.get_loop() is not asyncio.get_running_loop():
-            task = self._look = asyncio.create_task(self._check_all(), name="readiness")
-        # A probe that gives up must not take the look from the others.
-        return await asyncio.shield(task)
+        """Return the current or last round of checks, or start a new round if the last is over CACHED_SECONDS old."""
+        if self._checking is None or self._is_outdated(self._checking):
+            self._checking = asyncio.create_task(self._check_all(), name="readiness")
+        # Other probes may wait for the same task when this one disconnects.
+        return await asyncio.shield(self._checking)
+
+    def _is_outdated(self, task: asyncio.Task[Report]) -> bool:
+        is_over = task.done() and time.monotonic() - self._checked_at > CACHED_SECONDS
+        return is_over or task.get_loop() is not asyncio.get_running_loop()
 
     async def _check_all(self) -> Report:
         checks = CHECKS | ({"replicas": check_replicas} if settings.DB_REPLICAS else {})
-        results = await asyncio.gather(*(_timed(name, check) for name, check in checks.items()))
+        results = await asyncio.gather(*(_run(name, check) for name, check in checks.items()))
         found = dict(zip(checks, results, strict=True))
         critical = {"database", "migrations"} | ({"redis"} if settings.REDIS_REQUIRED else set())
         is_ready = all(found[name]["status"] == "up" for name in critical)
-        is_degraded = any(one["status"] not in ("up", "disabled") for one in found.values())
+        is_degraded = any(result["status"] not in ("up", "disabled") for result in results)
         self.was_ready = self.was_ready or is_ready
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         return Report(found, is_ready, is_degraded)
 
 
-async def _timed(name: str, check: Check) -> dict[str, Any]:
-    """A check's status and how long it took. It never raises: a check that does is one that is down."""
+async def _run(name: str, check: Check) -> dict[str, Any]:
+    """Return the status and latency of a check. A check that raises is down."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.HEALTH_TIMEOUT_SECONDS):
@@ -84,7 +90,6 @@ async def _timed(name: str, check: Check) -> dict[str, Any]:
 
 
 async def check_database() -> str:
-    """Whether a query is answered."""
     await database.read(_select_one)
     return "up"
 
@@ -95,31 +100,27 @@ def _select_one() -> None:
 
 
 async def check_migrations() -> str:
-    """Whether the schema is the code's. Once it is, it stays so for the life of the process."""
+    """Return "pending" until all migrations are applied. Applied migrations are not checked again."""
     if not readiness.is_migrated:
         readiness.is_migrated = await database.read(_count_pending_migrations) == 0
     return "up" if readiness.is_migrated else "pending"
 
 
 def _count_pending_migrations() -> int:
-    # No answer of a start needs them.
-    from django.db.migrations.executor import MigrationExecutor
-    from django_prometheus.migrations import ExportMigrationsForDatabase
-
     executor = MigrationExecutor(connection)
     ExportMigrationsForDatabase(connection.alias, executor)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 async def check_redis() -> str:
-    """Whether Redis answers; "disabled" without a REDIS_URL."""
+    """Return "disabled" without REDIS_URL."""
     if redis.state == "disabled":
         return "disabled"
     return "up" if await redis.ping() else "down"
 
 
 async def check_replicas() -> str:
-    """Whether every read replica is in use. The primary takes the reads of one that is not."""
+    """Return "left out" while the primary serves the reads of at least one replica."""
     return "up" if database.are_replicas_in_use else "left out"
 
 
@@ -132,12 +133,12 @@ readiness = Readiness()
 
 
 async def live(request: Request) -> HttpResponse:
-    """GET /health/live: the process answers. A failing dependency is no reason to restart it."""
+    """GET /health/live: always 200, because a restart does not repair a dependency."""
     return _json({"status": "live"})
 
 
 async def ready(request: Request) -> HttpResponse:
-    """GET /health/ready. Raises ServiceUnavailable with `checks` when requests should go elsewhere."""
+    """GET /health/ready. Raises ServiceUnavailable, with `checks`, if the process should get no requests."""
     if draining.is_draining:
         raise _unavailable("The service is stopping", {"draining": {"status": "down"}})
     report = await readiness.report()
@@ -147,7 +148,7 @@ async def ready(request: Request) -> HttpResponse:
 
 
 async def startup(request: Request) -> HttpResponse:
-    """GET /health/startup: the service has been ready once. Raises ServiceUnavailable until then."""
+    """GET /health/startup. Raises ServiceUnavailable until the service has been ready once."""
     if not readiness.was_ready:
         report = await readiness.report()
         if not report.is_ready:

@@ -14,13 +14,13 @@ from core.telemetry import multiprocess
 
 
 async def metrics_view(request: Request) -> HttpResponse:
-    """GET /metrics. Raises Unauthorized without the bearer METRICS_TOKEN, if that is set."""
+    """GET /metrics. Raises Unauthorized if METRICS_TOKEN is set and the request's bearer token differs."""
     if settings.METRICS_TOKEN and not _has_token(request, settings.METRICS_TOKEN):
         sent = b"authorization" in request.raw_headers
         challenge = 'Bearer realm="metrics"' + (', error="invalid_token"' if sent else "")
-        raise Unauthorized("This needs METRICS_TOKEN as a bearer", headers={"WWW-Authenticate": challenge})
+        raise Unauthorized("Send METRICS_TOKEN as a bearer token", headers={"WWW-Authenticate": challenge})
     sampler.sample()
-    # Thousands of series take some milliseconds to write down, which no request shall wait for.
+    # Rendering thousands of series takes several milliseconds, which would block the event loop.
     text = await asyncio.to_thread(render)
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
@@ -31,7 +31,7 @@ def _has_token(request: Request, token: str) -> bool:
 
 
 def render() -> bytes:
-    """All series in Prometheus' text format: this process's, or those of all workers."""
+    """Render the metrics of this process, or of all workers together, in Prometheus' text format."""
     if multiprocess.is_active():
         with multiprocess.all_workers() as registry:
             return generate_latest(registry)

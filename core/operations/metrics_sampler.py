@@ -1,6 +1,6 @@
-"""What has to be looked at to be measured: the loop's lag, the database's threads, requests in flight.
+"""Metrics that must be sampled: event loop lag, database threads, requests in flight, dropped log lines.
 
-Each worker looks at itself, as whoever answers a scrape can only read what the others have written down.
+Each worker samples itself, because a worker that answers a scrape reads only what the others have recorded.
 """
 
 import asyncio
@@ -24,22 +24,20 @@ logger = logging.getLogger("agent_router.metrics")
 
 
 class Sampler:
-    """A resource of the lifespan. After the database in order."""
+    """Samples every INTERVAL_SECONDS, and with each scrape. Opens after the database."""
 
     def __init__(self) -> None:
         self._task = BackgroundTask("metrics-sampler")
-        self._reported_lines = 0
+        self._counted_drops = 0
 
     async def open(self) -> None:
-        """Starts to look twice a second."""
-        what_runs = (settings.APP_VERSION, django.get_version(), platform.python_version())
-        metrics.BUILD_INFO.labels(*what_runs).set(1)
+        metrics.BUILD_INFO.labels(settings.APP_VERSION, django.get_version(), platform.python_version()).set(1)
         if multiprocess.is_missing():
             logger.warning("Each worker reports only its own metrics: PROMETHEUS_MULTIPROC_DIR is not set")
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stops, and withdraws what only holds for a living process."""
+        """Stop, and withdraw this process's gauges."""
         await self._task.stop()
         multiprocess.sign_off()
 
@@ -51,15 +49,13 @@ class Sampler:
             self.sample()
 
     def sample(self) -> None:
-        """Writes down how things are right now."""
         metrics.REQUESTS_IN_FLIGHT.set(admission.in_flight)
-        database_metrics.flush()
         stats = database.stats()
         database_metrics.POOL_SIZE.set(stats["size"])
         database_metrics.POOL_JOBS.set(stats["jobs"])
         dropped = stdout.dropped_lines
-        metrics.LOG_LINES_DROPPED.inc(dropped - self._reported_lines)
-        self._reported_lines = dropped
+        metrics.LOG_LINES_DROPPED.inc(dropped - self._counted_drops)
+        self._counted_drops = dropped
 
 
 sampler = Sampler()

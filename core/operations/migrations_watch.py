@@ -1,4 +1,4 @@
-"""Looks whether migrations are pending until none are, so that /metrics tells of it if no probe asks."""
+"""Checks for pending migrations until none are left, so that /metrics reports them without any health probe."""
 
 import asyncio
 from contextlib import suppress
@@ -12,23 +12,21 @@ INTERVAL_SECONDS = 15.0
 
 
 class MigrationsWatch:
-    """A resource of the lifespan. After the database in order."""
+    """Opens after the database."""
 
     def __init__(self) -> None:
         self._task = BackgroundTask("migrations-watch")
 
     async def open(self) -> None:
-        """Starts to look."""
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stops."""
         await self._task.stop()
 
     async def _run(self) -> None:
-        # The first look reads every migration: not while the first requests are answered.
+        # The first check reads all migrations, which should not delay the first requests.
         await asyncio.sleep(AFTER_SECONDS)
         while not readiness.is_migrated:
-            with suppress(Problem):  # out of reach: readiness tells of that
+            with suppress(Problem):  # the readiness check reports an unreachable database
                 await check_migrations()
             await asyncio.sleep(INTERVAL_SECONDS)

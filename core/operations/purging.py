@@ -1,7 +1,6 @@
-"""The purges: one for each kind of row that expires."""
+"""The functions that delete expired rows, by the name that `manage.py purge_expired` prints."""
 
 from core.auth.purgers import PURGERS, Purge
 from core.resources import idempotency
 
-# By a plural that people read.
 PURGES: dict[str, Purge] = {"idempotency records": idempotency.purge, **PURGERS}

@@ -1,170 +1,132 @@
-"""Writes log lines to a file descriptor without ever making the event loop wait for whoever reads them.
+"""Writes log lines to a file descriptor without blocking the event loop when the reader is slow.
 
-While a process serves, lines are gathered and one thread writes them, some milliseconds' worth in one system
-call. A reader that does not keep up blocks that thread alone; lines wait in bounded memory, and what does not
-fit is counted and dropped. Before and after that, and in management commands, each line is written at once.
+While the writer is open, lines wait in a queue and a thread writes them in batches. Lines that exceed the queue's limit
+are dropped and counted. A closed writer writes each line directly: at startup, at exit and in management commands.
+docs/decisions/0010-log-writer.md compares this writer with logging's QueueHandler.
 """
 
 import logging
 import os
 import select
-import stat
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from multiprocessing import parent_process
+from queue import SimpleQueue
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-GATHER_SECONDS = 0.01
+BATCH_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
-# POSIX: a write of at most this many bytes to a pipe is never torn apart by other writers.
+# POSIX: workers that share a pipe never interleave writes of at most this size.
 ATOMIC_BYTES = select.PIPE_BUF
-# What an event that is not a line yet is taken to need.
-EVENT_BYTES = 1024
-
-type Event = Mapping[str, object]
 
 logger = logging.getLogger("agent_router.log_writer")
 
 
 class LineWriter:
-    """`write` must not be called by two threads at once: a logging handler's own lock sees to that.
-
-    It takes whole lines, and events that `encode` makes into lines: for the thread that is less work than for
-    the event loop, since it does one after the other.
-    """
+    """Not thread-safe: the lock of the logging handler allows one `write` at a time."""
 
     def __init__(self, descriptor: int, *, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self.descriptor = descriptor
         self.max_waiting_bytes = max_waiting_bytes
-        self.encode: Callable[[Event], bytes] = lambda event: repr(event).encode()
-        self._waiting: deque[bytes | Event] = deque()
-        # Each is changed by callers alone or by the thread alone, so that no lock is needed between them.
+        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        # Callers change the first of each pair and the thread changes the second, so neither needs a lock.
         self._queued_bytes = self._written_bytes = 0
         self._refused_lines = self._failed_lines = 0
-        self._wake = threading.Semaphore(0)
-        self._is_awake = False
-        self._is_stopping = False
-        self._is_stuck = self._is_failing = self._is_shared_pipe = False
         self._thread: threading.Thread | None = None
+        self._is_closing = self._is_blocked = self._is_failing = False
+
+    @property
+    def dropped_lines(self) -> int:
+        """The number of lines lost since the process started."""
+        return self._refused_lines + self._failed_lines
 
     def open(self) -> None:
-        """Starts the thread."""
         if self._thread is None:
-            self._is_stopping = self._is_stuck = False
-            self._is_shared_pipe = parent_process() is not None and _is_pipe(self.descriptor)
+            self._is_closing = self._is_blocked = False
             self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Writes what waits, for at most CLOSE_SECONDS, and ends the thread. Later lines go out directly."""
+        """Write the waiting lines, for at most CLOSE_SECONDS, and stop the thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._is_stopping = True
-            self._wake.release()
+            self._is_closing = True
+            self._queue.put(b"")  # wakes the thread
             thread.join(CLOSE_SECONDS)
-            self._is_stuck = thread.is_alive()
-            if not self._is_stuck:
-                # What another thread handed over at this very moment.
+            self._is_blocked = thread.is_alive()
+            if not self._is_blocked:
+                # Another thread may have queued a line just before the close.
                 self._write_waiting()
 
     def forget_thread(self) -> None:
-        """For a forked child, which has no such thread."""
+        """Close the writer in a forked child, where the thread does not exist."""
         self._thread = None
 
-    @property
-    def dropped_lines(self) -> int:
-        """How many lines were lost since the start of the process."""
-        return self._refused_lines + self._failed_lines
-
-    def write(self, line: bytes | Event) -> None:
-        """Takes a whole line, with its line feed, or an event that nobody changes any more."""
+    def write(self, line: bytes) -> None:
+        """Write or queue a line that ends with a line feed."""
         if self._thread is None:
-            self._write_directly(self._encoded(line))
+            self._write_directly(line)
         elif self._queued_bytes - self._written_bytes > self.max_waiting_bytes:
             self._refused_lines += 1
         else:
-            self._queued_bytes += _size(line)
-            self._waiting.append(line)
-            if not self._is_awake:
-                self._is_awake = True
-                self._wake.release()
+            self._queued_bytes += len(line)
+            self._queue.put(line)
 
     def flush(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
-        """Waits until everything so far is written, or the time is over."""
-        end = time.monotonic() + timeout_seconds
-        while self._written_bytes < self._queued_bytes and self._thread and time.monotonic() < end:
-            time.sleep(GATHER_SECONDS / 2)
-
-    def _encoded(self, line: bytes | Event) -> bytes:
-        try:
-            return line if isinstance(line, bytes) else self.encode(line)
-        except Exception:  # the thread has the lines of all others to write as well
-            self._failed_lines += 1
-            return b""
+        """Wait until all queued lines are written, or the timeout has passed."""
+        deadline = time.monotonic() + timeout_seconds
+        while self._written_bytes < self._queued_bytes and self._thread and time.monotonic() < deadline:
+            time.sleep(BATCH_SECONDS / 2)
 
     def _write_directly(self, line: bytes) -> None:
-        # A reader that has not read for seconds shall not keep the process from ending.
-        is_blocked = self._is_stuck and not select.select([], [self.descriptor], [], 0)[1]
-        if is_blocked or not write_all(self.descriptor, line):
+        # A reader that stopped reading must not keep the process from exiting.
+        if self._is_blocked and not select.select([], [self.descriptor], [], 0)[1]:
             self._failed_lines += 1
+        else:
+            self._write_batch([line])
 
     def _run(self) -> None:
         reported = 0
-        while not self._is_stopping:
-            self._wake.acquire()
-            if not self._is_stopping:
-                time.sleep(GATHER_SECONDS)
-            # Whoever adds a line from here on wakes the thread again, so none is forgotten.
-            self._is_awake = False
-            self._write_waiting()
+        while not self._is_closing:
+            first = self._queue.get()
+            if not self._is_closing:
+                time.sleep(BATCH_SECONDS)
+            self._write_waiting(first)
+            # While writes fail, the warning would be lost too and cause another warning.
             if reported < (dropped := self.dropped_lines) and not self._is_failing:
-                logger.warning("%d log lines were lost: the reader is slow or gone", dropped - reported)
+                logger.warning("%d log lines were dropped: stdout is read too slowly", dropped - reported)
                 reported = dropped
 
-    def _write_waiting(self) -> None:
-        lines: list[bytes] = []
-        length = counted = 0
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            line = self._encoded(waiting)
-            if self._is_shared_pipe and lines and length + len(line) > ATOMIC_BYTES:
-                self._write_lines(lines)
-                lines, length = [], 0
-            lines.append(line)
-            length += len(line)
-            counted += _size(waiting)
-        if lines:
-            self._write_lines(lines)
-        self._written_bytes += counted
+    def _write_waiting(self, first: bytes = b"") -> None:
+        """Write the first line and all waiting lines, as many with each system call as ATOMIC_BYTES allows."""
+        batch, size, total = [first], len(first), len(first)
+        while not self._queue.empty():
+            line = self._queue.get()
+            if size + len(line) > ATOMIC_BYTES:
+                self._write_batch(batch)
+                batch, size = [], 0
+            batch.append(line)
+            size += len(line)
+            total += len(line)
+        self._write_batch(batch)
+        self._written_bytes += total
 
-    def _write_lines(self, lines: list[bytes]) -> None:
-        self._is_failing = not write_all(self.descriptor, b"".join(lines))
-        if self._is_failing:
-            self._failed_lines += len(lines)
-
-
-def _is_pipe(descriptor: int) -> bool:
-    try:
-        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-    except OSError:  # a process may be started without it
-        return False
-
-
-def _size(line: bytes | Event) -> int:
-    return len(line) if isinstance(line, bytes) else EVENT_BYTES
+    def _write_batch(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        if data:
+            self._is_failing = not write_all(self.descriptor, data)
+            if self._is_failing:
+                self._failed_lines += sum(map(bool, lines))
 
 
 def write_all(descriptor: int, data: bytes) -> bool:
-    """Writes all of it, waiting for the reader if need be. False if the descriptor takes nothing any more."""
+    """Write all data, waiting for the reader if necessary. Return False if the descriptor takes no more data."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # somebody who shares the descriptor made it non-blocking
+        except BlockingIOError:  # another process that shares the descriptor made it non-blocking
             select.select([], [descriptor], [], 1)
-        except OSError:  # the reader is gone, the disk is full
+        except OSError:
             return False
     return True
 

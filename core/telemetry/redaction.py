@@ -1,11 +1,11 @@
-"""Keeps secrets out of logs: what looks like one in a text, and what has the name of one in a field."""
+"""Removes secrets from log records: texts that look like secrets, and fields with the name of a secret."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 REDACTED = "[redacted]"
-# Longer texts lose their middle; that also bounds the time that the search takes.
+# Longer texts lose their middle, which also bounds the time of the search.
 MAX_TEXT_CHARS = 16_384
 MAX_PATH_CHARS = 1024
 MAX_DEPTH, MAX_ENTRIES = 5, 100
@@ -13,8 +13,8 @@ MAX_DEPTH, MAX_ENTRIES = 5, 100
 _NAMES = r"pass(?:word|wd|phrase)|secret|token|api[_-]?key|private[_-]?key|credential|sessionid"
 _SECRET_NAME = re.compile(rf"{_NAMES}|authorization|cookie|dsn", re.IGNORECASE)
 
-# Each alternative begins with something fixed or at the start of a word, and what repeats in it is one class
-# of characters: whatever the text, the search takes time in proportion to its length.
+# Each alternative starts with a fixed text or at the start of a word and repeats only one class of characters, so that
+# hostile text cannot make the search slower than linear.
 _SECRET = re.compile(
     rf"""
     (?P<pem> -----BEGIN\ [A-Z ]{{0,40}}PRIVATE\ KEY----- ) .*?(?:-----END|\Z)
@@ -28,7 +28,7 @@ _SECRET = re.compile(
     | (?P<userinfo> :// ) [^/\s@"':]*:[^/\s]*@
     | (?P<input> \binput_value= ) [^\r\n]*?(?=,\ input_type=|\r|\n|\Z)
     | (?P<row> \bFailing\ row\ contains\  ) [^\r\n]*
-    # Letters of both cases and digits, forty and more of them: an opaque token of any kind.
+    # An opaque token: at least 40 characters, with letters of both cases and digits.
     | (?<![\w-]) (?=[\w-]*[a-z]) (?=[\w-]*[A-Z]) (?=[\w-]*[0-9]) [\w-]{{40,}}
     """,
     re.VERBOSE | re.DOTALL,
@@ -37,31 +37,36 @@ _hidden: set[str] = set()
 
 
 def hide(values: Iterable[str]) -> None:
-    """Has these very texts left out of every log line from now on: the service's own keys and passwords."""
-    # A shorter one would be found in ordinary words.
+    """Remove these texts from all later log lines: the service's own keys and passwords."""
+    # A shorter value would match ordinary words.
     _hidden.update(value for value in values if len(value) >= 8)
 
 
 def redact_text(text: str) -> str:
-    """The text without anything that looks like a token, key or password."""
+    """Return the text without anything that looks like a token, key or password."""
     if len(text) > MAX_TEXT_CHARS:
         half = MAX_TEXT_CHARS // 2
         text = f"{text[:half]} … {len(text) - 2 * half} characters left out … {text[-half:]}"
     for value in _hidden:
         if value in text:
             text = text.replace(value, REDACTED)
-    return _SECRET.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + REDACTED, text)
+    return _SECRET.sub(_redacted, text)
+
+
+def _redacted(found: re.Match[str]) -> str:
+    """Keep the named group, which introduces the secret."""
+    return (found[found.lastgroup] if found.lastgroup else "") + REDACTED
 
 
 def redact_path(path: str, template: str | None) -> str:
-    """A request's path for the log. Quick if its route leaves no more open than an identifier takes."""
+    """Return a request's path without secrets. Skips the search if the path has only room for an id."""
     if template and len(path) - len(template) < 40 and "=" not in path and "ar_" not in path:
         return path
     return redact_text(path[:MAX_PATH_CHARS])
 
 
 def redact(name: str, value: Any, depth: int = 0) -> Any:
-    """A field's value as plain JSON data: left out if the name says so, else without what looks secret."""
+    """Return a field's value as plain JSON data without secrets. `name` may mark the whole value as secret."""
     if isinstance(value, bool | int | float) or value is None:
         return value
     if _SECRET_NAME.search(name):
@@ -71,8 +76,8 @@ def redact(name: str, value: Any, depth: int = 0) -> Any:
     if depth < MAX_DEPTH:
         if isinstance(value, Mapping):
             pairs = list(value.items())[:MAX_ENTRIES]
-            return {str(key): redact(str(key), one, depth + 1) for key, one in pairs}
-        # A tuple with names says itself what may be seen of it.
+            return {str(key): redact(str(key), entry, depth + 1) for key, entry in pairs}
+        # The repr of a named tuple hides its own secrets.
         if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_fields"):
-            return [redact(name, one, depth + 1) for one in list(value)[:MAX_ENTRIES]]
+            return [redact(name, entry, depth + 1) for entry in list(value)[:MAX_ENTRIES]]
     return redact_text(str(value))

@@ -1,12 +1,11 @@
-"""Tracing, only while OTEL_EXPORTER_OTLP_ENDPOINT is set. Otherwise OpenTelemetry is not even imported.
+"""Tracing with OpenTelemetry, which is imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-`core.telemetry.tracing_setup` configures the exporter; `core.middleware.server_span` makes the spans of requests.
+core/telemetry/tracing_setup.py configures the exporter; core/middleware/server_span.py makes the spans of requests.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
-from functools import partial
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,12 +13,13 @@ if TYPE_CHECKING:
 
     from core.telemetry.tracing_setup import CommandClient
 
-# How long the last spans may take to be sent. A collector that is gone must not keep the process from ending.
+# An unreachable collector must not delay the exit any longer.
 FLUSH_SECONDS = 5.0
+POLL_SECONDS = 0.02
 
 
 class Tracing:
-    """A resource of the lifespan: sends the last spans when the process ends."""
+    """Sends the last spans when the process stops."""
 
     def __init__(self) -> None:
         self._provider: TracerProvider | None = None
@@ -33,30 +33,18 @@ class Tracing:
             instrument(self._provider, redis)
 
     async def open(self) -> None:
-        """Nothing: the handler's middleware has started it already, if it is wanted."""
+        """Do nothing: the span middleware has called `start` if tracing is enabled."""
 
     async def close(self) -> None:
-        """Sends what waits, for at most FLUSH_SECONDS."""
+        """Send the waiting spans, for at most FLUSH_SECONDS."""
         if self._provider is None:
             return
-        done, loop = asyncio.Event(), asyncio.get_running_loop()
-        flush = partial(_flush, self._provider, partial(loop.call_soon_threadsafe, done.set))
-        # A daemon, so that it does not keep the process from ending.
-        threading.Thread(target=flush, name="tracing-flush", daemon=True).start()
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await done.wait()
-        except TimeoutError:
-            return
-
-
-def _flush(provider: "TracerProvider", tell: Callable[[], object]) -> None:
-    provider.shutdown()
-    # The loop may have given up and be closed by now.
-    try:
-        tell()
-    except RuntimeError:
-        return
+        # A daemon thread does not delay the exit.
+        thread = threading.Thread(target=self._provider.shutdown, name="tracing-flush", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while thread.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110  # nothing awaitable ends with a thread
+            await asyncio.sleep(POLL_SECONDS)
 
 
 tracing = Tracing()

@@ -1,4 +1,4 @@
-"""OpenTelemetry, set up from the OTEL_* variables. core/telemetry/tracing.py alone imports it, if traces are wanted."""
+"""Sets up OpenTelemetry from the OTEL_* variables. Imported only when tracing is enabled."""
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,12 +19,12 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
 SPAN_KEY = _DjangoMiddleware._environ_span_key
-# Probes come every few seconds and tell nothing.
+# Traces of probes and scrapes are noise.
 NOT_TRACED = "^/health/,^/metrics$"
 
 
 class CommandClient(Protocol):
-    """A Redis client whose calls get spans."""
+    """The part of the Redis client that tracing needs."""
 
     @property
     def configured(self) -> bool: ...
@@ -33,10 +33,7 @@ class CommandClient(Protocol):
 
 
 class RequestsOnly(Sampler):
-    """Asks another sampler about requests and what belongs to them, and leaves out what stands alone.
-
-    The queries of probes and of housekeeping would each make a trace of their own.
-    """
+    """Drops spans outside of requests, such as queries of background tasks; another sampler decides on the rest."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -50,24 +47,22 @@ class RequestsOnly(Sampler):
         *others: Any,
         **more: Any,
     ) -> SamplingResult:
-        """Drops spans without a parent, unless they are a server's."""
         parent = trace.get_current_span(parent_context).get_span_context()
         if kind is not SpanKind.SERVER and not parent.is_valid:
             return SamplingResult(Decision.DROP)
         return self._sampler.should_sample(parent_context, trace_id, name, kind, *others, **more)
 
     def get_description(self) -> str:
-        """For OpenTelemetry's own messages."""
         return f"RequestsOnly({self._sampler.get_description()})"
 
 
 def make_provider() -> TracerProvider:
-    """Where spans go: in batches, by a thread of their own, so that a dead collector costs no request."""
+    """Make a provider that exports spans in batches from a thread: an unreachable collector delays no request."""
     attributes = {SERVICE_VERSION: settings.APP_VERSION}
     is_named = "OTEL_SERVICE_NAME" in os.environ
     if not is_named and "service.name=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         attributes[SERVICE_NAME] = settings.APP_NAME
-    # The lifespan shuts it down: at interpreter exit it could wait for half a minute.
+    # `Tracing.close` shuts the provider down. At interpreter exit it could wait for half a minute.
     provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
     provider.sampler = RequestsOnly(provider.sampler)
     provider.add_span_processor(BatchSpanProcessor(_exporter()))
@@ -76,7 +71,7 @@ def make_provider() -> TracerProvider:
 
 
 def _exporter() -> SpanExporter:
-    """By OTEL_EXPORTER_OTLP_PROTOCOL: gRPC, or HTTP for `http/protobuf`. It reads the other variables itself."""
+    """Choose gRPC or HTTP by OTEL_EXPORTER_OTLP_PROTOCOL. The exporter itself reads the other variables."""
     general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general).startswith("http"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HTTPExporter
@@ -89,10 +84,10 @@ def _exporter() -> SpanExporter:
 
 def instrument(provider: TracerProvider, redis: CommandClient) -> None:
     """Make Django, the database drivers and the Redis client report spans."""
-    # The stable semantic conventions, unless the operator asks for the old ones.
+    # The stable semantic conventions, unless the operator chooses otherwise.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     excluded = None if "OTEL_PYTHON_DJANGO_EXCLUDED_URLS" in os.environ else NOT_TRACED
-    # It adds its own, synchronous middleware to the settings; core/middleware/server_span.py drives that instead.
+    # The instrumentor adds its synchronous middleware to the settings; core/middleware/server_span.py calls it instead.
     middleware = settings.MIDDLEWARE
     settings.MIDDLEWARE = []
     DjangoInstrumentor().instrument(tracer_provider=provider, excluded_urls=excluded)
@@ -104,7 +99,7 @@ def instrument(provider: TracerProvider, redis: CommandClient) -> None:
 
 
 def make_machinery() -> Any:
-    """The instrumentation's middleware, of which only the steps before and after a view are called."""
+    """Return the instrumentation's middleware. The caller uses only its steps before and after a view."""
     return _DjangoMiddleware(None)  # type: ignore[no-untyped-call]
 
 
@@ -127,7 +122,7 @@ def _traced(redis: CommandClient, tracer: trace.Tracer) -> Callable[[Sequence[An
 
 
 def _command_name(command: Any) -> str:
-    """A command is a tuple, or what was packed beforehand."""
+    """Return the name of a command. Prepacked commands are scripts."""
     if not isinstance(command, tuple):
         return "EVALSHA"
     name = command[0]

@@ -13,17 +13,15 @@ from core.operations.backup.folder import keep_newest
 
 
 class Command(BaseCommand):
-    """Safe at any time, beside traffic."""
-
     help = (
-        "Backs the database up while it is in use: SQLite as a file, PostgreSQL by pg_dump. The backup is opened and "
-        "checked before it counts. What it was made of is told by the .json file beside it."
+        "Back up the database while it is in use: SQLite as a file, PostgreSQL with pg_dump. Checks the backup, and "
+        "describes it in a .json file beside it."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", nargs="?", type=Path, help="where it goes (default: BACKUP_DIR)")
-        parser.add_argument("--keep", type=int, metavar="N", help="delete all but the N newest backups of the folder")
+        parser.add_argument("folder", nargs="?", type=Path, help="folder of the backup (default: BACKUP_DIR)")
+        parser.add_argument("--keep", type=int, metavar="N", help="delete all but the N newest backups in the folder")
 
     def handle(self, *_: Any, folder: Path | None, keep: int | None, **__: Any) -> None:
         if keep is not None and keep < 1:
@@ -35,11 +33,9 @@ class Command(BaseCommand):
             backup = create_backup(folder)
             deleted = keep_newest(folder, backup.manifest.engine, keep) if keep else []
         except BackupError as error:
-            raise CommandError(f"No backup: {error}.") from error
+            raise CommandError(f"The backup failed: {error}.") from error
         manifest = backup.manifest
-        self.stdout.write(
-            f"{backup.data}: {manifest.size_bytes} bytes, {sum(manifest.rows.values())} rows, checked, "
-            f"in {manifest.seconds} s"
-        )
+        rows = sum(manifest.rows.values())
+        self.stdout.write(f"{backup.data}: {manifest.size_bytes} bytes, {rows} rows, checked, in {manifest.seconds} s")
         for path in deleted:
-            self.stdout.write(f"{path}: deleted, --keep {keep}")
+            self.stdout.write(f"{path}: deleted")

@@ -13,26 +13,24 @@ from core.operations.doctor.presentation import as_json, as_lines, worst
 
 
 class Command(BaseCommand):
-    """Changes nothing, and may be run beside the service."""
-
     help = (
-        "Looks at what the service runs on: configuration, secrets, database, backups, Redis, clock, workers, proxies, "
-        "files. Says what is wrong and how to mend it. Exit code 1 if anything is as bad as --fail-level."
+        "Check configuration, secrets, database, backups, Redis, clock, workers, proxies, files and tracing. Changes "
+        "nothing. Prints each problem with its remedy, and exits with 1 if a problem reaches --fail-level."
     )
-    # It does them itself, and tells of them with the rest.
+    # The doctor runs the system checks itself, and reports their results as findings.
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument("--json", action="store_true", help="print JSON for programs")
         parser.add_argument(
             "--fail-level",
             choices=["warning", "error"],
             default="error",
-            help="what ends with exit code 1 (default: error)",
+            help="lowest level that makes the command exit with 1 (default: error)",
         )
 
     def handle(self, *_: Any, fail_level: str, **options: Any) -> None:
-        # What they would log, they find; and stdout is the report's.
+        # Findings repeat what the checks log, and log lines on stdout would break the JSON.
         logging.disable()
         try:
             found = examine()

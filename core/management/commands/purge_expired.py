@@ -10,24 +10,19 @@ from core.auth.purgers import Purge
 from core.operations.purging import PURGES
 
 BATCH_SIZE = 500
-# Between two batches, so that whoever else wants to write on SQLite gets its turn.
+# Lets other writers on SQLite take their turn between two batches.
 PAUSE_SECONDS = 0.02
 
 
 class Command(BaseCommand):
-    """Deletes batch by batch, each in a transaction of its own.
-
-    Safe at any time, beside traffic, and more than once.
-    """
-
-    help = "Deletes what has expired: refresh tokens, sessions, idempotency records and the like. Run it daily."
+    help = (
+        "Delete expired rows: idempotency records, refresh tokens, sessions and others. Run it daily. The service can "
+        "run meanwhile, because each batch has its own transaction."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--batch-size",
-            type=int,
-            default=BATCH_SIZE,
-            help=f"rows to delete at a time (default: {BATCH_SIZE})",
+            "--batch-size", type=int, default=BATCH_SIZE, help=f"rows per batch (default: {BATCH_SIZE})"
         )
 
     def handle(self, *_: Any, batch_size: int, **__: Any) -> None:

@@ -15,17 +15,15 @@ LATEST = "latest"
 
 
 class Command(BaseCommand):
-    """Either all of a backup is restored, or nothing has changed."""
-
     help = (
-        "Puts a backup in the place of the database. The service must not run. What is there already is touched with "
-        "--force alone, and is kept under another name even then."
+        "Replace the database by a backup, completely or not at all. Stop the service first. An existing database is "
+        "replaced only with --force, and is kept under another name."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("backup", help=f"its file, or '{LATEST}': the newest one in BACKUP_DIR")
-        parser.add_argument("--force", action="store_true", help="even if there is a database already")
+        parser.add_argument("backup", help=f"file of the backup, or '{LATEST}' for the newest backup in BACKUP_DIR")
+        parser.add_argument("--force", action="store_true", help="replace an existing database")
 
     def handle(self, *_: Any, backup: str, force: bool, **__: Any) -> None:
         try:
@@ -33,10 +31,10 @@ class Command(BaseCommand):
             old = restore_backup(chosen, force=force)
         except BackupError as error:
             raise CommandError(f"Nothing was restored: {error}.") from error
-        self.stdout.write(f"{chosen.data}: restored, the state of {chosen.manifest.created_at}")
+        self.stdout.write(f"{chosen.data}: restored, with the state of {chosen.manifest.created_at}")
         if old:
-            self.stdout.write(f"The old data is kept as {old}: delete it when nobody needs it any more.")
-        self.stdout.write("Next: manage.py migrate, then start the service.")
+            self.stdout.write(f"The old data is kept as {old}: delete it when you no longer need it.")
+        self.stdout.write("Next: run manage.py migrate, then start the service.")
 
 
 def _latest() -> Backup:

@@ -17,19 +17,16 @@ USER_AGENT = "manage.py token"
 
 
 class Command(BaseCommand):
-    """The token's session is listed with the user's others, and can be ended like them."""
-
-    help = "Prints an access token of a user, for scripts."
+    help = "Print an access token of a user, for scripts. The user's sessions list it, and the user can end it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--ttl", type=int, help="how long it is good, in seconds (default: ACCESS_TOKEN_TTL)")
+        parser.add_argument("--ttl", type=int, help="lifetime in seconds (default: ACCESS_TOKEN_TTL)")
 
     def handle(self, *_: Any, email: str, ttl: int | None, **__: Any) -> None:
         ttl_seconds = settings.ACCESS_TOKEN_TTL if ttl is None else ttl
         if not 1 <= ttl_seconds <= settings.REFRESH_TOKEN_ABSOLUTE_TTL:
             raise CommandError(f"--ttl must be from 1 to {settings.REFRESH_TOKEN_ABSOLUTE_TTL} seconds")
-        # Recorded in the table alone: a log line would go where the token goes, to stdout.
         self.stdout.write(_make_token(email, ttl_seconds))
 
 
@@ -42,5 +39,6 @@ def _make_token(email: str, ttl_seconds: int) -> str:
         raise CommandError(f"the user {email} is not active")
     caller = UNKNOWN_CALLER._replace(user_agent=USER_AGENT)
     session, token = sessions.begin_session_without_refreshing(user, caller, ttl_seconds=ttl_seconds)
+    # Recorded in the table only: a log line would mix with the token on stdout.
     audit.record(Event.TOKEN_MADE, caller, user_id=user.id, session_id=session.id)
     return token

@@ -13,24 +13,22 @@ from core.operations.backup.verify import verify_backup
 
 
 class Command(BaseCommand):
-    """Reads, and changes nothing."""
-
     help = (
-        "Tells whether backups are good: their checksums hold, they open, they are sound, they hold what they held "
-        "when they were made, and this version of the service knows their migrations. Exit code 1 if one is not."
+        "Check backups: checksum, integrity, contents, and whether this version of the service knows their "
+        "migrations. Changes nothing. Exits with 1 if a backup is bad."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("backups", nargs="*", type=Path, help="files (default: the newest one in BACKUP_DIR)")
-        parser.add_argument("--all", action="store_true", help="all in BACKUP_DIR")
+        parser.add_argument("backups", nargs="*", type=Path, help="files (default: the newest backup in BACKUP_DIR)")
+        parser.add_argument("--all", action="store_true", help="check all backups in BACKUP_DIR")
 
     def handle(self, *_: Any, backups: list[Path], **options: Any) -> None:
-        bad = 0
         try:
-            chosen = [Backup.at(path) for path in backups] or _of_folder(everything=options["all"])
+            chosen = [Backup.at(path) for path in backups] or _from_folder(all_backups=options["all"])
         except BackupError as error:
             raise CommandError(f"{error}.") from error
+        bad = 0
         for backup in chosen:
             try:
                 verify_backup(backup)
@@ -38,14 +36,14 @@ class Command(BaseCommand):
                 bad += 1
                 self.stderr.write(self.style.ERROR(f"{backup.data}: BAD. {error}."))
             else:
-                self.stdout.write(f"{backup.data}: good, of {backup.manifest.created_at}")
+                self.stdout.write(f"{backup.data}: good, from {backup.manifest.created_at}")
         if bad:
-            raise CommandError(f"{bad} of {len(chosen)} backups can't be relied upon.")
+            raise CommandError(f"{bad} of {len(chosen)} backups are bad.")
 
 
-def _of_folder(*, everything: bool) -> list[Backup]:
+def _from_folder(*, all_backups: bool) -> list[Backup]:
     if not settings.BACKUP_DIR:
         raise CommandError("name a backup, or set BACKUP_DIR")
     folder = Path(settings.BACKUP_DIR)
-    last = newest(folder)
-    return finished(folder) if everything else [last]
+    latest = newest(folder)
+    return finished(folder) if all_backups else [latest]

@@ -1,4 +1,4 @@
-"""Making a backup: copy, open and check, checksum, name, remember, forget the oldest."""
+"""Creates backups: copy, check, checksum, name, record."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ logger = logging.getLogger("agent_router.backup")
 
 
 def create_backup(folder: Path) -> Backup:
-    """Backs the configured database up while it is in use. Raises BackupError; nothing half done is left then."""
+    """Back up the configured database while it is in use. Raises BackupError, and then leaves no files behind."""
     moment, began = now(), time.monotonic()
     with folders.only_one(folder):
         name = folders.new_name(connection.vendor, moment, folder)
@@ -43,7 +43,7 @@ def create_backup(folder: Path) -> Backup:
             raise BackupError(f"the backup could not be written: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
-    _remember(manifest)
+    _record(manifest)
     return backup
 
 
@@ -56,8 +56,8 @@ def _copy(partial: Path) -> Contents:
     return contents
 
 
-def _remember(manifest: Manifest) -> None:
-    """Has the metrics know of it. A backup before the first migration to this version cannot be remembered."""
+def _record(manifest: Manifest) -> None:
+    """Record the backup for the metrics. The table may be missing before the first migration."""
     values = {
         "created_at": datetime.fromisoformat(manifest.created_at),
         "file": manifest.file,
@@ -67,4 +67,4 @@ def _remember(manifest: Manifest) -> None:
     try:
         LastBackup.objects.update_or_create(id=ONLY_ID, defaults=values)
     except DatabaseError as error:
-        logger.warning("The backup is good, but the metrics will not tell of it: %s", str(error).strip())
+        logger.warning("The backup is good, but the metrics will not show it: %s", str(error).strip())

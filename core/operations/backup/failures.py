@@ -1,5 +1,5 @@
-"""What goes wrong with backups, in words for whoever typed the command."""
+"""The exception of all backup commands."""
 
 
 class BackupError(Exception):
-    """A backup could not be made, is no good, or may not be restored here."""
+    """A backup cannot be created, is damaged, or cannot be restored here. The text is for the operator."""

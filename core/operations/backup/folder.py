@@ -1,4 +1,4 @@
-"""The folder that backups are in: names, order, what is kept, one backup at a time."""
+"""The folder of backups: names, order, retention, and the lock against a second backup."""
 
 import fcntl
 import re
@@ -14,7 +14,7 @@ from core.operations.backup.manifest import Manifest
 
 SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".dump"}
 PARTIAL = ".partial"
-# Names sort by time. The number tells two backups of one second apart.
+# A number distinguishes several backups within a second.
 NAME = re.compile(r"agent-router-\d{8}T\d{6}Z(-\d+)?\.(sqlite3|dump)")
 
 
@@ -27,7 +27,7 @@ class Backup:
 
     @classmethod
     def at(cls, path: Path) -> "Backup":
-        """The backup whose data or manifest `path` is. Raises BackupError if it is not there or not whole."""
+        """Return the backup with this data or manifest file. Raises BackupError if a file is missing or invalid."""
         data = path.with_suffix("") if path.suffix == ".json" else path
         if not data.is_file():
             raise BackupError(f"there is no backup {data}")
@@ -35,12 +35,12 @@ class Backup:
 
 
 def manifest_path(data: Path) -> Path:
-    """Where the manifest of a backup's data is."""
+    """Return the path of the manifest for a data file."""
     return data.with_name(data.name + ".json")
 
 
 def new_name(engine: str, moment: datetime, folder: Path) -> str:
-    """A name that no backup in the folder has."""
+    """Return an unused file name."""
     stem, suffix = f"agent-router-{moment:%Y%m%dT%H%M%SZ}", SUFFIXES[engine]
     name, number = stem + suffix, 1
     while (folder / name).exists():
@@ -50,14 +50,18 @@ def new_name(engine: str, moment: datetime, folder: Path) -> str:
 
 
 def finished(folder: Path) -> list[Backup]:
-    """The folder's finished backups, oldest first. Other files are left out of it."""
-    names = sorted(file.name for file in folder.iterdir() if NAME.fullmatch(file.name))
-    found = [Backup.at(folder / name) for name in names if manifest_path(folder / name).exists()]
-    return sorted(found, key=lambda backup: backup.manifest.created_at)
+    """Return the folder's finished backups, oldest first. Ignores other files."""
+    names = [file.name for file in folder.iterdir() if NAME.fullmatch(file.name)]
+    backups = [Backup.at(folder / name) for name in sorted(names) if manifest_path(folder / name).exists()]
+    return sorted(backups, key=_created_at)
+
+
+def _created_at(backup: Backup) -> str:
+    return backup.manifest.created_at
 
 
 def newest(folder: Path) -> Backup:
-    """The newest finished backup. Raises BackupError if there is none."""
+    """Return the newest finished backup. Raises BackupError if there is none."""
     if not folder.is_dir() or not (backups := finished(folder)):
         raise BackupError(f"there is no finished backup in {folder}")
     return backups[-1]
@@ -65,15 +69,15 @@ def newest(folder: Path) -> Backup:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Makes the folder if need be, and holds it against another backup at the same time.
+    """Create the folder if necessary, and lock it against a second backup.
 
-    What an interrupted backup left is removed: while the lock is held, nobody is writing it.
+    While the lock is held, partial files come from an interrupted backup, so they are deleted.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     except OSError as error:
-        raise BackupError(f"{folder} cannot be written to: {error.strerror}") from error
+        raise BackupError(f"{folder} is not writable: {error.strerror}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,14 +89,14 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def partial_file(folder: Path, name: str) -> Path:
-    """A new private file that the data of a backup goes into until it is whole."""
+    """Create the private file that holds a backup's data until the backup is finished."""
     path = folder / (name + PARTIAL)
     create_private(path)
     return path
 
 
 def finish(partial: Path, manifest: Manifest) -> Backup:
-    """Gives a backup that is whole and on the disk its name, then its manifest."""
+    """Rename a complete data file to its final name, then write its manifest."""
     data = partial.with_name(manifest.file)
     text = partial.with_name(manifest.file + PARTIAL + ".json")
     create_private(text)
@@ -105,11 +109,11 @@ def finish(partial: Path, manifest: Manifest) -> Backup:
 
 
 def keep_newest(folder: Path, engine: str, count: int) -> list[Path]:
-    """Deletes all but the `count` newest backups of an engine, and returns what it deleted."""
+    """Delete all but the `count` newest backups of an engine, and return the deleted data files."""
     backups = [backup.data for backup in finished(folder) if backup.manifest.engine == engine]
     surplus = backups[: max(0, len(backups) - count)]
     for data in surplus:
-        # In this order an interruption leaves a manifest without data, which counts as no backup.
+        # An interruption leaves a manifest without data, which is no backup.
         data.unlink()
         manifest_path(data).unlink()
     return surplus

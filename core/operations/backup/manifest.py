@@ -1,4 +1,4 @@
-"""The manifest beside each backup: what it is, what is in it, and the checksum of its data."""
+"""The manifest of a backup: origin, contents and checksum of the data."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a database holds at one moment: its migrations as `app.name`, the rows of each table."""
+    """The contents of a database: its migrations as `app.name`, and the number of rows by table."""
 
     engine: str
     engine_version: str
@@ -22,7 +22,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Times are RFC 3339 in UTC; `created_at` is the moment whose state the backup holds."""
+    """`created_at` (RFC 3339, UTC) is the moment of the state that the backup holds."""
 
     file: str
     engine: str
@@ -37,20 +37,17 @@ class Manifest:
     format: int = FORMAT
 
     def as_json(self) -> str:
-        """The text of the manifest's file."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The manifest in a file. Raises BackupError if there is none, or it is not one of ours."""
+        """Read a manifest from a file. Raises BackupError if the file is missing or not a manifest."""
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if values.get("format") != FORMAT:
-                raise BackupError(f"{path} is of another format than this version of the service reads")
+                raise BackupError(f"{path} has a format that this version of the service cannot read")
             return cls(**values)
         except FileNotFoundError:
-            raise BackupError(
-                f"there is no {path}: without its manifest nobody can tell whether the backup is whole"
-            ) from None
+            raise BackupError(f"there is no manifest {path}, so the backup cannot be checked") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BackupError(f"{path} cannot be read as a manifest: {error}") from error

@@ -1,4 +1,4 @@
-"""What the database itself knows of its backups."""
+"""The record of the last backup."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ ONLY_ID = 1
 
 
 class LastBackup(models.Model):
-    """One row: the newest backup that was finished and verified.
+    """A single row: the newest backup that was finished and checked.
 
-    In the database rather than beside the files, as these may well be where the service does not reach.
+    The database holds it because the service may have no access to the backup files.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=ONLY_ID, editable=False)

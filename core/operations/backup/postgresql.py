@@ -1,4 +1,4 @@
-"""PostgreSQL: a dump of one snapshot, and whether a dump can be read from end to end."""
+"""PostgreSQL: dumps a snapshot, and checks that a dump is complete."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +16,9 @@ ENGINE = "postgresql"
 
 
 def dump_online(target: Path) -> Contents:
-    """Dumps the state of one moment into `target`, an empty file, and returns what it holds. Raises BackupError.
+    """Dump one snapshot into `target`, an empty file, and return its contents. Raises BackupError.
 
-    The rows are counted in the very snapshot that pg_dump reads. Owners and grants stay out: the dump is to be
-    restored wherever it is needed, by a role that may have another name.
+    The rows are counted in the same snapshot. The dump contains no owners or grants, so another role can restore it.
     """
     try:
         with _snapshot() as snapshot:
@@ -35,7 +34,7 @@ def dump_online(target: Path) -> Contents:
 
 
 def read_through(dump: Path, tables: list[str]) -> None:
-    """Has pg_restore read all of a dump. Raises BackupError if it can't, or if a table is missing."""
+    """Read a dump to its end with pg_restore. Raises BackupError if that fails or a table is missing."""
     listed = client_programs.run("pg_restore", "--list", str(dump)).splitlines()
     found = {line.split("TABLE DATA ", 1)[1].split()[1] for line in listed if "TABLE DATA " in line}
     if missing := sorted(set(tables) - found):
@@ -44,13 +43,13 @@ def read_through(dump: Path, tables: list[str]) -> None:
 
 
 def read_contents() -> Contents:
-    """What the current transaction sees. Raises BackupError if the database is not the service's."""
+    """Return the contents that the current transaction sees. Raises BackupError if it is not a service's database."""
     version = ".".join(map(str, connection.get_database_version()))
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
         tables = [name for (name,) in cursor.fetchall()]
         if "django_migrations" not in tables:
-            raise BackupError("the database is not one of this service: no migration was applied to it")
+            raise BackupError("the database does not belong to this service: no migration was applied to it")
         rows = {}
         for table in tables:
             cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
@@ -61,26 +60,26 @@ def read_contents() -> Contents:
 
 
 def schema_name() -> str:
-    """The schema that the service's tables are in. Raises BackupError if there is none."""
+    """Return the schema of the service's tables. Raises BackupError if there is none."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_schema()")
         [name] = cursor.fetchone()
     if name is None:
-        raise BackupError("the database has none of the schemas of its search_path")
+        raise BackupError("no schema of the database's search_path exists")
     return str(name)
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier; pg_dump's patterns are quoted alike."""
+    """Quote a name as an SQL identifier, which is also the syntax of pg_dump's patterns."""
     return str(sql.Identifier(name).as_string(None))
 
 
 @contextmanager
 def _snapshot() -> Iterator[str]:
-    """One moment of the database, under a name that other connections can see it by."""
+    """Open a transaction and yield its exported snapshot, which pg_dump can read too."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        # The transaction is idle while pg_dump works, and counting takes what it takes.
+        # The transaction is idle while pg_dump works, and counting rows may take long.
         for timeout in ("idle_in_transaction_session_timeout", "statement_timeout"):
             cursor.execute(f"SET LOCAL {timeout} = 0")
         cursor.execute("SELECT pg_export_snapshot()")

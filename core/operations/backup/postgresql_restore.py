@@ -1,7 +1,7 @@
-"""PostgreSQL: a dump into the schema of the configured database, all of it in one transaction or not at all.
+"""PostgreSQL: restores a dump into the schema of the configured database, in a single transaction.
 
-The schema that is there is renamed, the dump goes into a new one of its name. So it takes no more rights than the
-service has anyway, the settings and grants of the database stay, and up to the commit nothing has happened.
+The transaction renames the existing schema and restores the dump into a new schema of the same name. This needs no
+further rights than the service has, and keeps the database's settings and grants.
 """
 
 import subprocess
@@ -23,36 +23,35 @@ from core.operations.backup.postgresql import quoted, schema_name
 from core.resources.search import building
 from core.resources.search.tables import searched_tables
 
-LEAVING_SECONDS = 5.0
+DISCONNECT_SECONDS = 5.0
 
 
-def restore(backup: Backup, aside: str, forgotten: list[str], *, force: bool) -> str:
-    """Restores a dump, and returns the schema that the old tables are kept in ("" if there were none).
+def restore(backup: Backup, suffix: str, emptied: list[str], *, force: bool) -> str:
+    """Restore a dump, and return the schema that keeps the old tables ("" if there were none).
 
-    `forgotten` are tables to be emptied. Raises BackupError with everything as it was.
+    `emptied` are tables to empty after the restore. Raises BackupError, and then the database is unchanged.
     """
     try:
         schema, has_tables = schema_name(), _has_tables()
         if has_tables and not force:
-            raise BackupError("the database has tables: --force restores in their place and keeps them in a schema")
-        _refuse_users()
-        old = f"{schema}_{aside}" if has_tables else ""
-        after = [*_checks(schema, backup.manifest.rows), *_deletions(schema, forgotten)]
+            raise BackupError("the database has tables. With --force, the old tables are kept in another schema")
+        _wait_for_disconnects()
+        old = f"{schema}_{suffix}" if has_tables else ""
+        after = [*_checks(schema, backup.manifest.rows), *_deletions(schema, emptied)]
         _run_script(backup.data, schema, list(_preparations(schema, old)), after)
-        # It is restored: what fails from here on (a statement_timeout of the role's) does not undo it.
+        # The restore is committed. A timeout from here on must not report it as failed.
         with suppress(DatabaseError):
-            _make_quick()
+            _optimize()
     except DatabaseError as error:
-        raise BackupError(f"the database cannot be restored to: {str(error).strip()}") from error
+        raise BackupError(f"the database cannot be restored: {str(error).strip()}") from error
     finally:
         connections.close_all()
     return old
 
 
-def _make_quick() -> None:
-    """The planner knows nothing of what has just come, and the indexes of searches are in no dump."""
+def _optimize() -> None:
+    """Build the search indexes, which the restore leaves out, and the planner's statistics."""
     for table in searched_tables():
-        # Where there can be none, the doctor tells.
         building.build(table)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -64,21 +63,19 @@ def _has_tables() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _refuse_users() -> None:
-    """Raises BackupError while the service is connected. The server notices within moments that a process has gone."""
-    deadline = time.monotonic() + LEAVING_SECONDS
-    while count := _count_users():
+def _wait_for_disconnects() -> None:
+    """Raise BackupError if the service stays connected. The server notices ended processes with a short delay."""
+    deadline = time.monotonic() + DISCONNECT_SECONDS
+    while count := _count_connections():
         if time.monotonic() > deadline:
-            pooled = (
-                "; RECONNECT in PgBouncer's console then ends what it keeps" if settings.DB_BEHIND_PGBOUNCER else ""
-            )
+            hint = ". RECONNECT in PgBouncer's console closes idle connections" if settings.DB_BEHIND_PGBOUNCER else ""
             raise BackupError(
-                f"the database is in use ({count} connections): end the service first, all of its processes{pooled}"
+                f"the database is in use ({count} connections). Stop all processes of the service first{hint}"
             )
         time.sleep(0.1)
 
 
-def _count_users() -> int:
+def _count_connections() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -93,18 +90,18 @@ def _preparations(schema: str, old: str) -> Iterator[str]:
         yield f"ALTER SCHEMA {quoted(schema)} RENAME TO {quoted(old)};"
         yield f"CREATE SCHEMA {quoted(schema)};"
     if schema == "public":
-        # As initdb leaves it; other grants are for whoever runs the database.
+        # The default of a new database. The operator sets other grants.
         yield "GRANT USAGE ON SCHEMA public TO PUBLIC;"
 
 
 def _checks(schema: str, rows: dict[str, int]) -> Iterator[str]:
-    """Statements that fail, and so undo everything, unless each table has the rows that it had."""
+    """Yield statements that abort the transaction if a table has not the expected number of rows."""
     for table, count in rows.items():
         name = sql.Identifier(schema, table).as_string(None)
-        wrong = sql.Literal(f"{table} has not the {count} rows that it had").as_string(None)
+        message = sql.Literal(f"{table} does not have its {count} rows").as_string(None)
         yield (
             f"DO $check$ BEGIN IF (SELECT count(*) FROM {name}) <> {count} "  # noqa: S608  # names are quoted
-            f"THEN RAISE EXCEPTION USING MESSAGE = {wrong}; END IF; END $check$;"
+            f"THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF; END $check$;"
         )
 
 
@@ -114,9 +111,9 @@ def _deletions(schema: str, tables: list[str]) -> Iterator[str]:
 
 
 def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) -> None:
-    """Has psql run a dump's own script between ours. Without the COMMIT at its end all of it is undone."""
+    """Run `before`, the dump's script and `after` with psql in a transaction. Raises BackupError without a commit."""
     arguments = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={client_programs.target()}", "--file=-"]
-    refusal = ""
+    failure = ""
     with (
         TemporaryFile("w+") as errors,
         subprocess.Popen(  # noqa: S603  # a program found by name, arguments of our own
@@ -132,25 +129,19 @@ def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) ->
         try:
             _write(psql.stdin, ["BEGIN;", *before])
             _write_dump(dump, schema, psql.stdin)
-            # The dump has emptied search_path, for the session: PgBouncer gives that to the next client.
+            # The dump empties the session's search_path, and PgBouncer gives the session to its next client.
             _write(psql.stdin, [*after, "RESET ALL;", "COMMIT;"])
             psql.stdin.close()
         except BrokenPipeError:
-            refusal = "psql ended early"
+            failure = "psql ended early"
         except BackupError as error:
-            refusal = str(error)
+            failure = str(error)
             psql.kill()
         code = psql.wait()
         errors.seek(0)
-        said = errors.read().strip()
-    if code or refusal:
-        raise BackupError(f"the dump could not be restored, and nothing was changed: {said or refusal}")
-
-
-def _without_search_indexes(listed: str) -> str:
-    """What a dump holds, but for what needs an extension that not every database has. It is made anew afterwards."""
-    names = {f"{table.name}_search" for table in searched_tables()}
-    return "\n".join(line for line in listed.splitlines() if not (" INDEX " in line and names & {*line.split()}))
+        output = errors.read().strip()
+    if code or failure:
+        raise BackupError(f"the dump could not be restored, and nothing was changed: {output or failure}")
 
 
 def _write(script: IO[str], statements: list[str]) -> None:
@@ -159,11 +150,11 @@ def _write(script: IO[str], statements: list[str]) -> None:
 
 
 def _write_dump(dump: Path, schema: str, script: IO[str]) -> None:
-    """Writes what pg_restore makes of a dump. Raises BackupError if pg_restore could not read all of it."""
+    """Write the dump's SQL. Raises BackupError if pg_restore cannot read the whole dump."""
     with NamedTemporaryFile("w", suffix=".list") as chosen:
         chosen.write(_without_search_indexes(client_programs.run("pg_restore", "--list", str(dump))))
         chosen.flush()
-        # With --schema what is in the schema, and not the schema itself.
+        # --schema restores the contents of the schema, but does not create the schema.
         arguments = ["--no-owner", "--no-privileges", f"--schema={schema}", f"--use-list={chosen.name}", "--file=-"]
         done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
             [client_programs.program("pg_restore"), *arguments, str(dump)],
@@ -174,3 +165,9 @@ def _write_dump(dump: Path, schema: str, script: IO[str]) -> None:
         )
     if done.returncode:
         raise BackupError(f"pg_restore failed: {done.stderr.strip()}")
+
+
+def _without_search_indexes(listed: str) -> str:
+    """Drop the search indexes from pg_restore's list: they need an extension that the target may not have."""
+    names = {f"{table.name}_search" for table in searched_tables()}
+    return "\n".join(line for line in listed.splitlines() if not (" INDEX " in line and names & {*line.split()}))

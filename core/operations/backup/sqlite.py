@@ -1,4 +1,4 @@
-"""SQLite: a copy of a database while others write to it, and what a copy holds."""
+"""SQLite: copies a database while it is in use, and checks a copy."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -11,25 +11,23 @@ from core.operations.backup.manifest import Contents
 
 ENGINE = "sqlite"
 BUSY_TIMEOUT_SECONDS = 30.0
-# As many faults as it takes to see what is wrong.
 MAX_FAULTS = 5
 
 
 def copy_online(source: Path, target: Path) -> None:
-    """Copies the state of one moment into `target`, an empty file, and puts it on the disk.
+    """Copy one state of the database into `target`, an empty file, and flush it to the disk. Raises BackupError.
 
-    All of it in one step, from a connection of its own: in WAL mode that is one reader more, which holds up nobody
-    and sees nothing of what is written meanwhile. Raises BackupError.
+    The copy is made in one step. In WAL mode it blocks no writer, and sees no later writes.
     """
     if not source.is_file():
         raise BackupError(f"there is no database {source}")
     try:
         with closing(_open(source, "ro")) as live, closing(_open(target, "rw")) as copy:
-            # A copy that breaks off is thrown away: no journal, and one wait for the disk at the end.
+            # A failed copy is deleted, so it needs no journal, and one flush at the end is enough.
             copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA synchronous=OFF")
             live.backup(copy, pages=-1)
-            # One file that holds everything, which opening does not change.
+            # The copy is a single file that does not change when it is opened.
             copy.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         raise BackupError(f"{source} could not be copied: {error}") from error
@@ -37,26 +35,26 @@ def copy_online(source: Path, target: Path) -> None:
 
 
 def inspect(file: Path) -> Contents:
-    """What a copy holds, once SQLite has found every page, index and reference of it in order. Raises BackupError."""
+    """Check every page, index and reference of a copy, and return its contents. Raises BackupError."""
     try:
         with closing(_open(file, "ro")) as copy:
             _refuse_faults(file, copy)
-            # Not the search index: it cannot be counted, and is made anew out of the rows where it is missing.
+            # Leaves out the search index, a virtual table: it cannot be counted, and is rebuilt if it is missing.
             tables = copy.execute(
                 "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             )
             rows = {name: _count(copy, name) for (name,) in sorted(tables.fetchall())}
             if "django_migrations" not in rows:
-                raise BackupError(f"{file} is not a database of this service: no migration was applied to it")
+                raise BackupError(f"{file} does not belong to this service: no migration was applied to it")
             applied = copy.execute("SELECT app || '.' || name FROM django_migrations ORDER BY id")
             migrations = [name for (name,) in applied]
     except sqlite3.Error as error:
-        raise BackupError(f"{file} is not a sound database: {error}") from error
+        raise BackupError(f"{file} is damaged: {error}") from error
     return Contents(engine=ENGINE, engine_version=sqlite3.sqlite_version, migrations=migrations, rows=rows)
 
 
-def forget(file: Path, tables: Iterable[str]) -> None:
-    """Empties some tables of a copy, and puts it on the disk again. Raises BackupError."""
+def empty_tables(file: Path, tables: Iterable[str]) -> None:
+    """Delete all rows of some tables of a copy, and flush it to the disk. Raises BackupError."""
     try:
         with closing(_open(file, "rw")) as copy:
             for table in tables:
@@ -74,13 +72,13 @@ def _open(file: Path, mode: str) -> sqlite3.Connection:
 def _refuse_faults(file: Path, copy: sqlite3.Connection) -> None:
     faults = [line for (line,) in copy.execute(f"PRAGMA integrity_check({MAX_FAULTS})") if line != "ok"]
     for table, row, parent, _ in copy.execute("PRAGMA foreign_key_check").fetchmany(MAX_FAULTS):
-        faults.append(f"row {row} of {table} refers to a row of {parent} that is not there")
+        faults.append(f"row {row} of {table} refers to a missing row of {parent}")
     if faults:
-        raise BackupError(f"{file} is not a sound database: {'; '.join(faults[:MAX_FAULTS])}")
+        raise BackupError(f"{file} is damaged: {'; '.join(faults[:MAX_FAULTS])}")
 
 
 def _count(copy: sqlite3.Connection, table: str) -> int:
-    [count] = copy.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchone()  # noqa: S608  # out of the schema
+    [count] = copy.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchone()  # noqa: S608  # from the schema
     return int(count)
 
 

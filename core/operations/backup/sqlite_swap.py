@@ -1,4 +1,4 @@
-"""Putting another file in the place of a SQLite database, while nobody has it open; the old one stays beside it."""
+"""SQLite: replaces the file of a database that no process has open. The old file stays beside the new file."""
 
 import fcntl
 import os
@@ -9,29 +9,29 @@ from pathlib import Path
 from core.operations.backup.durable import put_on_disk
 from core.operations.backup.failures import BackupError
 
-# https://www.sqlite.org/fileformat.html#the_lock_byte_page: who has a database in WAL mode open keeps a shared lock on
-# the bytes from the third of this page on.
+# https://www.sqlite.org/fileformat.html#the_lock_byte_page: each connection to a database in WAL mode holds a shared
+# lock on these bytes.
 SHARED_LOCKS_START = 0x40000000 + 2
 SHARED_LOCKS_BYTES = 510
 COMPANIONS = ("-wal", "-shm")
 
 
 @contextmanager
-def held_exclusively(database: Path) -> Iterator[None]:
-    """Keeps everybody else out of the file. Raises BackupError if a process has it open.
+def locked(database: Path) -> Iterator[None]:
+    """Lock the database file. Raises BackupError if a process has it open.
 
-    By SQLite's lock itself and not through SQLite, which would refuse a damaged file, and change a sound one.
+    Takes the lock without SQLite, which would refuse a damaged file and change an intact one.
     """
     with database.open("r+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_LOCKS_BYTES, SHARED_LOCKS_START)
         except OSError:
-            raise BackupError(f"{database} is in use: end the service first, all of its processes") from None
+            raise BackupError(f"{database} is in use. Stop all processes of the service first") from None
         yield
 
 
 def set_aside(database: Path, aside: Path) -> None:
-    """Moves a database with whatever belongs to it. The name of its own file is the first to be free."""
+    """Rename a database and its companion files, the database file first."""
     database.rename(aside)
     for suffix in COMPANIONS:
         with suppress(FileNotFoundError):
@@ -40,11 +40,11 @@ def set_aside(database: Path, aside: Path) -> None:
 
 
 def put_in_place(new: Path, database: Path) -> None:
-    """Gives a file that is whole the database's name. It belongs to whom the folder belongs to, as far as may be."""
-    for suffix in COMPANIONS:
-        # Of a database whose own file is gone already: applied to another file, they would damage it.
-        if _beside(database, suffix).exists():
-            raise BackupError(f"{_beside(database, suffix)} is left of another database: move it away first")
+    """Rename a complete file to the database's name, and give it the folder's owner if permitted."""
+    for companion in (_beside(database, suffix) for suffix in COMPANIONS):
+        # SQLite would apply the log to the new file, and damage it.
+        if companion.exists():
+            raise BackupError(f"{companion} belongs to another database. Move it away first")
     owner = database.parent.stat()
     with suppress(PermissionError):
         os.chown(new, owner.st_uid, owner.st_gid)

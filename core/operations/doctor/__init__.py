@@ -1,4 +1,4 @@
-"""`manage.py doctor`: looks at what the service runs on, says what is wrong and how to mend it.
+"""`manage.py doctor`: checks the service's surroundings, and reports problems with their remedies.
 
-One concern a file, each with a `check` that yields findings; `examination` lists them and `presentation` shows them.
+Each concern has a module with a `check` that yields findings. `examination` lists the checks, `presentation` prints.
 """

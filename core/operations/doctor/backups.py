@@ -1,4 +1,4 @@
-"""Backups: whether there is one, how old it is, and whether the next one can be made."""
+"""Backups: the age of the last backup, and whether the next backup is possible."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,36 +14,35 @@ from core.operations.doctor import disk, sqlite_file
 from core.operations.doctor.findings import Finding, error, info, ok, warning
 from core.values import now
 
-TOO_OLD = timedelta(hours=26)
+MAX_AGE = timedelta(hours=26)
 
 
 def check() -> Iterator[Finding]:
-    """In production, no backup is a warning."""
-    yield from _last()
+    yield from _last_backup()
     if settings.BACKUP_DIR:
         yield from _folder(Path(settings.BACKUP_DIR))
     if connection.vendor == "postgresql":
         try:
             yield ok(f"pg_dump is {program('pg_dump')}")
         except BackupError as failure:
-            yield info(f"No backup can be made from here: {failure}", "Fine if backups are made elsewhere")
+            yield info(f"This host cannot create backups: {failure}", "Ignore this if another host creates backups")
 
 
-def _last() -> Iterator[Finding]:
+def _last_backup() -> Iterator[Finding]:
     if sqlite_file.missing():
         return
-    make = warning if settings.IS_PRODUCTION else info
-    remedy = "Run python manage.py backup once a day, and have a look at docs/deploy.md"
+    problem = warning if settings.IS_PRODUCTION else info
+    remedy = "Run python manage.py backup once a day; docs/deploy.md describes how"
     try:
         last = LastBackup.objects.first()
-    except DatabaseError:  # told under its own heading
+    except DatabaseError:  # the database check reports the error
         return
     if last is None:
-        yield make("No backup was ever made by manage.py backup", remedy)
+        yield problem("manage.py backup was never run", remedy)
         return
     age = now() - last.created_at
-    told = f"The last backup, {last.file}, is {age.total_seconds() / 3600:.1f} hours old"
-    yield make(told, remedy) if age > TOO_OLD else ok(told)
+    message = f"The last backup, {last.file}, is {age.total_seconds() / 3600:.1f} hours old"
+    yield problem(message, remedy) if age > MAX_AGE else ok(message)
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
@@ -53,13 +52,13 @@ def _folder(folder: Path) -> Iterator[Finding]:
         probe.touch()
         probe.unlink()
     except OSError as failure:
-        yield error(f"BACKUP_DIR cannot be written to: {failure.strerror}", f"Make {folder}, for the service's user")
+        yield error(f"BACKUP_DIR is not writable: {failure.strerror}", f"Make {folder} writable for the service's user")
         return
     database = Path(connection.settings_dict["NAME"])
-    is_file = connection.vendor == "sqlite" and database.exists()
-    if is_file and existing.stat().st_dev == database.stat().st_dev:
+    has_file = connection.vendor == "sqlite" and database.exists()
+    if has_file and existing.stat().st_dev == database.stat().st_dev:
         yield info(
-            "BACKUP_DIR is on the disk of the database, and would be lost with it",
-            "Copy backups elsewhere, or have BACKUP_DIR on another disk",
+            "BACKUP_DIR is on the same disk as the database, so one disk failure loses both",
+            "Copy backups to another place, or set BACKUP_DIR to a folder on another disk",
         )
-    yield from disk.room(existing, "backups", database.stat().st_size if is_file else 0)
+    yield from disk.room(existing, "backups", database.stat().st_size if has_file else 0)

@@ -1,4 +1,4 @@
-"""The clock, against those of the database and of Redis: tokens, limits and lockouts go by it."""
+"""The clock, compared with the clocks of the database and Redis. Tokens, rate limits and lockouts depend on it."""
 
 import asyncio
 import time
@@ -13,45 +13,45 @@ from core.operations.doctor import sqlite_file
 from core.operations.doctor.findings import Finding, error, ok, warning
 from core.redis.client import RedisClient
 
-NOTICEABLE_SECONDS = 2.0
-TOO_MUCH_SECONDS = 30.0
+WARNING_SECONDS = 2.0
+ERROR_SECONDS = 30.0
 SYNCHRONIZE = "Synchronize the clocks of both machines (chrony, systemd-timesyncd)"
 
 
 def check() -> Iterator[Finding]:
-    """Half of the time that asking took is taken off."""
-    compared = []
+    has_compared = False
     for name, read in (("the database", _database), ("Redis", _redis)):
         before = time.time()
         there = read()
+        # Assumes that the other clock was read halfway through the call.
         here = (before + time.time()) / 2
         if there is not None:
-            compared.append(name)
-            yield from _judge(name, there - here)
-    if not compared:
-        yield ok("There is no other clock to compare this machine's with")
-    yield from _future()
+            has_compared = True
+            yield _compare(name, there - here)
+    if not has_compared:
+        yield ok("There is no other clock to compare with")
+    yield from _migrations_in_the_future()
 
 
-def _judge(name: str, ahead_seconds: float) -> Iterator[Finding]:
-    told = f"The clock of {name} is {abs(ahead_seconds):.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this one"
-    if abs(ahead_seconds) > TOO_MUCH_SECONDS:
-        yield error(f"{told}: tokens may be refused on one host that another has made", SYNCHRONIZE)
-    elif abs(ahead_seconds) > NOTICEABLE_SECONDS:
-        yield warning(told, SYNCHRONIZE)
-    else:
-        yield ok(told)
+def _compare(name: str, ahead_seconds: float) -> Finding:
+    direction = "ahead of" if ahead_seconds > 0 else "behind"
+    message = f"The clock of {name} is {abs(ahead_seconds):.1f} s {direction} this machine's clock"
+    if abs(ahead_seconds) > ERROR_SECONDS:
+        return error(f"{message}: hosts may reject each other's tokens", SYNCHRONIZE)
+    if abs(ahead_seconds) > WARNING_SECONDS:
+        return warning(message, SYNCHRONIZE)
+    return ok(message)
 
 
 def _database() -> float | None:
-    """PostgreSQL's time. SQLite's is this machine's."""
+    """Return PostgreSQL's time in seconds since 1970. SQLite uses this machine's clock."""
     if connection.vendor == "sqlite":
         return None
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
             return float(cursor.fetchone()[0])
-    except DatabaseError:  # told under its own heading
+    except DatabaseError:  # the database check reports the error
         return None
 
 
@@ -66,18 +66,24 @@ async def _ask_redis() -> float | None:
         replies = await client.call([("TIME",)])
     finally:
         await client.close()
-    return int(replies[0][0]) + int(replies[0][1]) / 1_000_000 if replies else None
+    if not replies:
+        return None
+    seconds, microseconds = replies[0]
+    return int(seconds) + int(microseconds) / 1_000_000
 
 
-def _future() -> Iterator[Finding]:
-    """A clock that went wrong is often seen by what the database holds."""
+def _migrations_in_the_future() -> Iterator[Finding]:
     if sqlite_file.missing():
         return
     try:
         newest = MigrationRecorder(connection).migration_qs.order_by("-applied").first()
-    except DatabaseError:
+    except DatabaseError:  # the database check reports the error
         return
-    if newest is not None and (ahead := (newest.applied - datetime.now(UTC)).total_seconds()) > NOTICEABLE_SECONDS:
+    if newest is None:
+        return
+    ahead_seconds = (newest.applied - datetime.now(UTC)).total_seconds()
+    if ahead_seconds > WARNING_SECONDS:
         yield error(
-            f"This clock is behind: the last migration was applied {ahead:.0f} s from now", "Set the clock right"
+            f"This machine's clock is behind: it is {ahead_seconds:.0f} s before the time of the last migration",
+            "Set the clock",
         )

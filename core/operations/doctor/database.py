@@ -1,4 +1,4 @@
-"""The database, whichever it is: in reach, migrated to this version, and taking writes."""
+"""The database, SQLite or PostgreSQL: reachable, migrated to this version, writable."""
 
 import secrets
 from collections.abc import Iterator
@@ -14,38 +14,39 @@ from core.operations.doctor import postgresql, search_index, sqlite_file
 from core.operations.doctor.findings import Finding, error, info, ok
 from core.values import now
 
+MAX_MIGRATIONS_SHOWN = 3
+
 
 def check() -> Iterator[Finding]:
-    """Ends early if there is nothing to connect to."""
     if file := sqlite_file.missing():
         yield error(
-            f"Migrations are not applied: there is no database {file} yet",
-            "Run, as the service's user: python manage.py migrate; or have DB_DSN name another file",
+            f"Migrations are not applied: the database {file} does not exist",
+            "Run python manage.py migrate as the service's user, or correct DB_DSN",
         )
         return
     try:
         connection.ensure_connection()
     except DatabaseError as failure:
         yield error(
-            f"The database that DB_DSN names is out of reach: {str(failure).strip()}",
-            "Is it running? Are host, port, name, user and password right, and the folder writable?",
+            f"The database in DB_DSN is unreachable: {str(failure).strip()}",
+            "Check that it runs, and host, port, name, user and password. SQLite needs a writable folder",
         )
         return
     yield ok(f"{connection.display_name} {'.'.join(map(str, connection.get_database_version()))}")
     try:
-        yield from _look_into()
+        yield from _contents()
     except DatabaseError as failure:
         yield error(
             f"The database cannot be read: {str(failure).strip()}",
-            "If it is damaged, restore a backup: docs/runbook.md tells how",
+            "If it is damaged, restore a backup; docs/runbook.md describes how",
         )
 
 
-def _look_into() -> Iterator[Finding]:
+def _contents() -> Iterator[Finding]:
     if (pending := _pending_migrations()) is not None:
         yield pending
     else:
-        yield ok("Every migration is applied")
+        yield ok("All migrations are applied")
         yield _write()
         yield from search_index.check()
     yield from _newer_migrations()
@@ -57,22 +58,22 @@ def _pending_migrations() -> Finding | None:
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return None
-    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:3])
-    more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
-    return error(f"Migrations are not applied: {names}{more}", "Run: python manage.py migrate")
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:MAX_MIGRATIONS_SHOWN])
+    more = f" and {len(plan) - MAX_MIGRATIONS_SHOWN} more" if len(plan) > MAX_MIGRATIONS_SHOWN else ""
+    return error(f"Migrations are not applied: {names}{more}", "Run python manage.py migrate")
 
 
 def _newer_migrations() -> Iterator[Finding]:
     applied = (f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
     if unknown := unknown_migrations(applied):
         yield info(
-            f"The database has migrations that this version does not know: {', '.join(unknown)}",
-            "Fine while a newer version is being rolled out; else run that version",
+            f"The database has migrations of a newer version: {', '.join(unknown)}",
+            "Ignore this during an update to that version; otherwise run that version",
         )
 
 
 def _write() -> Finding:
-    """Writes a row like any request does, and takes it back."""
+    """Insert a row and roll back."""
     try:
         with transaction.atomic():
             IdempotencyRecord.objects.create(
@@ -86,7 +87,7 @@ def _write() -> Finding:
             transaction.set_rollback(True)
     except DatabaseError as failure:
         return error(
-            f"The database takes no writes: {str(failure).strip()}",
-            "Is the disk full or read-only, does another process hold a lock, may this user write?",
+            f"The database is not writable: {str(failure).strip()}",
+            "Check for a full or read-only disk, a lock of another process, and missing rights of the user",
         )
-    return ok("It takes writes")
+    return ok("The database is writable")

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are told."""
+"""Runs all checks of the doctor."""
 
 from core.operations.doctor import (
     backups,
@@ -29,13 +29,13 @@ CHECKS: dict[str, Check] = {
 
 
 def examine() -> dict[str, list[Finding]]:
-    """What every check finds. One that fails has found that."""
+    """Run the checks, and return their findings by the name of the check. A check that raises yields an error."""
     found: dict[str, list[Finding]] = {}
     for name, check in CHECKS.items():
         findings = found.setdefault(name, [])
         try:
             findings.extend(check())
-        except Exception as failure:  # whatever it is, the other checks are wanted all the same
-            told = f"This check could not go on: {type(failure).__name__}: {str(failure).strip()}"
-            findings.append(error(told, "If nothing above explains it, it is a bug of the service's"))
+        except Exception as failure:
+            message = f"This check failed: {type(failure).__name__}: {str(failure).strip()}"
+            findings.append(error(message, "If no finding above explains the failure, report a bug"))
     return found

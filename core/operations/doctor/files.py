@@ -1,4 +1,4 @@
-"""What comes with the code: static files, pages, and a place for the workers' metrics."""
+"""Files that are installed with the code, and memory for the workers' metrics."""
 
 import os
 from collections.abc import Iterator
@@ -24,24 +24,22 @@ PAGES = ("docs/docs.html", "docs/problem.html", "docs/problems.html")
 
 
 def check() -> Iterator[Finding]:
-    """An image that was put together wrongly lacks some of them."""
     static = (*STATIC_FILES, *(ADMIN_FILES if settings.ADMIN_ENABLED else ()))
     missing = [name for name in static if load_file(name) is None]
     missing += [name for name in PAGES if not _has_template(name)]
     if missing:
-        yield error(f"Files are missing: {', '.join(missing)}", "Install the service anew, all of its folders")
+        yield error(f"Files are missing: {', '.join(missing)}", "Reinstall the service with all of its folders")
     else:
-        yield ok("Static files and pages are there")
-    memory = multiprocess.MEMORY
+        yield ok("Static files and pages are installed")
+    yield from _metrics_memory(multiprocess.MEMORY)
+
+
+def _metrics_memory(memory: Path) -> Iterator[Finding]:
     if count_workers() > 1 and not os.environ.get(multiprocess.VARIABLE) and not os.access(memory, os.W_OK):
-        yield from _metrics_place(memory)
-
-
-def _metrics_place(memory: Path) -> Iterator[Finding]:
-    yield warning(
-        f"{memory} is not writable: the workers' metrics go to the disk, and a full one would end them",
-        "Mount a tmpfs there, or have PROMETHEUS_MULTIPROC_DIR name a folder in memory",
-    )
+        yield warning(
+            f"{memory} is not writable: the workers' metrics are on the disk, and a full disk would kill the workers",
+            "Mount a tmpfs there, or set PROMETHEUS_MULTIPROC_DIR to a folder in memory",
+        )
 
 
 def _has_template(name: str) -> bool:

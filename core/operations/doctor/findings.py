@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How much it matters. An error is what the service does not work with, or loses data by."""
-
     OK = 0
     INFO = 1
     WARNING = 2
@@ -16,7 +14,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `remedy` says how to mend it."""
+    """One result of a check. `remedy` tells the operator what to do."""
 
     level: Level
     message: str
@@ -27,20 +25,19 @@ type Check = Callable[[], Iterable[Finding]]
 
 
 def ok(message: str) -> Finding:
-    """It is as it should be."""
     return Finding(Level.OK, message)
 
 
 def info(message: str, remedy: str = "") -> Finding:
-    """Nothing is wrong, but whoever runs the service should know."""
+    """A fact that the operator should know."""
     return Finding(Level.INFO, message, remedy)
 
 
 def warning(message: str, remedy: str) -> Finding:
-    """It works, until something else goes wrong or somebody takes advantage of it."""
+    """A risk: the service works, but a further fault or an attack would do harm."""
     return Finding(Level.WARNING, message, remedy)
 
 
 def error(message: str, remedy: str) -> Finding:
-    """It does not work, or loses data."""
+    """A fault: the service does not work, or may lose data."""
     return Finding(Level.ERROR, message, remedy)

@@ -1,4 +1,4 @@
-"""How findings are shown: to people, or to programs."""
+"""Prints findings as text or JSON."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,12 +12,12 @@ WIDTH = max(map(len, LABELS.values()))
 
 
 def worst(found: Mapping[str, Iterable[Finding]]) -> Level:
-    """The gravest of all findings."""
+    """Return the highest level of all findings."""
     return max((finding.level for findings in found.values() for finding in findings), default=Level.OK)
 
 
 def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
-    """A heading for each check, a line for each finding, and one below it for the remedy."""
+    """Yield a heading for each check, a line for each finding, and a line for each remedy."""
     colours: dict[Level, Callable[[str], str]] = {
         Level.OK: style.SUCCESS,
         Level.INFO: str,
@@ -36,16 +36,21 @@ def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
 
 
 def as_json(found: Mapping[str, list[Finding]]) -> str:
-    """`status` is the gravest level; `findings` are in the order of the checks."""
+    """Render {"status": highest level, "counts": by level, "findings": in the order of the checks}."""
     counts = _count(found)
     return json.dumps(
         {
             "status": worst(found).name.lower(),
             "counts": {level.name.lower(): counts[level] for level in Level},
             "findings": [
-                {"check": name, "level": one.level.name.lower(), "message": one.message, "remedy": one.remedy}
+                {
+                    "check": name,
+                    "level": finding.level.name.lower(),
+                    "message": finding.message,
+                    "remedy": finding.remedy,
+                }
                 for name, findings in found.items()
-                for one in findings
+                for finding in findings
             ],
         },
         indent=2,

@@ -1,4 +1,4 @@
-"""Who may say where a request comes from."""
+"""Trusted proxies, which determine the address of a client."""
 
 from collections.abc import Iterator
 
@@ -8,24 +8,23 @@ from core.operations.doctor.findings import Finding, error, info, ok, warning
 
 
 def check() -> Iterator[Finding]:
-    """TRUSTED_PROXIES, as far as it can be judged from here."""
     proxies = settings.TRUSTED_PROXIES
     if any(network.prefixlen == 0 for network in proxies.networks):
         yield error(
-            "TRUSTED_PROXIES trusts everybody: a client chooses its own address, and so its own limit",
-            "Name the networks of the proxies, or how many there are",
+            "TRUSTED_PROXIES trusts every address: clients can choose their address, and so evade rate limits",
+            "List the networks of the proxies, or set the number of proxies",
         )
     elif proxies.hops:
         yield info(
-            f"The nearest {proxies.hops} addresses of X-Forwarded-For are believed (TRUSTED_PROXIES)",
-            "It must be exactly the number of proxies, and nobody may reach the service around them",
+            f"TRUSTED_PROXIES trusts the last {proxies.hops} addresses of X-Forwarded-For",
+            "Make sure that this is the number of proxies, and that clients cannot bypass them",
         )
     elif proxies:
-        yield ok(f"Proxies are trusted in {', '.join(map(str, proxies.networks))}")
+        yield ok(f"TRUSTED_PROXIES trusts {', '.join(map(str, proxies.networks))}")
     elif settings.IS_PRODUCTION:
         yield warning(
-            "TRUSTED_PROXIES is empty: behind a proxy all clients share its address, and with it one limit",
+            "TRUSTED_PROXIES is empty: behind a proxy, all clients share the proxy's address and one rate limit",
             "Set it to the proxy's address or network, unless clients connect directly",
         )
     else:
-        yield ok("No proxy is trusted: the peer's address counts")
+        yield ok("TRUSTED_PROXIES is empty: a client's address is the address of its connection")

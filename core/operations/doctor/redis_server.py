@@ -1,4 +1,4 @@
-"""Redis: in reach, in time, new enough, and throwing the right things away when it is full."""
+"""Redis: reachable, fast, supported version, eviction policy."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from core.redis.client import RedisClient
 
 PINGS = 20
 OLDEST_VERSION = (6, 2)
-FULL_POLICIES = ("allkeys-lru", "allkeys-lfu", "volatile-ttl", "volatile-lru", "volatile-lfu")
-LOCAL = {"", "localhost", "127.0.0.1", "::1"}
+EVICTING_POLICIES = ("allkeys-lru", "allkeys-lfu", "volatile-ttl", "volatile-lru", "volatile-lfu")
+LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 
 
 class Client(RedisClient):
-    """The service's own, which remembers why Redis is down."""
+    """The service's client, which remembers why Redis is down."""
 
     reason = ""
 
@@ -28,29 +28,28 @@ class Client(RedisClient):
 
 
 def check() -> Iterator[Finding]:
-    """Connects as the service does."""
     if not settings.REDIS_URL:
         yield info(
-            "REDIS_URL is empty: each process counts limits by itself, and items come from the database",
-            "Fine for one process; with several, set it",
+            "REDIS_URL is empty: each process counts rate limits itself, and nothing caches items",
+            "Set REDIS_URL if the service has several processes",
         )
         return
     facts, latencies, reason = asyncio.run(_visit())
     if not latencies:
-        make = error if settings.REDIS_REQUIRED else warning
-        yield make(
-            f"Redis is out of reach: {reason.rstrip('.') or 'no answer in time'}. The service goes on without it",
-            "Is it running? Are host, port and password in REDIS_URL right?",
+        problem = error if settings.REDIS_REQUIRED else warning
+        yield problem(
+            f"Redis is unreachable: {reason.rstrip('.') or 'timeout'}. The service runs without it",
+            "Check that Redis runs, and host, port and password in REDIS_URL",
         )
         return
-    yield from _facts(facts)
+    yield from _server(facts)
     yield from _latency(latencies)
     yield from _transport()
     yield from _django_cache()
 
 
 async def _visit() -> tuple[dict[str, str], list[float], str]:
-    """What Redis says about itself, seconds that it took to answer, and why it could not be used."""
+    """Return the fields of INFO, the seconds of each answered PING, and the reason if Redis is down."""
     client, latencies = Client(), []
     await client.open()
     try:
@@ -65,61 +64,57 @@ async def _visit() -> tuple[dict[str, str], list[float], str]:
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line), latencies, client.reason
 
 
-def _facts(facts: dict[str, str]) -> Iterator[Finding]:
+def _server(facts: dict[str, str]) -> Iterator[Finding]:
     version = facts.get("redis_version", "")
     if not version:
-        yield info("Redis does not tell its version and policy (an ACL?)", "Let the service's user run INFO")
+        yield info("Redis hides its version and policy", "Allow INFO in the ACL of the service's user")
         return
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
-        yield error(f"Redis {version} is older than {oldest}, the oldest that the scripts are tested with", "Update it")
+        yield error(f"Redis {version} is older than {'.'.join(map(str, OLDEST_VERSION))}", "Update Redis")
     else:
         yield ok(f"Redis {version}")
-    policy, most = facts.get("maxmemory_policy", ""), int(facts.get("maxmemory", "0"))
-    if not most:
+    policy, max_bytes = facts.get("maxmemory_policy", ""), int(facts.get("maxmemory", "0"))
+    if not max_bytes:
         yield warning(
-            "Redis has no maxmemory: it may grow until the machine has none left",
+            "Redis has no maxmemory: it may use up the machine's memory",
             "CONFIG SET maxmemory 128mb; CONFIG SET maxmemory-policy allkeys-lru",
         )
-    elif policy not in FULL_POLICIES:
+    elif policy not in EVICTING_POLICIES:
         yield warning(
-            f"maxmemory-policy is {policy}: when Redis is full the service goes on without it",
-            "CONFIG SET maxmemory-policy allkeys-lru; all that the service keeps there may be lost at any time",
+            f"maxmemory-policy is {policy}: once Redis is full, the service runs without it",
+            "CONFIG SET maxmemory-policy allkeys-lru; the service can lose any of its keys without harm",
         )
     else:
-        yield ok(f"maxmemory {most // 1024 // 1024} MiB, {policy}")
+        yield ok(f"maxmemory {max_bytes // 1024 // 1024} MiB, {policy}")
 
 
 def _latency(latencies: list[float]) -> Iterator[Finding]:
-    timeout, usual = settings.REDIS_TIMEOUT_SECONDS, median(latencies)
-    told = f"Redis answers in {usual * 1000:.1f} ms"
+    timeout, typical = settings.REDIS_TIMEOUT_SECONDS, median(latencies)
+    message = f"Redis answers in {typical * 1000:.1f} ms"
+    remedy = "Move Redis to the same network as the service, or reduce its load"
     if len(latencies) < PINGS:
-        yield warning(
-            f"Redis answered {len(latencies)} of {PINGS} calls within {timeout * 1000:.0f} ms",
-            "Have it nearer, or less busy: calls that take longer are gone on without",
-        )
-    elif usual > timeout / 5:
-        yield warning(f"{told}, and every request waits for it", "Have it nearer, in the same network")
+        yield warning(f"Redis answered {len(latencies)} of {PINGS} calls within {timeout * 1000:.0f} ms", remedy)
+    elif typical > timeout / 5:
+        yield warning(f"{message}, which delays every request", remedy)
     else:
-        yield ok(told)
+        yield ok(message)
 
 
 def _transport() -> Iterator[Finding]:
-    scheme, host = urlsplit(settings.REDIS_URL).scheme, urlsplit(settings.REDIS_URL).hostname or ""
-    if (
-        scheme.startswith("redis")
-        and not scheme.startswith("rediss")
-        and "@" in settings.REDIS_URL
-        and host not in LOCAL
-    ):
-        yield info(f"The password for Redis goes to {host} in the clear", "Use rediss:// unless the network is yours")
+    url = urlsplit(settings.REDIS_URL)
+    is_remote = (url.hostname or "") not in LOCAL_HOSTS
+    if url.scheme == "redis" and "@" in settings.REDIS_URL and is_remote:
+        yield info(
+            f"The password for Redis is sent to {url.hostname} unencrypted",
+            "Use rediss:// unless you trust the network",
+        )
 
 
 def _django_cache() -> Iterator[Finding]:
-    """The other client, that of the admin's cache: it swallows its errors, so what was set must come back."""
-    cache.set("doctor", "looks", timeout=10)
-    if cache.get("doctor") != "looks":
-        yield warning("Django's cache does not keep what it is given", "May the user of REDIS_URL write any key?")
+    """Check the admin's cache, whose client hides errors."""
+    cache.set("doctor", "present", timeout=10)
+    if cache.get("doctor") != "present":
+        yield warning("Django's cache loses its entries", "Allow the user in REDIS_URL to write all keys")
     else:
-        yield ok("Django's cache keeps what it is given")
+        yield ok("Django's cache keeps its entries")
     cache.delete("doctor")

@@ -1,4 +1,4 @@
-"""The read replicas: in reach, replicas of DB_DSN's server, and no further behind than a read can wait."""
+"""Read replicas: reachable, replicas of the primary, up to date."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +15,18 @@ from core.operations.doctor.findings import Finding, error, ok, warning
 
 
 def check() -> Iterator[Finding]:
-    """Needs an open connection to a primary."""
+    """Check each replica. Needs an open connection to a primary."""
     system = find_system() if settings.DB_REPLICAS else 0
     for entry in settings.DB_REPLICAS:
         written, name = find_written(), name_of(entry)
         try:
-            # A thread has a connection of its own.
+            # Django opens a separate connection in each thread.
             with ThreadPoolExecutor(1) as thread:
                 standing = thread.submit(_look_at, entry, written).result()
         except DatabaseError as failure:
             yield warning(
-                f"The read replica {name} is out of reach: {str(failure).strip()}",
-                "Is it running, and right in DB_REPLICA_DSN? Until it is, the primary takes its reads",
+                f"The read replica {name} is unreachable: {str(failure).strip()}",
+                "Check that it runs, and DB_REPLICA_DSN. Until then, the primary serves its reads",
             )
         else:
             yield _judge(name, standing, system=system, written=written)
@@ -43,12 +43,12 @@ def _look_at(entry: dict[str, Any], written: Position) -> StandbyStatus:
 def _judge(name: str, standing: StandbyStatus, *, system: int, written: Position) -> Finding:
     if standing.system != system or standing.replayed is None:
         return error(
-            f"{name} is no replica of the server that DB_DSN names, and takes no reads",
-            "Have DB_REPLICA_DSN name hot standbys that stream from it, and each by itself",
+            f"{name} is not a replica of the server in DB_DSN, and is not used",
+            "Set DB_REPLICA_DSN to hot standbys that stream from that server, one entry for each",
         )
     if written.timeline not in standing.timelines or standing.replayed < written.at:
         return warning(
-            f"The read replica {name} is too far behind the primary, which takes its reads",
-            "On the primary, pg_stat_replication tells whether it is connected and what it waits for",
+            f"The read replica {name} is behind the primary, which serves its reads",
+            "Check pg_stat_replication on the primary: it shows whether the replica is connected",
         )
-    return ok(f"The read replica {name} has all that the primary has")
+    return ok(f"The read replica {name} is up to date")

@@ -1,4 +1,4 @@
-"""Searches: whether each goes by an index."""
+"""Search indexes."""
 
 from collections.abc import Iterator
 
@@ -8,30 +8,30 @@ from core.operations.doctor.findings import Finding, info, ok, warning
 from core.resources.search import building, postgresql_index, sqlite_index
 from core.resources.search.tables import SearchedTable, searched_tables
 
-# What has not been indexed costs a search some microseconds a row.
-MUCH = 100_000
+# Each waiting row costs a search several microseconds.
+MAX_BACKLOG = 100_000
 
 
 def check() -> Iterator[Finding]:
-    """Needs an open connection, and every migration applied."""
+    """Check each searched table. Needs an open connection, and all migrations applied."""
     for table in searched_tables():
         yield _check(table)
 
 
 def _check(table: SearchedTable) -> Finding:
     if not building.is_whole(table):
-        message = f"Searches (q=…) in {table.name} look at every row: it has no search index, or not a whole one"
-        return warning(message, _reason() or "Run: python manage.py build_search_index")
-    waiting = sqlite_index.backlog(table, at_most=MUCH) if connection.vendor == "sqlite" else 0
-    if waiting > MUCH:
+        message = f"Searches (q=…) in {table.name} read every row: the search index is missing or incomplete"
+        return warning(message, _obstacle() or "Run python manage.py build_search_index")
+    backlog = sqlite_index.backlog(table, at_most=MAX_BACKLOG) if connection.vendor == "sqlite" else 0
+    if backlog > MAX_BACKLOG:
         return info(
-            f"Some {waiting:,} rows of {table.name} wait to be indexed, and make each search slower",
-            "The service indexes them by and by; at once: python manage.py build_search_index",
+            f"About {backlog:,} rows of {table.name} are not indexed yet and slow down each search",
+            "The service indexes them gradually; python manage.py build_search_index indexes them at once",
         )
-    return ok(f"Searches in {table.name} go by an index")
+    return ok(f"Searches in {table.name} use an index")
 
 
-def _reason() -> str:
+def _obstacle() -> str:
     if connection.vendor == "sqlite":
         return "" if sqlite_index.is_supported() else building.NO_FTS5
     return "" if postgresql_index.has_extension() else building.NO_PG_TRGM

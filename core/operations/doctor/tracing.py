@@ -1,4 +1,4 @@
-"""Traces: whether anybody listens where they go."""
+"""Tracing: whether the collector accepts connections."""
 
 import socket
 from collections.abc import Iterator
@@ -13,19 +13,18 @@ DEFAULT_PORTS = {"http": 4317, "https": 443}
 
 
 def check() -> Iterator[Finding]:
-    """Nothing to find without OTEL_EXPORTER_OTLP_ENDPOINT."""
     endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
     if not endpoint:
         yield ok("OTEL_EXPORTER_OTLP_ENDPOINT is empty: no traces")
         return
-    parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 4317)
+    url = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+    host, port = url.hostname or "", url.port or DEFAULT_PORTS.get(url.scheme, 4317)
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as failure:
         yield warning(
-            f"Nobody takes traces at {host}:{port}: {failure}. Requests go on without",
-            "Is the collector running? 4317 is its port for gRPC, 4318 for HTTP",
+            f"The trace collector at {host}:{port} is unreachable: {failure}. The service runs without traces",
+            "Check that it runs. Its port is usually 4317 for gRPC and 4318 for HTTP",
         )
     else:
         yield ok(f"Traces go to {host}:{port}")

@@ -17,7 +17,7 @@ from core.admin_site.overview.wording import ms_text, rate_text, share_text, siz
 from core.auth.models import User
 from core.ratelimit.rates import Rate
 from core.telemetry import multiprocess
-from core.telemetry.metrics import count_requests
+from core.telemetry.metrics import count_request
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService
 from tests.staff_browser import Browser
@@ -33,8 +33,8 @@ ROUTE = ("GET", VIEW)
 def test_traffic_is_counted_by_route_and_status() -> None:
     before = take_samples()
     for status, seconds in ((200, 0.0004), (200, 0.003), (404, 0.003), (503, 0.2)):
-        count_requests("GET", VIEW, status, [seconds])
-    count_requests("GET", "/health/ready", 200, [9.0])
+        count_request("GET", VIEW, status, seconds)
+    count_request("GET", "/health/ready", 200, 9.0)
     whole, routes = traffic_of(take_samples() - before)
     assert set(routes) >= {ROUTE}
     route = routes[ROUTE]
@@ -69,14 +69,14 @@ def test_recent_counts_differ_from_totals(monkeypatch: pytest.MonkeyPatch) -> No
 
     async def run() -> tuple[float, float]:
         recent = Recent()
-        count_requests("GET", VIEW, 200, [0.001])
+        count_request("GET", VIEW, 200, 0.001)
         await recent.open()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while traffic_of(recent.span().recent)[1][ROUTE].requests:  # noqa: ASYNC110  # samples signal no event
                 await asyncio.sleep(0.001)
         # The oldest kept samples are from before this request.
         monkeypatch.setattr(recent_module, "INTERVAL_SECONDS", 1000)
-        count_requests("GET", VIEW, 200, [0.001])
+        count_request("GET", VIEW, 200, 0.001)
         span = recent.span()
         await recent.close()
         return traffic_of(span.recent)[1][ROUTE].requests, traffic_of(span.whole)[1][ROUTE].requests

@@ -11,7 +11,6 @@ from prometheus_client import REGISTRY
 
 from core.database import metrics
 from core.database.compiled import CompiledQuery, parameter
-from core.database.metrics import flush
 from core.database.pool import Database
 from core.models import CacheEpoch
 from tests.core.database.conftest import Test
@@ -23,7 +22,6 @@ FIND = CompiledQuery(lambda: CacheEpoch.objects.filter(pk=parameter(CacheEpoch, 
 
 
 def value(name: str, **labels: str) -> float:
-    flush()
     return REGISTRY.get_sample_value(name, {"alias": "default", "vendor": connection.vendor, **labels}) or 0
 
 
@@ -94,7 +92,6 @@ def test_connections_are_counted() -> None:
 
 def test_pool_measures_how_long_jobs_waited(run: Callable[[Test], Any]) -> None:
     def read() -> dict[str, float]:
-        flush()
         names = ("db_pool_wait_seconds_count", "db_pool_wait_seconds_sum")
         return {name: REGISTRY.get_sample_value(name) or 0 for name in names}
 

@@ -1,4 +1,4 @@
-"""manage.py token: an access token for scripts."""
+"""manage.py token and createsuperuser."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def token(service: RunningService, *arguments: str) -> str:
     return service.manage("token", *arguments).stdout.strip()
 
 
-def test_token_works_and_its_session_is_listed_and_can_be_ended(me: httpx.Client, service: RunningService) -> None:
+def test_token_works_and_its_session_can_be_listed_and_ended(me: httpx.Client, service: RunningService) -> None:
     script = service.client(headers={"Authorization": f"Bearer {token(service, email_of(me).upper())}"})
     assert script.get("/v1/auth/me").json()["email"] == email_of(me)
     [session] = [one for one in me.get("/v1/auth/sessions").json()["sessions"] if not one["current"]]
@@ -24,13 +24,13 @@ def test_token_works_and_its_session_is_listed_and_can_be_ended(me: httpx.Client
     assert "token_made" in events(service, email_of(me))
 
 
-def test_token_is_all_that_is_on_stdout(me: httpx.Client, service: RunningService) -> None:
+def test_stdout_contains_only_the_token(me: httpx.Client, service: RunningService) -> None:
     done = service.manage("token", email_of(me))
     assert done.stdout.count("\n") == 1
     assert done.stdout.count(".") == 2
 
 
-def test_token_lives_as_long_as_it_is_told(me: httpx.Client, service: RunningService) -> None:
+def test_token_expires_after_the_given_lifetime(me: httpx.Client, service: RunningService) -> None:
     script = service.client(headers={"Authorization": f"Bearer {token(service, email_of(me), '--ttl', '3')}"})
     assert not is_refused(script)
     while not is_refused(script):
@@ -38,7 +38,7 @@ def test_token_lives_as_long_as_it_is_told(me: httpx.Client, service: RunningSer
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nobody@example.org"], "there is no user with the e-mail nobody@example.org"),
         (["nobody@example.org", "--ttl", "0"], "--ttl must be from 1"),
@@ -47,21 +47,21 @@ def test_token_lives_as_long_as_it_is_told(me: httpx.Client, service: RunningSer
         ([], "the following arguments are required: email"),
     ],
 )
-def test_mistake_is_told(service: RunningService, arguments: list[str], told: str) -> None:
+def test_invalid_arguments_are_reported(service: RunningService, arguments: list[str], message: str) -> None:
     done = service.manage("token", *arguments, check=False)
     assert done.returncode != 0
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_inactive_user_gets_none(me: httpx.Client, service: RunningService) -> None:
+def test_inactive_user_gets_no_token(me: httpx.Client, service: RunningService) -> None:
     query(service, "UPDATE accounts_user SET is_active = false WHERE email = ?", email_of(me))
     done = service.manage("token", email_of(me), check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is not active" in done.stderr
 
 
-def test_second_superuser_of_one_address_is_refused(service: RunningService) -> None:
+def test_second_superuser_with_the_same_email_is_refused(service: RunningService) -> None:
     environment: dict[str, Any] = {
         "DJANGO_SUPERUSER_EMAIL": "Boss@Example.org",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
@@ -77,7 +77,7 @@ def test_second_superuser_of_one_address_is_refused(service: RunningService) -> 
 
 
 @pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_EMAIL", "DJANGO_SUPERUSER_PASSWORD"])
-def test_superuser_needs_both(service: RunningService, name: str) -> None:
+def test_superuser_needs_email_and_password(service: RunningService, name: str) -> None:
     environment: dict[str, Any] = {
         "DJANGO_SUPERUSER_EMAIL": "other@example.org",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,

@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 from core.http.request import Request, view_name
 from core.http.routing import Route
 from core.middleware.access_log import access_log
-from core.telemetry.logs import json_line, request_fields
+from core.telemetry.log_format import json_line
+from core.telemetry.logs import request_fields
 
 ITEM = "/v1/items/0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000"
 COUNT = "django_http_responses_total_by_status_view_method_total"

@@ -1,4 +1,4 @@
-"""What the probes are told, while dependencies fail and come back."""
+"""The health endpoints, while dependencies fail and recover."""
 
 import asyncio
 import time
@@ -44,27 +44,25 @@ async def hang() -> str:
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
-    """The checks of this test, all up to begin with, and nothing known of earlier looks."""
+    """Checks that are all up, which a test may replace, and no earlier report."""
     made: Checks = {"database": up, "migrations": up, "redis": up}
     monkeypatch.setattr(health, "CHECKS", made)
     monkeypatch.setattr(health, "readiness", Readiness())
     return made
 
 
-def look() -> Report:
+def run_checks() -> Report:
     return asyncio.run(Readiness().report())
 
 
-def test_live_looks_at_nothing(checks: Checks) -> None:
+def test_live_depends_on_no_check(checks: Checks) -> None:
     checks["database"] = checks["redis"] = hang
     answer = fetch("/health/live")
     assert (answer.status, answer.json()) == (200, {"status": "live"})
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_replica_that_is_left_out_degrades_and_no_more(
-    checks: Checks, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unused_replica_is_a_degradation(checks: Checks, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.DB_REPLICAS = [{}]
     assert fetch("/health/ready").json()["checks"]["replicas"]["status"] == "up"
     monkeypatch.setattr(Database, "are_replicas_in_use", False)
@@ -74,7 +72,7 @@ def test_replica_that_is_left_out_degrades_and_no_more(
     assert answer.json()["checks"]["replicas"]["status"] == "left out"
 
 
-def test_ready_tells_each_check_and_its_latency(checks: Checks) -> None:
+def test_ready_shows_status_and_latency_of_each_check(checks: Checks) -> None:
     answer = fetch("/health/ready")
     assert answer.status == 200
     assert answer.headers["cache-control"] == "no-store"
@@ -84,12 +82,12 @@ def test_ready_tells_each_check_and_its_latency(checks: Checks) -> None:
     assert all(0 <= one["latency_ms"] < 1000 for one in body["checks"].values())
 
 
-@pytest.mark.parametrize("how", [down, unavailable, fail])
+@pytest.mark.parametrize("failure", [down, unavailable, fail])
 @pytest.mark.parametrize("name", ["database", "migrations"])
-def test_what_every_request_needs_makes_it_not_ready(
-    checks: Checks, name: str, how: Callable[[], Awaitable[str]]
+def test_failed_critical_check_makes_the_service_not_ready(
+    checks: Checks, name: str, failure: Callable[[], Awaitable[str]]
 ) -> None:
-    checks[name] = how
+    checks[name] = failure
     answer = fetch("/health/ready")
     assert answer.status == 503
     assert answer.headers["content-type"] == "application/problem+json"
@@ -101,15 +99,15 @@ def test_what_every_request_needs_makes_it_not_ready(
     assert "boom" not in answer.text
 
 
-def test_check_that_fails_unexpectedly_is_logged(checks: Checks, caplog: pytest.LogCaptureFixture) -> None:
+def test_check_that_raises_is_logged(checks: Checks, caplog: pytest.LogCaptureFixture) -> None:
     checks["database"] = fail
-    look()
+    run_checks()
     assert "The check of database failed" in caplog.text
     assert "ValueError: boom" in caplog.text
 
 
 @pytest.mark.parametrize(("required", "status"), [(False, 200), (True, 503)])
-def test_redis_counts_as_far_as_it_is_required(checks: Checks, settings: Settings, required: bool, status: int) -> None:
+def test_redis_is_critical_only_if_required(checks: Checks, settings: Settings, required: bool, status: int) -> None:
     settings.REDIS_REQUIRED = required
     checks["redis"] = down
     answer = fetch("/health/ready")
@@ -118,47 +116,47 @@ def test_redis_counts_as_far_as_it_is_required(checks: Checks, settings: Setting
     assert answer.json()["status"] == (503 if required else "degraded")
 
 
-def test_no_redis_is_no_degradation(checks: Checks) -> None:
+def test_disabled_redis_is_no_degradation(checks: Checks) -> None:
     checks["redis"] = health.check_redis
     assert fetch("/health/ready").json()["status"] == "ready"
-    assert look().checks["redis"]["status"] == "disabled"
+    assert run_checks().checks["redis"]["status"] == "disabled"
 
 
-def test_checks_run_side_by_side_and_not_for_ever(checks: Checks, settings: Settings) -> None:
+def test_checks_run_in_parallel_with_a_timeout(checks: Checks, settings: Settings) -> None:
     settings.HEALTH_TIMEOUT_SECONDS = 0.2
     checks |= dict.fromkeys(checks, hang)
     began = time.monotonic()
-    report = look()
+    report = run_checks()
     assert 0.19 < time.monotonic() - began < 0.55
     assert [one["status"] for one in report.checks.values()] == ["timeout"] * 3
     assert not report.is_ready
 
 
-def test_many_probes_share_one_look_for_a_second(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
+def test_probes_share_a_round_of_checks_for_a_second(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = 0
 
     async def count() -> str:
-        nonlocal looks
-        looks += 1
+        nonlocal runs
+        runs += 1
         await asyncio.sleep(0.01)
         return "up"
 
     checks["database"] = count
 
     async def main() -> None:
-        one = Readiness()
-        reports = await asyncio.gather(*(one.report() for _ in range(50)))
-        assert (looks, len({id(report) for report in reports})) == (1, 1)
-        await one.report()
-        assert looks == 1
+        readiness = Readiness()
+        reports = await asyncio.gather(*(readiness.report() for _ in range(50)))
+        assert (runs, len({id(report) for report in reports})) == (1, 1)
+        await readiness.report()
+        assert runs == 1
         monkeypatch.setattr(health, "CACHED_SECONDS", 0.0)
-        await asyncio.gather(*(one.report() for _ in range(50)))
-        assert looks == 2
+        await asyncio.gather(*(readiness.report() for _ in range(50)))
+        assert runs == 2
 
     asyncio.run(main())
 
 
-def test_probe_that_leaves_takes_the_look_from_nobody(checks: Checks) -> None:
+def test_cancelled_probe_does_not_cancel_the_checks_of_others(checks: Checks) -> None:
     started = asyncio.Event()
 
     async def slow() -> str:
@@ -169,9 +167,9 @@ def test_probe_that_leaves_takes_the_look_from_nobody(checks: Checks) -> None:
     checks["database"] = slow
 
     async def main() -> None:
-        one = Readiness()
-        impatient = asyncio.create_task(one.report())
-        patient = asyncio.create_task(one.report())
+        readiness = Readiness()
+        impatient = asyncio.create_task(readiness.report())
+        patient = asyncio.create_task(readiness.report())
         await started.wait()
         impatient.cancel()
         assert (await patient).is_ready
@@ -179,7 +177,7 @@ def test_probe_that_leaves_takes_the_look_from_nobody(checks: Checks) -> None:
     asyncio.run(main())
 
 
-def test_draining_is_not_ready_but_live(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draining_service_is_live_but_not_ready(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetch("/health/ready").status == 200
     monkeypatch.setattr(draining, "is_draining", True)
     answer = fetch("/health/ready")
@@ -187,20 +185,20 @@ def test_draining_is_not_ready_but_live(checks: Checks, monkeypatch: pytest.Monk
     assert fetch("/health/live").status == 200
 
 
-def test_startup_is_over_once_it_was_ready(checks: Checks) -> None:
+def test_startup_succeeds_once_the_service_was_ready(checks: Checks) -> None:
     checks["migrations"] = down
     assert fetch("/health/startup").status == 503
     checks["migrations"] = up
-    health.readiness._look = None
+    health.readiness._checking = None
     assert fetch("/health/startup").status == 200
     checks["database"] = down
-    health.readiness._look = None
+    health.readiness._checking = None
     assert fetch("/health/ready").status == 503
     answer = fetch("/health/startup")
     assert (answer.status, answer.json()) == (200, {"status": "started"})
 
 
-def test_head_is_answered_as_get_is(service: RunningService) -> None:
+def test_head_is_supported(service: RunningService) -> None:
     for path in ("/health/live", "/health/ready", "/health/startup"):
         answer = httpx.head(service.url + path, trust_env=False)
         assert (answer.status_code, answer.content) == (200, b"")
@@ -212,7 +210,7 @@ def checks_of(service: RunningService) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_pending_migrations_show_until_they_are_applied(start: Callable[..., RunningService]) -> None:
+def test_pending_migrations_make_the_service_not_ready(start: Callable[..., RunningService]) -> None:
     service = start()
     assert checks_of(service) == {"database": "up", "migrations": "up", "redis": "disabled"}
     service.stop()
@@ -228,7 +226,9 @@ def test_pending_migrations_show_until_they_are_applied(start: Callable[..., Run
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("required", "status"), [("false", 200), ("true", 503)])
-def test_redis_that_dies_shows_and_comes_back(start: Callable[..., RunningService], required: str, status: int) -> None:
+def test_readiness_follows_a_redis_that_fails_and_recovers(
+    start: Callable[..., RunningService], required: str, status: int
+) -> None:
     with RedisServer() as server:
         service = start(REDIS_URL=server.url, REDIS_REQUIRED=required)
         assert comes_true(lambda: checks_of(service)["redis"] == "up", 10)

@@ -1,4 +1,4 @@
-"""Migrations that are pending are on /metrics though nobody probes, and leave it when they are applied."""
+"""/metrics shows the number of pending migrations without any health probe."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def pending(service: RunningService) -> float | None:
 
 
 @pytest.mark.slow
-def test_pending_migrations_are_told_until_they_are_applied(tmp_path: Path) -> None:
+def test_pending_migrations_are_shown_until_they_are_applied(tmp_path: Path) -> None:
     service = RunningService(tmp_path)
     try:
         service.start()

@@ -1,4 +1,4 @@
-"""Lines are written in order, and nobody waits for whoever reads them."""
+"""The log writer keeps lines in order and never blocks a caller when the reader is slow."""
 
 import os
 import threading
@@ -13,21 +13,21 @@ from core.telemetry.log_writer import ATOMIC_BYTES, LineWriter, write_all
 
 
 class Pipe:
-    """A pipe and a writer on it."""
+    """A pipe with a writer at one end."""
 
     def __init__(self, **options: int) -> None:
         self.reader, descriptor = os.pipe()
         self.writer = LineWriter(descriptor, **options)
 
     def read(self, count: int) -> bytes:
-        """The next bytes, as many as asked for."""
+        """Read exactly `count` bytes."""
         got = b""
         while len(got) < count and (more := os.read(self.reader, count - len(got))):
             got += more
         return got
 
     def read_rest(self) -> bytes:
-        """Whatever is in the pipe now."""
+        """Read the bytes that are in the pipe now."""
         os.set_blocking(self.reader, False)
         got = b""
         with suppress(BlockingIOError):
@@ -37,7 +37,7 @@ class Pipe:
         return got
 
     def fill(self) -> None:
-        """Leaves no room in the pipe."""
+        """Write until the pipe has no room left."""
         os.set_blocking(self.writer.descriptor, False)
         with suppress(BlockingIOError):
             while True:
@@ -45,7 +45,7 @@ class Pipe:
         os.set_blocking(self.writer.descriptor, True)
 
     def close(self) -> None:
-        """Ends the writer's thread, wherever it is."""
+        """Stop the writer's thread, even if a write blocks it."""
         with suppress(OSError):
             os.close(self.reader)
         self.writer.close()
@@ -57,23 +57,23 @@ class Pipe:
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    one = Pipe()
-    yield one
-    one.close()
+    made = Pipe()
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def small_pipe() -> Iterator[Pipe]:
-    one = Pipe(max_waiting_bytes=10_000)
-    yield one
-    one.close()
+    made = Pipe(max_waiting_bytes=10_000)
+    yield made
+    made.close()
 
 
 def numbered(count: int) -> bytes:
     return b"".join(b"%d\n" % number for number in range(count))
 
 
-def test_before_it_is_opened_a_line_is_written_at_once(pipe: Pipe) -> None:
+def test_closed_writer_writes_at_once(pipe: Pipe) -> None:
     pipe.writer.write(b"one\n")
     assert pipe.read_rest() == b"one\n"
 
@@ -85,34 +85,14 @@ def test_open_writer_keeps_the_order(pipe: Pipe) -> None:
     assert pipe.read(len(numbered(1000))) == numbered(1000)
 
 
-def test_events_are_encoded_in_the_order_of_lines(pipe: Pipe) -> None:
-    pipe.writer.encode = lambda event: f"event {event['number']}\n".encode()
-    pipe.writer.open()
-    pipe.writer.write({"number": 1})
-    pipe.writer.write(b"line\n")
-    pipe.writer.write({"number": 2})
-    pipe.writer.close()
-    pipe.writer.write({"number": 3})
-    assert pipe.read_rest() == b"event 1\nline\nevent 2\nevent 3\n"
-
-
-def test_event_that_cannot_be_encoded_takes_no_other_with_it(pipe: Pipe) -> None:
-    pipe.writer.encode = lambda event: f"event {event['number']}\n".encode()
-    pipe.writer.open()
-    pipe.writer.write({})
-    pipe.writer.write({"number": 2})
-    assert pipe.read(8) == b"event 2\n"
-    assert pipe.writer.dropped_lines == 1
-
-
-def test_lines_of_several_moments_all_come(pipe: Pipe) -> None:
+def test_single_lines_are_written_without_further_lines(pipe: Pipe) -> None:
     pipe.writer.open()
     for number in range(5):
         pipe.writer.write(b"%d\n" % number)
         assert pipe.read(2) == b"%d\n" % number
 
 
-def test_closing_writes_what_waits(pipe: Pipe) -> None:
+def test_close_writes_waiting_lines(pipe: Pipe) -> None:
     pipe.writer.open()
     for number in range(100):
         pipe.writer.write(b"%d\n" % number)
@@ -121,7 +101,7 @@ def test_closing_writes_what_waits(pipe: Pipe) -> None:
     assert pipe.read_rest() == numbered(100) + b"after\n"
 
 
-def test_writer_may_be_opened_and_closed_at_any_moment(pipe: Pipe) -> None:
+def test_writer_can_be_opened_and_closed_repeatedly(pipe: Pipe) -> None:
     for _ in range(300):
         pipe.writer.open()
         pipe.writer.write(b"one\n")
@@ -129,14 +109,14 @@ def test_writer_may_be_opened_and_closed_at_any_moment(pipe: Pipe) -> None:
     assert pipe.read_rest() == b"one\n" * 300
 
 
-def test_flushing_waits_for_the_lines(pipe: Pipe) -> None:
+def test_flush_waits_for_the_lines(pipe: Pipe) -> None:
     pipe.writer.open()
     pipe.writer.write(b"one\n")
     pipe.writer.flush()
     assert pipe.read_rest() == b"one\n"
 
 
-def test_reader_that_does_not_read_blocks_nobody(small_pipe: Pipe) -> None:
+def test_stalled_reader_blocks_no_caller_and_memory_is_bounded(small_pipe: Pipe) -> None:
     writer = small_pipe.writer
     small_pipe.fill()
     writer.open()
@@ -148,10 +128,12 @@ def test_reader_that_does_not_read_blocks_nobody(small_pipe: Pipe) -> None:
         slowest = max(slowest, time.thread_time() - began)
     assert slowest < 0.05
     assert writer.dropped_lines > 300
-    assert len(writer._waiting) <= 12
+    assert writer._queue.qsize() <= 12
 
 
-def test_what_was_dropped_is_told_once_the_reader_is_back(small_pipe: Pipe, caplog: pytest.LogCaptureFixture) -> None:
+def test_dropped_lines_are_reported_when_the_reader_recovers(
+    small_pipe: Pipe, caplog: pytest.LogCaptureFixture
+) -> None:
     writer = small_pipe.writer
     small_pipe.fill()
     writer.open()
@@ -162,11 +144,11 @@ def test_what_was_dropped_is_told_once_the_reader_is_back(small_pipe: Pipe, capl
         while not caplog.records:
             received += small_pipe.read_rest()
     received += small_pipe.read_rest()
-    assert "100 log lines were lost" in caplog.text
+    assert "100 log lines were dropped" in caplog.text
     assert set(received.split(b"\n")) == {b"x" * 999, b""}
 
 
-def test_stuck_reader_does_not_keep_the_process_from_ending(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_reader_does_not_delay_the_exit(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "CLOSE_SECONDS", 0.1)
     pipe.fill()
     pipe.writer.open()
@@ -179,20 +161,20 @@ def test_stuck_reader_does_not_keep_the_process_from_ending(pipe: Pipe, monkeypa
     assert pipe.writer.dropped_lines == 1
 
 
-def test_reader_that_is_gone_is_borne(pipe: Pipe, caplog: pytest.LogCaptureFixture) -> None:
+def test_closed_pipe_loses_lines_without_an_error(pipe: Pipe, caplog: pytest.LogCaptureFixture) -> None:
     pipe.writer.open()
     os.close(pipe.reader)
-    pipe.writer.write(b"nobody reads this\n")
+    pipe.writer.write(b"queued\n")
     pipe.writer.flush()
     assert pipe.writer.dropped_lines == 1
     pipe.writer.close()
-    pipe.writer.write(b"nor this\n")
+    pipe.writer.write(b"direct\n")
     assert pipe.writer.dropped_lines == 2
-    # Telling of it would be lost as well, and told of again, without end.
+    # A warning would be lost too, and cause another warning.
     assert not caplog.records
 
 
-def test_missing_descriptor_is_borne() -> None:
+def test_missing_descriptor_loses_lines_without_an_error() -> None:
     reader, descriptor = os.pipe()
     os.close(reader)
     os.close(descriptor)
@@ -201,7 +183,7 @@ def test_missing_descriptor_is_borne() -> None:
     assert writer.dropped_lines == 1
 
 
-def test_descriptor_that_somebody_made_non_blocking_loses_nothing() -> None:
+def test_non_blocking_descriptor_loses_no_lines() -> None:
     reader, descriptor = os.pipe()
     os.set_blocking(descriptor, False)
     data = numbered(100_000)
@@ -216,9 +198,8 @@ def test_descriptor_that_somebody_made_non_blocking_loses_nothing() -> None:
     assert got == data
 
 
-def test_workers_that_share_a_pipe_do_not_tear_lines_apart(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_are_small_enough_to_be_atomic_on_a_shared_pipe(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
-    monkeypatch.setattr(log_writer, "parent_process", object)
 
     def remember(descriptor: int, data: bytes) -> bool:
         written.append(data)
@@ -230,17 +211,17 @@ def test_workers_that_share_a_pipe_do_not_tear_lines_apart(pipe: Pipe, monkeypat
         pipe.writer.write(b"x" * 299 + b"\n")
     pipe.writer.write(b"y" * 9999 + b"\n")
     pipe.writer.close()
-    whole = [piece for piece in written if len(piece) <= ATOMIC_BYTES]
+    atomic = [piece for piece in written if len(piece) <= ATOMIC_BYTES]
     assert b"".join(written) == (b"x" * 299 + b"\n") * 100 + b"y" * 9999 + b"\n"
     assert all(piece.endswith(b"\n") for piece in written)
-    assert sum(map(len, whole)) == 30_000
-    assert len(whole) < 12
+    assert sum(map(len, atomic)) == 30_000
+    assert len(atomic) < 12
 
 
 def test_forked_child_writes_directly(pipe: Pipe) -> None:
     pipe.writer.open()
     thread = pipe.writer._thread
-    # What `os.register_at_fork` calls in the child, where no thread runs.
+    # `os.register_at_fork` calls this in the child, where the thread does not run.
     pipe.writer.forget_thread()
     pipe.writer.write(b"one\n")
     assert pipe.read_rest() == b"one\n"

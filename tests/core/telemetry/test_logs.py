@@ -1,4 +1,4 @@
-"""One JSON line an event on stdout, whoever logs it, without secrets."""
+"""Each record of any logger is one line on stdout, without secrets."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ CANARY = "CanarySecret77"
 
 
 class Output:
-    """A logger of its own that writes to a pipe."""
+    """A separate logger that writes to a pipe."""
 
     def __init__(self, format: str) -> None:  # noqa: A002
         self.reader, descriptor = os.pipe()
@@ -44,7 +44,7 @@ class Output:
 
     @property
     def line(self) -> dict[str, Any]:
-        """The one line that has been written."""
+        """Return the only line."""
         text = self.text
         assert text.count("\n") == 1, text
         assert text.endswith("\n")
@@ -58,19 +58,19 @@ class Output:
 
 @pytest.fixture
 def output() -> Iterator[Output]:
-    one = Output("json")
-    yield one
-    one.close()
+    made = Output("json")
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def text_output() -> Iterator[Output]:
-    one = Output("text")
-    yield one
-    one.close()
+    made = Output("text")
+    yield made
+    made.close()
 
 
-def test_event_is_one_json_object_in_one_line(output: Output) -> None:
+def test_record_is_one_line_of_json(output: Output) -> None:
     output.logger.warning("it is %s\nand more", "late", extra={"minutes": 5})
     line = output.line
     moment = datetime.fromisoformat(line.pop("timestamp"))
@@ -84,7 +84,7 @@ def test_event_is_one_json_object_in_one_line(output: Output) -> None:
     }
 
 
-def test_every_line_of_a_request_carries_its_ids(output: Output) -> None:
+def test_every_line_of_a_request_has_its_ids(output: Output) -> None:
     token = request_fields.set({"correlation_id": "a", "request_id": "a", "trace_id": "t", "span_id": "s"})
     try:
         output.logger.info("x", extra={"request_id": "cannot be forged"})
@@ -99,7 +99,7 @@ def test_every_line_of_a_request_carries_its_ids(output: Output) -> None:
     ]
 
 
-def test_exception_has_its_stack_in_a_string(output: Output) -> None:
+def test_traceback_is_a_field(output: Output) -> None:
     try:
         raise ValueError(f"password={CANARY}")
     except ValueError:
@@ -108,17 +108,17 @@ def test_exception_has_its_stack_in_a_string(output: Output) -> None:
     assert line["message"] == "It failed"
     assert "Traceback (most recent call last)" in line["traceback"]
     assert "ValueError: password=[redacted]" in line["traceback"]
-    assert "test_exception_has_its_stack_in_a_string" in line["stack"]
+    assert "test_traceback_is_a_field" in line["stack"]
     assert CANARY not in json.dumps(line)
 
 
-def test_stack_that_is_text_already_is_kept(output: Output) -> None:
+def test_formatted_traceback_is_kept(output: Output) -> None:
     record = logging.makeLogRecord({"msg": "x", "exc_text": f"Traceback: token={CANARY}"})
     output.handler.handle(record)
     assert output.line["traceback"] == "Traceback: token=[redacted]"
 
 
-def test_secrets_are_left_out_wherever_they_come_from(output: Output) -> None:
+def test_secrets_are_removed_from_message_and_fields(output: Output) -> None:
     output.logger.error(
         "Bearer %s",
         CANARY,
@@ -145,29 +145,29 @@ def test_secrets_are_left_out_wherever_they_come_from(output: Output) -> None:
         (object, "<class 'object'>"),
     ],
 )
-def test_whatever_a_field_holds_the_line_is_json(output: Output, value: object, shown: object) -> None:
+def test_any_value_becomes_valid_json(output: Output, value: object, shown: object) -> None:
     output.logger.info("x", extra={"value": value})
     assert output.line["value"] == shown
 
 
-def test_message_with_a_lone_surrogate_is_json(output: Output) -> None:
+def test_message_with_a_lone_surrogate_becomes_valid_json(output: Output) -> None:
     output.logger.info("\ud800")
     assert output.line["message"] == "?"
 
 
-def test_nothing_in_a_line_is_taken_for_its_end(output: Output) -> None:
+def test_line_contains_no_line_separators(output: Output) -> None:
     odd = "a\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029b"
     output.logger.warning(odd)
     [line] = output.text.splitlines()
     assert json.loads(line)["message"] == odd
 
 
-def test_arguments_that_do_not_fit_lose_no_event(output: Output) -> None:
+def test_record_with_wrong_arguments_is_logged(output: Output) -> None:
     output.logger.info("one %s and %s", "argument")  # noqa: PLE1206
     assert output.line["message"] == "one %s and %s"
 
 
-def test_record_that_cannot_be_written_leaves_a_line_without_its_content(
+def test_record_that_cannot_be_rendered_is_reported_without_its_content(
     output: Output, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Hostile:
@@ -181,7 +181,7 @@ def test_record_that_cannot_be_written_leaves_a_line_without_its_content(
     assert capfd.readouterr() == ("", "")
 
 
-def test_level_holds(output: Output) -> None:
+def test_level_is_respected(output: Output) -> None:
     output.logger.setLevel(logging.WARNING)
     output.logger.info("x")
     assert output.text == ""
@@ -196,7 +196,7 @@ def test_text_is_readable_and_cannot_be_forged(text_output: Output) -> None:
     assert "\x1b" not in line
 
 
-def test_text_shows_a_traceback_on_lines_of_its_own(text_output: Output) -> None:
+def test_text_shows_a_traceback_on_separate_lines(text_output: Output) -> None:
     try:
         raise ValueError("\x1b[2J boom")
     except ValueError:
@@ -207,7 +207,7 @@ def test_text_shows_a_traceback_on_lines_of_its_own(text_output: Output) -> None
     assert rest[-1] == "ValueError: \\x1b[2J boom"
 
 
-def test_text_of_a_request_begins_with_what_one_looks_for(text_output: Output) -> None:
+def test_text_of_a_request_begins_with_method_path_status_and_duration(text_output: Output) -> None:
     fields = {"method": "GET", "path": "/v1/items/", "status": 200, "duration_ms": 1.5, "user_id": None}
     text_output.logger.info("Request processed", extra=fields | {"route": "/v1/items/"})
     assert "INFO     GET /v1/items/ 200 1.5 ms  [tests.logging] route=/v1/items/\n" in text_output.text
@@ -230,7 +230,7 @@ def test_terminal_gets_coloured_text_and_a_file_json(monkeypatch: pytest.MonkeyP
         os.close(other_side)
 
 
-EVERYBODY_LOGS = """
+ALL_LOGGERS = """
 import logging, logging.config, sys, threading, warnings
 from uvicorn.config import Config
 Config("x:y", access_log=False)  # as the server does before it imports the application
@@ -246,8 +246,8 @@ assert not logging.getLogger("uvicorn.access").hasHandlers()
 """
 
 
-def test_everybody_logs_in_the_same_form_on_stdout_alone() -> None:
-    done = subprocess.run([sys.executable, "-c", EVERYBODY_LOGS], capture_output=True, text=True, check=True)
+def test_all_loggers_write_json_to_stdout_only() -> None:
+    done = subprocess.run([sys.executable, "-c", ALL_LOGGERS], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     names = ["uvicorn", "uvicorn.error", "django", "django.security.DisallowedHost", "asyncio", "anything"]
     assert [line["logger"] for line in lines] == [*names, "py.warnings"]
@@ -257,7 +257,7 @@ def test_everybody_logs_in_the_same_form_on_stdout_alone() -> None:
     assert done.stderr == ""
 
 
-def test_configuration_is_one_that_django_takes_twice() -> None:
+def test_configuration_can_be_applied_twice() -> None:
     script = "import logging.config as c; from core.telemetry.logs import configuration as f; "
     script += "[c.dictConfig(f('DEBUG', 'json')) for _ in 'ab']; import logging; logging.getLogger('x').debug('y')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -275,12 +275,12 @@ sys.exit(3)
 """
 
 
-def test_process_that_ends_without_closing_still_writes_its_last_words() -> None:
+def test_process_that_exits_without_closing_writes_its_last_lines() -> None:
     done = subprocess.run([sys.executable, "-c", LAST_WORDS], capture_output=True, text=True, check=False)
     assert (done.returncode, json.loads(done.stdout)["message"]) == (3, "last words")
 
 
-def test_error_of_a_thread_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exception_of_a_thread_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise ValueError("boom")
 
@@ -293,19 +293,19 @@ def test_error_of_a_thread_is_logged(caplog: pytest.LogCaptureFixture, capfd: py
         thread.join()
     finally:
         asyncio.run(LogOutput().close())
-    assert "The thread worker-7 ended by an error" in caplog.text
+    assert "An exception ended the thread worker-7" in caplog.text
     assert "ValueError: boom" in caplog.text
     assert capfd.readouterr().err == ""
 
 
 def lines_of(service: RunningService) -> list[dict[str, Any]]:
-    """All that the service has written to stdout and stderr."""
+    """Return all lines of stdout and stderr."""
     return [json.loads(line) for line in service.log.splitlines()]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_service_writes_nothing_but_json(start: Callable[..., RunningService], workers: int) -> None:
+def test_service_writes_only_json(start: Callable[..., RunningService], workers: int) -> None:
     service = start(workers=workers)
     with service.client() as client:
         names = [client.get("/nope%0a%22").headers["x-request-id"] for _ in range(20)]
@@ -320,7 +320,7 @@ def test_service_writes_nothing_but_json(start: Callable[..., RunningService], w
 
 
 @pytest.mark.slow
-def test_service_answers_while_nobody_reads_its_log(tmp_path: Path) -> None:
+def test_service_responds_while_stdout_is_not_read(tmp_path: Path) -> None:
     service = RunningService(tmp_path)
     service.manage("migrate", "--verbosity=0")
     reader, writer = os.pipe()

@@ -1,4 +1,4 @@
-"""What Prometheus is told: bounded, guarded, and right over several workers."""
+"""GET /metrics: bounded series, a token, and correct sums of several workers."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ TOKEN = "scrape-me-0123456789abcdef"
 
 
 def samples(text: str) -> list[Sample]:
-    return [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 def series() -> set[str]:
@@ -31,7 +31,7 @@ def series() -> set[str]:
 
 
 def total(found: Iterable[Sample], name: str, **labels: str) -> float:
-    return sum(one.value for one in found if one.name == name and labels.items() <= one.labels.items())
+    return sum(sample.value for sample in found if sample.name == name and labels.items() <= sample.labels.items())
 
 
 def scrape(service: RunningService) -> list[Sample]:
@@ -40,7 +40,8 @@ def scrape(service: RunningService) -> list[Sample]:
 
 def test_request_is_counted_by_template_method_and_status() -> None:
     labels = {"view": "/v1/things/{thing_id}", "method": "PATCH"}
-    metrics.count_requests("PATCH", "/v1/things/{thing_id}", 412, [0.004, 7.0])
+    metrics.count_request("PATCH", "/v1/things/{thing_id}", 412, 0.004)
+    metrics.count_request("PATCH", "/v1/things/{thing_id}", 412, 7.0)
     assert REGISTRY.get_sample_value(COUNT, {**labels, "status": "412"}) == 2
     assert REGISTRY.get_sample_value(LATENCY_COUNT, labels) == 2
     bucket = LATENCY_COUNT.replace("_count", "_bucket")
@@ -48,7 +49,7 @@ def test_request_is_counted_by_template_method_and_status() -> None:
     assert REGISTRY.get_sample_value(bucket, {**labels, "le": "+Inf"}) == 2
 
 
-def test_no_client_can_make_new_series() -> None:
+def test_clients_cannot_create_series() -> None:
     fetch("/nope", method="GET")
     fetch("/nope", method="BREW0")
     fetch("/v1/items/0")
@@ -59,10 +60,10 @@ def test_no_client_can_make_new_series() -> None:
         fetch(f"/v1/items/{number}", x_request_id=f"id-{number}", user_agent=f"agent-{number}")
     assert series() == before
     assert REGISTRY.get_sample_value(COUNT, {"view": "unmatched", "method": "OTHER", "status": "404"})
-    assert len(metrics._series) < 100
+    assert metrics._series.cache_info().currsize < 100
 
 
-def test_answer_is_prometheus_text_that_nobody_keeps() -> None:
+def test_response_is_prometheus_text_and_not_cached() -> None:
     answer = fetch("/metrics")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -82,7 +83,7 @@ def test_answer_is_prometheus_text_that_nobody_keeps() -> None:
     } <= names
 
 
-def test_request_in_flight_sees_itself() -> None:
+def test_scrape_counts_itself_as_in_flight() -> None:
     assert total(samples(fetch("/metrics").text), "django_http_requests_in_flight") == 1
 
 
@@ -99,7 +100,7 @@ def test_request_in_flight_sees_itself() -> None:
         TOKEN,
     ],
 )
-def test_token_guards_the_metrics(settings: Settings, sent: str) -> None:
+def test_wrong_token_is_refused(settings: Settings, sent: str) -> None:
     settings.METRICS_TOKEN = TOKEN
     answer = fetch("/metrics", authorization=sent)
     assert answer.status == 401
@@ -108,27 +109,27 @@ def test_token_guards_the_metrics(settings: Settings, sent: str) -> None:
     assert answer.json()["type"] == "/problems/unauthorized"
 
 
-def test_token_opens_the_metrics(settings: Settings) -> None:
+def test_token_is_accepted(settings: Settings) -> None:
     settings.METRICS_TOKEN = TOKEN
     assert fetch("/metrics").headers["www-authenticate"] == 'Bearer realm="metrics"'
     assert fetch("/metrics", authorization=f"Bearer {TOKEN}").status == 200
     assert fetch("/metrics", authorization=f"bearer {TOKEN}").status == 200
 
 
-def test_sampler_tells_what_runs_and_how_late_the_loop_is() -> None:
-    def late() -> float:
+def test_sampler_measures_the_lag_of_the_loop_and_sets_the_versions() -> None:
+    def lag_seconds() -> float:
         return REGISTRY.get_sample_value("event_loop_lag_seconds_sum") or 0
 
     async def main() -> None:
-        one = Sampler()
-        await one.open()
-        before = late()
-        # The loop is blocked for longer than the sampler sleeps.
+        sampler = Sampler()
+        await sampler.open()
+        before = lag_seconds()
+        # Block the loop for longer than the sampler sleeps.
         await asyncio.sleep(0)
         time.sleep(0.7)  # noqa: ASYNC251
         await asyncio.sleep(0.1)
-        assert 0.15 < late() - before < 5
-        await one.close()
+        assert 0.15 < lag_seconds() - before < 5
+        await sampler.close()
 
     asyncio.run(main())
     info = [one for one in samples(generate_latest(REGISTRY).decode()) if one.name == "agent_router_build_info"]
@@ -136,29 +137,31 @@ def test_sampler_tells_what_runs_and_how_late_the_loop_is() -> None:
 
 
 def test_dropped_log_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Sampler()
-    one.sample()
+    sampler = Sampler()
+    sampler.sample()
     before = REGISTRY.get_sample_value("log_lines_dropped_total") or 0
     monkeypatch.setattr(stdout, "_refused_lines", stdout._refused_lines + 3)
     for _ in range(2):
-        one.sample()
+        sampler.sample()
     assert REGISTRY.get_sample_value("log_lines_dropped_total") == before + 3
 
 
-def test_workers_without_a_directory_say_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_workers_without_a_shared_directory_log_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(multiprocess, "is_missing", lambda: True)
 
     async def main() -> None:
-        one = Sampler()
-        await one.open()
-        await one.close()
+        sampler = Sampler()
+        await sampler.open()
+        await sampler.close()
 
     asyncio.run(main())
     assert "Each worker reports only its own metrics" in caplog.text
 
 
 @pytest.mark.slow
-def test_every_worker_answers_for_all_and_nothing_is_left_behind(
+def test_each_worker_reports_all_workers_and_no_files_remain(
     start: Callable[..., RunningService],
 ) -> None:
     service = start(workers=2)
@@ -173,19 +176,19 @@ def test_every_worker_answers_for_all_and_nothing_is_left_behind(
         assert total(found, LATENCY_COUNT, view="unmatched") == asked
     deadline = time.monotonic() + 30
     found = scrape(service)
-    # They are looked up beside the start.
+    # The service counts migrations shortly after its start.
     while not any(one.name == "django_migrations_unapplied_total" for one in found):
         assert time.monotonic() < deadline
         time.sleep(0.1)
         found = scrape(service)
-    # Not one for each worker, by its process id.
+    # One series, not a series for each process id.
     [migrations] = [one for one in found if one.name == "django_migrations_unapplied_total"]
     assert (migrations.value, migrations.labels) == (0, {"connection": "default"})
     names = {one.name for one in found}
     assert {"process_open_fds", "process_cpu_seconds_total", "db_pool_wait_seconds_count"} <= names
     statements = total(found, "django_db_execute_total")
     client.get("/v1/items/")
-    # Another worker may have run it, which writes down twice a second.
+    # Another worker may have run the statement.
     while total(scrape(service), "django_db_execute_total") <= statements:
         assert time.monotonic() < deadline
         time.sleep(0.1)

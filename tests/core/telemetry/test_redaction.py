@@ -1,4 +1,4 @@
-"""Secrets do not get into logs, and the search for them cannot be made to take long."""
+"""Redaction removes secrets, in linear time."""
 
 import time
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP
         f"[(b'authorization', b'Bearer {CANARY}')]",
     ],
 )
-def test_what_looks_like_a_secret_is_left_out(text: str) -> None:
+def test_secret_is_removed(text: str) -> None:
     shown = redact_text(text)
     assert CANARY not in shown
     assert REDACTED in shown
@@ -64,11 +64,11 @@ def test_what_looks_like_a_secret_is_left_out(text: str) -> None:
         "the bar_x_y of the car",
     ],
 )
-def test_ordinary_text_stays(text: str) -> None:
+def test_ordinary_text_is_kept(text: str) -> None:
     assert redact_text(text) == text
 
 
-def test_only_the_secret_is_left_out() -> None:
+def test_only_the_secret_is_removed() -> None:
     assert redact_text(f"user 7 sent password={CANARY}, twice") == f"user 7 sent password={REDACTED}, twice"
     assert redact_text(f"key ar_abc_{CANARY} of user 7") == f"key ar_abc_{REDACTED} of user 7"
 
@@ -80,14 +80,14 @@ def test_long_text_keeps_its_ends() -> None:
     assert len(shown) < MAX_TEXT_CHARS + 100
 
 
-def test_own_secrets_are_left_out_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_secrets_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_hidden", set())
     redaction.hide(["plain-looking", "short", ""])
     assert redact_text("it is plain-looking, in short") == f"it is {REDACTED}, in short"
 
 
 @pytest.mark.parametrize("name", ["password", "Authorization", "new_password", "api_key", "csrftoken", "db_dsn"])
-def test_field_with_the_name_of_a_secret_is_left_out(name: str) -> None:
+def test_field_with_the_name_of_a_secret_is_removed(name: str) -> None:
     assert redact(name, CANARY) == REDACTED
     assert redact("context", {name: CANARY, "other": 1}) == {name: REDACTED, "other": 1}
     assert redact(name, [CANARY]) == REDACTED
@@ -104,7 +104,7 @@ def test_field_becomes_plain_data() -> None:
     }
 
 
-def test_nesting_without_end_is_cut() -> None:
+def test_depth_and_number_of_entries_are_limited() -> None:
     endless: dict[str, Any] = {"password": CANARY}
     endless["again"] = endless
     assert CANARY not in str(redact("value", endless))
@@ -116,12 +116,12 @@ def test_nesting_without_end_is_cut() -> None:
     ["a", "a-", "aB", "token=\\", "token\\", "password='\\'", "://", "://a:", "eyJ", "eyJaaaaa.", "ar_a",
      "bearer ", "cookie", "-----BEGIN ", "input_value=", "é", "password\"", "aaaaaB-"],
 )  # fmt: skip
-def test_hostile_text_takes_no_longer_than_another(piece: str) -> None:
+def test_hostile_text_takes_linear_time(piece: str) -> None:
     began = time.process_time()
     redact_text(piece * (MAX_TEXT_CHARS // len(piece)))
     assert time.process_time() - began < 0.25
 
 
-def test_tuple_with_names_is_shown_as_it_wants_to_be() -> None:
+def test_named_tuple_is_shown_by_its_repr() -> None:
     proof = Proof(user_id=UUID(int=1), email_digest="digest", encoded="argon2$of-a-password", upgraded=None)
     assert redact("found", [proof]) == [f"Proof(user_id={UUID(int=1)})"]

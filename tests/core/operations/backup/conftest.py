@@ -1,4 +1,4 @@
-"""What the tests of backups share."""
+"""Fixtures of the backup tests."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ __all__ = ["database"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for backups, which does not exist yet."""
+    """The path of a folder that does not exist yet."""
     return tmp_path / "backups"

@@ -1,4 +1,4 @@
-"""Backups of PostgreSQL: a dump of one moment, restored in one transaction, and the password in no argument."""
+"""Backups of PostgreSQL: a dump of one snapshot, restored in one transaction, without the password in any argument."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.postgres_server import PostgresServer
 from tests.running_service import RunningService
 
 COLUMNS = "INSERT INTO accounts_user (id, email, password, is_superuser, is_active, is_staff, created_at)"
-# Writes down how it was called, then does it.
+# Logs its arguments, then runs the program.
 SPY = """#!/bin/sh
 tr '\\0' ' ' < /proc/$$/cmdline >> {log}
 exec {program} "$@"
@@ -35,7 +35,7 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def service(server: PostgresServer, tmp_path: Path) -> RunningService:
-    """Migrated, with one user, and not running: a source of commands."""
+    """A migrated service with one user, not running: it runs commands."""
     stopped = RunningService(tmp_path, DB_DSN=server.create_database(), BACKUP_DIR=str(tmp_path / "backups"))
     stopped.prepare_database()
     stopped.query("DELETE FROM accounts_user")
@@ -62,35 +62,33 @@ def restore(service: RunningService, *arguments: str) -> tuple[int, str]:
 
 
 def test_backup_is_restored_and_the_old_tables_are_kept(service: RunningService) -> None:
-    service.query("INSERT INTO cache_epoch VALUES (1, 'of then', 'some')")
+    service.query("INSERT INTO cache_epoch VALUES (1, 'old', 'some')")
     backup = back_up(service)
     assert backup.manifest.engine == "postgresql"
     assert backup.manifest.rows["accounts_user"] == 1
     assert backup.data.stat().st_mode & 0o777 == 0o600
     add_user(service, "after@example.org")
 
-    code, said = restore(service)
+    code, output = restore(service)
     assert code == 1
-    assert "--force" in said
+    assert "--force" in output
     assert len(emails(service)) == 2
-    code, said = restore(service, "--force")
-    assert code == 0, said
+    code, output = restore(service, "--force")
+    assert code == 0, output
     assert emails(service) == {"before@example.org"}
     assert service.query("SELECT count(*) FROM cache_epoch") == [(0,)]
     indexes = "SELECT schemaname FROM pg_indexes WHERE indexname = 'item_search' AND schemaname = 'public'"
-    assert service.query(indexes) == [("public",)], "made anew"
-    [schema] = [word.rstrip(":") for word in said.split() if word.startswith("public_before_restore_")]
+    assert service.query(indexes) == [("public",)], "rebuilt"
+    [schema] = [word.rstrip(":") for word in output.split() if word.startswith("public_before_restore_")]
     assert emails(service, schema) == {"before@example.org", "after@example.org"}
-    # What is kept is no part of the next backup, and in the way of nothing.
+    # The next backup does not contain the kept tables.
     assert back_up(service).manifest.rows["accounts_user"] == 1
     service.manage("verify", "--all")
     service.manage("migrate", "--check")
 
 
 @pytest.mark.skipif(find_pgbouncer() is None, reason="PgBouncer is not installed")
-def test_restore_leaves_nothing_behind_in_pgbouncers_connections(
-    service: RunningService, server: PostgresServer
-) -> None:
+def test_restore_leaves_no_settings_in_pgbouncers_connections(service: RunningService, server: PostgresServer) -> None:
     back_up(service)
     add_user(service, "after@example.org")
     with PgBouncer(server, pool_size=1) as pooler:
@@ -100,31 +98,31 @@ def test_restore_leaves_nothing_behind_in_pgbouncers_connections(
         assert query(dsn, "SELECT email FROM accounts_user") == [("before@example.org",)]
 
 
-def test_restore_without_an_index_for_searches_is_a_restore(service: RunningService) -> None:
+def test_restore_succeeds_without_search_index(service: RunningService) -> None:
     back_up(service)
     add_user(service, "after@example.org")
     service.query("CREATE SCHEMA elsewhere")
     service.query(
         """CREATE FUNCTION elsewhere.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
-        BEGIN IF current_query() LIKE '%item_search%' THEN RAISE 'it takes too long'; END IF; END $$"""
+        BEGIN IF current_query() LIKE '%item_search%' THEN RAISE 'timeout'; END IF; END $$"""
     )
     service.query("CREATE EVENT TRIGGER refusal ON ddl_command_start EXECUTE FUNCTION elsewhere.refuse()")
-    code, said = restore(service, "--force")
-    assert code == 0, said
+    code, output = restore(service, "--force")
+    assert code == 0, output
     assert emails(service) == {"before@example.org"}
 
 
-def test_backup_goes_into_another_server_without_force(service: RunningService, tmp_path: Path) -> None:
+def test_restore_to_an_empty_server_needs_no_force(service: RunningService, tmp_path: Path) -> None:
     backup = back_up(service)
     with PostgresServer() as other:
         elsewhere = RunningService(tmp_path, DB_DSN=other.create_database())
-        said = elsewhere.manage("restore", str(backup.data)).stdout
-        assert "kept" not in said
+        output = elsewhere.manage("restore", str(backup.data)).stdout
+        assert "kept" not in output
         assert emails(elsewhere) == {"before@example.org"}
 
 
 def cut_and_sign(backup: Backup) -> None:
-    """Loses the end of the dump, and has checksum and size fit."""
+    """Truncate the dump, and correct checksum and size."""
     backup.data.write_bytes(backup.data.read_bytes()[:-4096])
     sign(backup, sha256=sha256(backup.data), size_bytes=backup.data.stat().st_size)
 
@@ -146,27 +144,25 @@ def sign(backup: Backup, **values: object) -> None:
     ("spoil", "message"),
     [
         (cut_and_sign, "nothing was changed: pg_restore failed"),
-        (claim_more_rows, "accounts_user has not the 2 rows"),
+        (claim_more_rows, "accounts_user does not have its 2 rows"),
         (claim_more_tables, "nowhere"),
         (lambda backup: sign(backup, migrations=["items.9999_later"]), "newer version"),
         (lambda backup: backup.data.write_bytes(b"x" * backup.manifest.size_bytes), "SHA-256"),
     ],
 )
-def test_backup_that_is_no_good_changes_nothing(
-    service: RunningService, spoil: Callable[[Backup], None], message: str
-) -> None:
+def test_damaged_backup_changes_nothing(service: RunningService, spoil: Callable[[Backup], None], message: str) -> None:
     backup = back_up(service)
     add_user(service, "after@example.org")
     spoil(backup)
-    code, said = restore(service, "--force")
+    code, output = restore(service, "--force")
     assert code == 1
-    assert "Nothing was restored" in said
-    assert message in said
+    assert "Nothing was restored" in output
+    assert message in output
     assert emails(service) == {"before@example.org", "after@example.org"}
     assert service.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%before_restore%'") == [(0,)]
 
 
-def test_dump_that_lacks_something_is_found(service: RunningService) -> None:
+def test_incomplete_dump_is_rejected(service: RunningService) -> None:
     backup = back_up(service)
     claim_more_tables(backup)
     done = service.manage("verify", check=False)
@@ -175,17 +171,17 @@ def test_dump_that_lacks_something_is_found(service: RunningService) -> None:
     assert "pg_restore failed" in service.manage("verify", check=False).stderr
 
 
-def test_database_that_is_used_is_left_alone(service: RunningService) -> None:
+def test_database_in_use_is_not_replaced(service: RunningService) -> None:
     back_up(service)
     dsn = service.environment["DB_DSN"] + "?application_name=agent-router"
     with psycopg.connect(dsn, autocommit=True) as other:
         other.execute("SELECT 1")
-        code, said = restore(service, "--force")
+        code, output = restore(service, "--force")
     assert code == 1
-    assert "is in use (1 connections)" in said
+    assert "is in use (1 connections)" in output
 
 
-def test_password_is_in_no_argument(service: RunningService, tmp_path: Path) -> None:
+def test_no_argument_contains_the_password(service: RunningService, tmp_path: Path) -> None:
     spies, log = tmp_path / "spies", tmp_path / "log"
     spies.mkdir()
     for name in ("pg_dump", "pg_restore", "psql"):
@@ -195,14 +191,14 @@ def test_password_is_in_no_argument(service: RunningService, tmp_path: Path) -> 
     path = f"{spies}:{os.environ['PATH']}"
     service.manage("backup", PATH=path)
     service.manage("restore", "latest", "--force", PATH=path)
-    called = log.read_text()
-    assert all(name in called for name in ("pg_dump", "pg_restore", "psql"))
+    commands = log.read_text()
+    assert all(name in commands for name in ("pg_dump", "pg_restore", "psql"))
     password = service.environment["DB_DSN"].split(":")[2].partition("@")[0]
     assert password
-    assert password not in called
+    assert password not in commands
 
 
-def test_programs_are_found_where_debian_puts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_programs_are_found_in_debians_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(client_programs, "FOLDERS", f"{tmp_path}/*/bin")
     with pytest.raises(BackupError, match="postgresql-client"):
@@ -214,14 +210,14 @@ def test_programs_are_found_where_debian_puts_them(monkeypatch: pytest.MonkeyPat
     assert client_programs.program("pg_dump") == str(tmp_path / "15" / "bin" / "pg_dump")
 
 
-def test_empty_database_is_no_backup(server: PostgresServer, tmp_path: Path) -> None:
+def test_empty_database_is_not_backed_up(server: PostgresServer, tmp_path: Path) -> None:
     dsn = server.create_database()
     done = RunningService(tmp_path, DB_DSN=dsn).manage("backup", str(tmp_path / "backups"), check=False)
     assert "no migration was applied" in done.stderr
     assert query(dsn, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
 
 
-def test_server_that_is_away_is_told(server: PostgresServer, tmp_path: Path) -> None:
+def test_unreachable_server_is_reported(server: PostgresServer, tmp_path: Path) -> None:
     gone = RunningService(tmp_path, DB_DSN=server.dsn("nowhere"), BACKUP_DIR=str(tmp_path / "backups"))
     done = gone.manage("backup", check=False)
     assert done.returncode == 1

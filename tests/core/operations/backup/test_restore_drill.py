@@ -1,4 +1,4 @@
-"""The drill: write under load, back up, kill -9, restore, start. What was acknowledged before the backup is there."""
+"""Write under load, back up, kill -9, restore, start: all changes acknowledged before the backup survive."""
 
 import re
 import threading
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningService]:
-    """A service of the test's own, on each database in turn."""
+    """A running service, on each database in turn."""
     with ExitStack() as stack:
         if request.param == "sqlite":
             workers, dsn = 1, f"sqlite:///{tmp_path / 'app.db'}"
@@ -31,7 +31,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningS
 
 
 class Load:
-    """Writers that make and change items, and know what was acknowledged: id → name."""
+    """Threads that create and change items, and record the acknowledged names by id."""
 
     def __init__(self, service: RunningService, client: httpx.Client) -> None:
         self.service, self.headers = service, {"Authorization": client.headers["Authorization"]}
@@ -41,30 +41,29 @@ class Load:
         self._running: list[Future[None]] = []
 
     def start(self) -> None:
-        """Starts to write."""
         self._running = [self._pool.submit(self._write, number) for number in range(WRITERS)]
 
     def wait_for_many(self) -> None:
-        """Returns when some more have been acknowledged."""
+        """Wait until ENOUGH further changes are acknowledged."""
         self._many.clear()
-        assert self._many.wait(60), "the service acknowledges too little"
+        assert self._many.wait(60), "the service acknowledged too few changes"
 
-    def so_far(self) -> dict[str, str]:
-        """What was acknowledged up to now."""
+    def copy(self) -> dict[str, str]:
+        """Return the names acknowledged up to now."""
         with self._lock:
             return dict(self.acknowledged)
 
     def stop(self) -> None:
-        """Ends the writers; what failed because the service was killed does not count."""
+        """End the threads. Requests that failed because the service was killed do not count."""
         self._stop.set()
         self._pool.shutdown(wait=True)
-        for one in self._running:
-            one.result()
+        for future in self._running:
+            future.result()
 
     def _write(self, writer: int) -> None:
         number = 0
         with self.service.client(headers=self.headers) as client:
-            # At a pace that leaves the processor to what is tested.
+            # Leaves most of the CPU to the service.
             while not self._stop.wait(0.03):
                 number += 1
                 try:
@@ -84,13 +83,10 @@ class Load:
 
 
 def names_of(client: httpx.Client, ids: set[str]) -> dict[str, str]:
-    """The names that the service gives these items now."""
-    return {one: client.get(f"/v1/items/{one}").json()["name"] for one in ids}
+    return {item_id: client.get(f"/v1/items/{item_id}").json()["name"] for item_id in ids}
 
 
-def test_what_was_acknowledged_before_the_backup_is_there_after_the_loss(
-    service: RunningService, tmp_path: Path
-) -> None:
+def test_changes_acknowledged_before_the_backup_survive_the_loss(service: RunningService, tmp_path: Path) -> None:
     folder = str(tmp_path / "backups")
     with closing(service.user()) as client:
         email = client.email  # type: ignore[attr-defined]
@@ -98,16 +94,16 @@ def test_what_was_acknowledged_before_the_backup_is_there_after_the_loss(
         load.start()
         try:
             load.wait_for_many()
-            before = load.so_far()
-            said = service.manage("backup", folder).stdout
+            before = load.copy()
+            output = service.manage("backup", folder).stdout
             load.wait_for_many()
-            backup = said.partition(":")[0]
+            backup = output.partition(":")[0]
             refused = service.manage("restore", backup, "--force", check=False)
             assert "is in use" in refused.stderr
             service.kill()
         finally:
             load.stop()
-    after = load.so_far()
+    after = load.copy()
     assert len(after) > len(before)
     service.manage("verify", backup)
 
@@ -118,10 +114,10 @@ def test_what_was_acknowledged_before_the_backup_is_there_after_the_loss(
 
     with closing(service.log_in(email, PASSWORD)) as client:
         found = names_of(client, set(before))
-        # A change of the name between `before` and the backup may be in it, a lost one may not.
-        lost = {one: name for one, name in before.items() if found[one] not in (name, f"{name}b")}
+        # The backup may hold a name that was changed after `before` was copied.
+        lost = {item_id: name for item_id, name in before.items() if found[item_id] not in (name, f"{name}b")}
         assert not lost
-        newest = [one for one in after if client.get(f"/v1/items/{one}").status_code == 404]
-        assert newest, "what came after the backup is not in it"
-        made = client.post("/v1/items/", json={"name": "after the restore"})
-        assert made.status_code == 201
+        newest = [item_id for item_id in after if client.get(f"/v1/items/{item_id}").status_code == 404]
+        assert newest, "the backup contains items that were created after it"
+        created = client.post("/v1/items/", json={"name": "after the restore"})
+        assert created.status_code == 201

@@ -1,4 +1,4 @@
-"""A backup that was damaged, changed or mixed up is found out; a good one stays good."""
+"""`verify` finds damaged and changed backups, and changes nothing."""
 
 import json
 import sqlite3
@@ -40,7 +40,7 @@ def cut_off(backup: Backup) -> None:
 
 
 def delete_a_row(backup: Backup) -> None:
-    """And have the checksum fit again."""
+    """Delete a row, and correct the checksum."""
     with closing(sqlite3.connect(backup.data)) as copy:
         copy.execute("DELETE FROM auth_permission WHERE id = (SELECT max(id) FROM auth_permission)")
         copy.commit()
@@ -62,19 +62,19 @@ def come_from_the_future(backup: Backup) -> None:
 
 
 FAULTS: dict[str, Callable[[Backup], None]] = {
-    "its SHA-256 is another": flip_a_bit,
-    "bytes, and had": cut_off,
-    "other rows than its manifest says: auth_permission": delete_a_row,
+    "its SHA-256 differs": flip_a_bit,
+    "bytes; its manifest says": cut_off,
+    "other rows than its manifest: auth_permission": delete_a_row,
     "other migrations": forget_a_migration,
     "a newer version of the service.*items.9999_later": come_from_the_future,
-    "another format": lambda backup: change_manifest(backup, format=2),
+    "has a format": lambda backup: change_manifest(backup, format=2),
     "cannot be read as a manifest": lambda backup: change_manifest(backup, surprise=1),
-    "there is no .*json": lambda backup: manifest_path(backup.data).unlink(),
+    "there is no manifest .*json": lambda backup: manifest_path(backup.data).unlink(),
     "there is no backup": lambda backup: backup.data.unlink(),
 }
 
 
-def test_good_backup_is_good(backup: Backup) -> None:
+def test_intact_backup_is_accepted_and_unchanged(backup: Backup) -> None:
     before = backup.data.read_bytes()
     verify_backup(Backup.at(backup.data))
     verify_backup(Backup.at(manifest_path(backup.data)))
@@ -82,19 +82,19 @@ def test_good_backup_is_good(backup: Backup) -> None:
 
 
 @pytest.mark.parametrize("message", FAULTS)
-def test_fault_is_found(backup: Backup, message: str) -> None:
+def test_damaged_backup_is_rejected(backup: Backup, message: str) -> None:
     FAULTS[message](backup)
     with pytest.raises(BackupError, match=message):
         verify_backup(Backup.at(backup.data))
 
 
-def test_manifest_that_is_no_json_is_told(backup: Backup) -> None:
+def test_manifest_that_is_not_json_is_rejected(backup: Backup) -> None:
     manifest_path(backup.data).write_text("{")
     with pytest.raises(BackupError, match="cannot be read as a manifest"):
         Backup.at(backup.data)
 
 
-def test_command_looks_at_the_newest(
+def test_command_checks_the_newest_backup_by_default(
     backup: Backup, folder: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.BACKUP_DIR = str(folder)
@@ -111,7 +111,7 @@ def test_command_looks_at_the_newest(
         call_command("verify", str(backup.data))
 
 
-def test_command_says_what_it_needs(settings: Settings, tmp_path: Path) -> None:
+def test_command_reports_missing_arguments_and_files(settings: Settings, tmp_path: Path) -> None:
     settings.BACKUP_DIR = ""
     with pytest.raises(CommandError, match="set BACKUP_DIR"):
         call_command("verify")

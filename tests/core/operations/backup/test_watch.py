@@ -1,4 +1,4 @@
-"""The age of the last backup is in the metrics, soon after a start and whoever made the backup."""
+"""The metrics show the last backup, soon after a start and for every process."""
 
 import asyncio
 import time
@@ -12,14 +12,14 @@ from prometheus_client import REGISTRY
 
 from core.operations.backup import watch
 from core.operations.backup.models import LastBackup
-from core.operations.backup.watch import BackupWatch, tell
+from core.operations.backup.watch import BackupWatch, set_gauges
 from tests.running_service import RunningService
 
 TIMESTAMP = "backup_last_success_timestamp_seconds"
 
 
 class Database:
-    """Answers with what it is given, in turn."""
+    """Returns or raises the given answers in turn."""
 
     def __init__(self, *answers: LastBackup | Exception | None) -> None:
         self.answers = list(answers)
@@ -45,36 +45,36 @@ def timestamp(client: httpx.Client) -> float:
     return value
 
 
-def test_gauges_tell_of_the_last_backup() -> None:
-    tell(last_backup(1_800_000_000))
-    tell(None)
+def test_gauges_show_the_last_backup() -> None:
+    set_gauges(last_backup(1_800_000_000))
+    set_gauges(None)
     assert REGISTRY.get_sample_value(TIMESTAMP) == 1_800_000_000
     assert REGISTRY.get_sample_value("backup_last_size_bytes") == 4096
     assert REGISTRY.get_sample_value("backup_last_duration_seconds") == 0.25
 
 
-def test_database_that_is_away_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_database_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         database = Database(None, OperationalError("no such table"), last_backup(1_900_000_000), None)
         monkeypatch.setattr(watch, "database", database)
         monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.0)
-        one = BackupWatch()
-        await one.open()
+        backup_watch = BackupWatch()
+        await backup_watch.open()
         await asyncio.wait_for(database.is_empty.wait(), 10)
-        await one.close()
-        await one.close()
+        await backup_watch.close()
+        await backup_watch.close()
 
     asyncio.run(main())
     assert REGISTRY.get_sample_value(TIMESTAMP) == 1_900_000_000
 
 
-def test_service_tells_of_a_backup_that_a_command_made(tmp_path: Path) -> None:
+def test_service_shows_a_backup_of_the_command(tmp_path: Path) -> None:
     service = RunningService(tmp_path)
     with service, service.client() as client:
         service.manage("backup", str(tmp_path / "backups"))
         service.stop()
         service.start()
         deadline = time.monotonic() + 10
-        while (told := timestamp(client)) == 0:
+        while (shown := timestamp(client)) == 0:
             assert time.monotonic() < deadline
-        assert abs(told - datetime.now(UTC).timestamp()) < 60
+        assert abs(shown - datetime.now(UTC).timestamp()) < 60

@@ -1,4 +1,4 @@
-"""Settings, secrets, proxies: what is let pass and what is not."""
+"""The doctor checks settings, secrets and proxies."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ GOOD = "Zm9ydHktdHdvIHJhbmRvbSBieXRlcywgb3Igc28gaXQgc2VlbXM"
 
 @pytest.fixture
 def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A production service with which nothing is wrong."""
+    """The settings of a correct production service."""
     monkeypatch.delenv("ENV_FILE", raising=False)
     settings.IS_PRODUCTION = True
     settings.APP_ENV = "production"
@@ -33,7 +33,7 @@ def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def test_nothing_is_wrong_with_good_settings(production: Settings) -> None:
+def test_good_settings_have_no_findings(production: Settings) -> None:
     for check in (configuration.check, secret_values.check, proxies.check):
         assert complaints(check) == []
 
@@ -41,17 +41,17 @@ def test_nothing_is_wrong_with_good_settings(production: Settings) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("ALLOWED_HOSTS", ["localhost", "127.0.0.1"], "names this machine alone"),
-        ("CORS_ALLOWED_ORIGINS", ["http://app.example.org"], "lets http://app.example.org in"),
+        ("ALLOWED_HOSTS", ["localhost", "127.0.0.1"], "contains only this machine"),
+        ("CORS_ALLOWED_ORIGINS", ["http://app.example.org"], "allows http://app.example.org"),
         ("LOG_LEVEL", "DEBUG", "LOG_LEVEL is DEBUG"),
     ],
 )
-def test_unwise_settings_are_told(production: Settings, name: str, value: object, message: str) -> None:
+def test_unsafe_setting_is_a_warning(production: Settings, name: str, value: object, message: str) -> None:
     setattr(production, name, value)
     assert message in the_one(configuration.check, Level.WARNING).message
 
 
-def test_open_metrics_are_mentioned(production: Settings) -> None:
+def test_unprotected_metrics_are_reported(production: Settings) -> None:
     production.METRICS_TOKEN = ""
     assert "/metrics" in the_one(configuration.check, Level.INFO).message
 
@@ -59,56 +59,58 @@ def test_open_metrics_are_mentioned(production: Settings) -> None:
 @pytest.mark.parametrize(
     ("make", "level"), [(checks.Error, Level.ERROR), (checks.Warning, Level.WARNING), (checks.Info, Level.INFO)]
 )
-def test_system_checks_are_told(
+def test_system_checks_are_reported(
     production: Settings, monkeypatch: pytest.MonkeyPatch, make: Callable[..., checks.CheckMessage], level: Level
 ) -> None:
-    monkeypatch.setattr(checks, "run_checks", lambda **_: [make("so it is", hint="do this", id="x.1")])
+    monkeypatch.setattr(checks, "run_checks", lambda **_: [make("a problem", hint="do this", id="x.1")])
     found = the_one(configuration.check, level)
-    assert (found.message, found.remedy) == ("x.1: so it is", "do this")
+    assert (found.message, found.remedy) == ("x.1: a problem", "do this")
 
 
 @pytest.mark.parametrize(
     ("secret", "level", "message"),
     [
-        ("change-me-to-a-secret-of-at-least-32-bytes", Level.ERROR, "everybody can read"),
+        ("change-me-to-a-secret-of-at-least-32-bytes", Level.ERROR, "published in the repository"),
         ("short", Level.ERROR, "less than 32 bytes"),
         ("abcabcabc" * 5, Level.WARNING, "does not look random"),
     ],
 )
-def test_weak_secret_is_told_and_not_repeated(production: Settings, secret: str, level: Level, message: str) -> None:
+def test_weak_secret_is_reported_but_not_shown(production: Settings, secret: str, level: Level, message: str) -> None:
     production.JWT_SECRET = secret
     found = the_one(secret_values.check, level)
     assert message in found.message
     assert secret not in found.message + found.remedy
 
 
-@pytest.mark.parametrize(("previous", "message"), [(GOOD, "is JWT_SECRET itself"), (GOOD[::-1], "still accepted")])
-def test_previous_secret_is_not_left_in_place(production: Settings, previous: str, message: str) -> None:
+@pytest.mark.parametrize(("previous", "message"), [(GOOD, "equals JWT_SECRET"), (GOOD[::-1], "still accepted")])
+def test_previous_secret_is_a_warning(production: Settings, previous: str, message: str) -> None:
     production.JWT_SECRET_PREVIOUS = previous
     assert message in the_one(secret_values.check, Level.WARNING).message
 
 
-def test_token_for_metrics_is_one_of_its_own(production: Settings) -> None:
+def test_metrics_token_must_be_long_and_distinct(production: Settings) -> None:
     production.METRICS_TOKEN = GOOD
     assert "could sign access tokens" in the_one(secret_values.check, Level.ERROR).message
     production.METRICS_TOKEN = "short"
     assert "METRICS_TOKEN has less" in the_one(secret_values.check, Level.WARNING).message
 
 
-def test_password_that_everybody_knows_is_told(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_database_password_is_a_warning(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "vendor", "postgresql")
     monkeypatch.setitem(connection.settings_dict, "PASSWORD", "agent-router")
-    assert "everybody knows" in the_one(secret_values.check, Level.WARNING).message
+    assert "widely known" in the_one(secret_values.check, Level.WARNING).message
     monkeypatch.setitem(connection.settings_dict, "PASSWORD", GOOD)
     assert complaints(secret_values.check) == []
 
 
-def test_settings_file_is_private(production: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_settings_file_is_a_warning(
+    production: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / ".env"
     file.touch()
     file.chmod(0o644)
     monkeypatch.setitem(os.environ, "ENV_FILE", str(file))
-    assert "others on this machine may read it" in the_one(secret_values.check, Level.WARNING).message
+    assert "Other users of this machine can read" in the_one(secret_values.check, Level.WARNING).message
     file.chmod(0o600)
     assert complaints(secret_values.check) == []
 
@@ -122,11 +124,11 @@ def test_settings_file_is_private(production: Settings, tmp_path: Path, monkeypa
         (TrustedProxies(), Level.WARNING),
     ],
 )
-def test_trusted_proxies_are_judged(production: Settings, value: TrustedProxies, level: Level) -> None:
+def test_trusted_proxies_are_checked(production: Settings, value: TrustedProxies, level: Level) -> None:
     production.TRUSTED_PROXIES = value
     assert "TRUSTED_PROXIES" in the_one(proxies.check, level).message
 
 
-def test_no_proxy_is_fine_at_home(settings: Settings) -> None:
+def test_no_proxy_is_fine_in_development(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = TrustedProxies()
     assert complaints(proxies.check) == []

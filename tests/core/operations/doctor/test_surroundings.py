@@ -1,4 +1,4 @@
-"""Workers, files, disks, clocks, traces, Redis: the world around the service."""
+"""The doctor checks workers, files, disks, clocks, the trace collector and Redis."""
 
 import asyncio
 import resource
@@ -44,7 +44,7 @@ def test_one_worker_is_fine(one_worker: pytest.MonkeyPatch) -> None:
     ("variables", "count"),
     [({"WEB_CONCURRENCY": "3"}, 3), ({"WORKERS": "2", "WEB_CONCURRENCY": "3"}, 2), ({"WORKERS": "many"}, 1)],
 )
-def test_workers_are_those_of_the_environment(
+def test_number_of_workers_comes_from_the_environment(
     one_worker: pytest.MonkeyPatch, variables: dict[str, str], count: int
 ) -> None:
     for name, value in variables.items():
@@ -52,32 +52,32 @@ def test_workers_are_those_of_the_environment(
     assert count_workers() == count
 
 
-def test_number_that_is_none_is_told(one_worker: pytest.MonkeyPatch) -> None:
+def test_invalid_number_of_workers_is_an_error(one_worker: pytest.MonkeyPatch) -> None:
     one_worker.setenv("WORKERS", "0")
-    assert "WORKERS is no number" in the_one(workers.check, Level.ERROR).message
+    assert "WORKERS is not a positive number" in the_one(workers.check, Level.ERROR).message
 
 
-def test_workers_on_sqlite_without_redis_are_told(one_worker: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_workers_on_sqlite_and_without_redis_are_warnings(one_worker: pytest.MonkeyPatch, settings: Settings) -> None:
     one_worker.setenv("WORKERS", "4")
     one_worker.setattr(workers, "connection", SimpleNamespace(vendor="sqlite"))
     messages = [finding.message for finding in complaints(workers.check)]
-    assert "4 workers on SQLite: each commits by itself, and they wait for each other" in messages
+    assert "4 workers on SQLite wait for each other's commits" in messages
     assert any("up to 4 times RATE_LIMIT" in message for message in messages)
     settings.REDIS_URL = "redis://localhost"
     one_worker.setattr(workers, "connection", SimpleNamespace(vendor="postgresql"))
     assert complaints(workers.check) == []
 
 
-def test_more_workers_than_cores_need_are_mentioned(one_worker: pytest.MonkeyPatch) -> None:
+def test_many_workers_per_core_are_reported(one_worker: pytest.MonkeyPatch) -> None:
     one_worker.setenv("WORKERS", "4096")
     assert "4096 workers on" in the_one(workers.check, Level.INFO).message
 
 
-def test_little_memory_and_few_files_are_told(one_worker: pytest.MonkeyPatch) -> None:
+def test_little_memory_and_few_files_are_warnings(one_worker: pytest.MonkeyPatch) -> None:
     one_worker.setattr(workers, "memory_bytes", lambda: 100 * MIB)
     one_worker.setattr(resource, "getrlimit", lambda _: (512, 1024))
     messages = [finding.message for finding in complaints(workers.check)]
-    assert any(message.startswith("Log-ins alone may take 38 of the 100 MiB") for message in messages)
+    assert any(message.startswith("Log-ins alone may use 38 of 100 MiB") for message in messages)
     assert any("1024 files" in message for message in messages)
 
 
@@ -85,7 +85,7 @@ def test_little_memory_and_few_files_are_told(one_worker: pytest.MonkeyPatch) ->
     ("limit", "total", "found"),
     [("536870912\n", "", 512 * MIB), ("max\n", "MemTotal:  2048 kB\n", 2 * MIB), (None, None, 0), ("max\n", "?", 0)],
 )
-def test_memory_is_the_containers_else_the_machines(
+def test_memory_of_the_container_precedes_the_machines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str | None, total: str | None, found: int
 ) -> None:
     monkeypatch.setattr(workers, "CGROUP_MEMORY", tmp_path / "limit")
@@ -96,17 +96,17 @@ def test_memory_is_the_containers_else_the_machines(
     assert workers.memory_bytes() == found
 
 
-def test_files_are_there(one_worker: pytest.MonkeyPatch) -> None:
+def test_installed_files_have_no_findings(one_worker: pytest.MonkeyPatch) -> None:
     assert complaints(files.check) == []
 
 
-def test_missing_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "STATIC_FILES", ("docs/nowhere.js",))
     monkeypatch.setattr(files, "PAGES", ("docs/nowhere.html",))
     assert "docs/nowhere.js, docs/nowhere.html" in the_one(files.check, Level.ERROR).message
 
 
-def test_workers_metrics_need_a_place(one_worker: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_workers_metrics_need_writable_memory(one_worker: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one_worker.setenv("WORKERS", "2")
     one_worker.delenv(VARIABLE, raising=False)
     one_worker.setattr("core.telemetry.multiprocess.MEMORY", tmp_path / "nowhere")
@@ -117,7 +117,9 @@ def test_workers_metrics_need_a_place(one_worker: pytest.MonkeyPatch, tmp_path: 
     ("free", "needed", "level"),
     [(50, 0, Level.ERROR), (500, 600, Level.ERROR), (500, 0, Level.WARNING), (50_000, 0, Level.OK)],
 )
-def test_room_on_a_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, needed: int, level: Level) -> None:
+def test_free_space_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, needed: int, level: Level
+) -> None:
     usage = SimpleNamespace(total=100_000 * MIB, free=free * MIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     [found] = disk.room(tmp_path, "backups", needed * MIB)
@@ -150,19 +152,19 @@ def test_clocks_are_compared(monkeypatch: pytest.MonkeyPatch, ahead: float, leve
 
 
 @pytest.mark.django_db
-def test_clock_that_is_behind_its_own_past_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_behind_the_last_migration_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import connection
 
     MigrationRecorder(connection).migration_qs.filter(app="items").update(
         applied=datetime.now(UTC) + timedelta(hours=1)
     )
-    assert "This clock is behind" in the_one(clock.check, Level.ERROR).message
+    assert "This machine's clock is behind" in the_one(clock.check, Level.ERROR).message
 
 
-def test_traces_that_nobody_takes_are_told(settings: Settings) -> None:
+def test_unreachable_trace_collector_is_a_warning(settings: Settings) -> None:
     assert complaints(tracing.check) == []
     settings.OTEL_EXPORTER_OTLP_ENDPOINT = f"http://127.0.0.1:{free_port()}"
-    assert "Nobody takes traces" in the_one(tracing.check, Level.WARNING).message
+    assert "is unreachable" in the_one(tracing.check, Level.WARNING).message
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.OTEL_EXPORTER_OTLP_ENDPOINT = f"127.0.0.1:{listener.getsockname()[1]}"
         assert complaints(tracing.check) == []
@@ -174,7 +176,7 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-def test_redis_that_may_grow_for_ever_is_told(redis: RedisServer, settings: Settings) -> None:
+def test_redis_without_limit_or_eviction_is_a_warning(redis: RedisServer, settings: Settings) -> None:
     settings.REDIS_URL = redis.url
     assert "has no maxmemory" in the_one(redis_server.check, Level.WARNING).message
     with redis.client() as client:
@@ -187,9 +189,9 @@ def test_redis_that_may_grow_for_ever_is_told(redis: RedisServer, settings: Sett
 
 @pytest.mark.parametrize(
     ("delay_seconds", "timeout_seconds", "message"),
-    [(0.11, 0.5, "every request waits for it"), (0.2, 0.04, "out of reach")],
+    [(0.11, 0.5, "delays every request"), (0.2, 0.04, "unreachable")],
 )
-def test_slow_redis_is_told(
+def test_slow_redis_is_a_warning(
     redis: RedisServer, settings: Settings, delay_seconds: float, timeout_seconds: float, message: str
 ) -> None:
     settings.REDIS_TIMEOUT_SECONDS = timeout_seconds
@@ -202,7 +204,9 @@ def test_slow_redis_is_told(
         assert message in the_one(redis_server.check, Level.WARNING).message
 
 
-def test_old_and_silent_redis_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_and_unencrypted_redis_and_lost_calls_are_reported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.REDIS_URL = "redis://:secret@redis.example.org"
     facts: dict[str, str] = {"redis_version": "5.0.14", "maxmemory": "1048576", "maxmemory_policy": "allkeys-lru"}
     latencies = [0.001] * redis_server.PINGS
@@ -213,15 +217,15 @@ def test_old_and_silent_redis_is_told(settings: Settings, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(redis_server, "_visit", visit)
     assert "older than 6.2" in the_one(redis_server.check, Level.ERROR).message
-    assert "in the clear" in the_one(redis_server.check, Level.INFO).message
+    assert "unencrypted" in the_one(redis_server.check, Level.INFO).message
     facts.clear()
     latencies.pop()
     assert "answered 19 of 20 calls" in the_one(redis_server.check, Level.WARNING).message
 
 
-def test_cache_that_keeps_nothing_is_told(
+def test_cache_that_loses_entries_is_a_warning(
     redis: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_URL = redis.url
     monkeypatch.setattr(cache, "set", lambda *_, **__: None)
-    assert any("does not keep" in finding.message for finding in complaints(redis_server.check))
+    assert any("loses its entries" in finding.message for finding in complaints(redis_server.check))
