@@ -31,7 +31,6 @@ def _has_token(request: Request, token: str) -> bool:
 
 
 def render() -> bytes:
-    """Render the metrics of this process, or of all workers together, in Prometheus' text format."""
     if multiprocess.is_active():
         with multiprocess.all_workers() as registry:
             return generate_latest(registry)

@@ -37,7 +37,6 @@ def json_line(fields: Mapping[str, Any]) -> bytes:
 
 
 def _representable(value: Any) -> Any:
-    """Replace unpaired surrogates, integers of more than 64 bits, and types unknown to JSON."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):

@@ -22,7 +22,6 @@ def put_on_disk(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the hexadecimal checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -35,12 +35,10 @@ class Backup:
 
 
 def manifest_path(data: Path) -> Path:
-    """Return the path of the manifest for a data file."""
     return data.with_name(data.name + ".json")
 
 
 def new_name(engine: str, moment: datetime, folder: Path) -> str:
-    """Return an unused file name."""
     stem, suffix = f"agent-router-{moment:%Y%m%dT%H%M%SZ}", SUFFIXES[engine]
     name, number = stem + suffix, 1
     while (folder / name).exists():

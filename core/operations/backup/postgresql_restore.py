@@ -95,7 +95,7 @@ def _preparations(schema: str, old: str) -> Iterator[str]:
 
 
 def _checks(schema: str, rows: dict[str, int]) -> Iterator[str]:
-    """Yield statements that abort the transaction if a table has not the expected number of rows."""
+    """Yield statements that abort the transaction if a table has another number of rows."""
     for table, count in rows.items():
         name = sql.Identifier(schema, table).as_string(None)
         message = sql.Literal(f"{table} does not have its {count} rows").as_string(None)

@@ -31,7 +31,6 @@ def locked(database: Path) -> Iterator[None]:
 
 
 def set_aside(database: Path, aside: Path) -> None:
-    """Rename a database and its companion files, the database file first."""
     database.rename(aside)
     for suffix in COMPANIONS:
         with suppress(FileNotFoundError):

@@ -73,7 +73,6 @@ def _newer_migrations() -> Iterator[Finding]:
 
 
 def _write() -> Finding:
-    """Insert a row and roll back."""
     try:
         with transaction.atomic():
             IdempotencyRecord.objects.create(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from django.core.management.color import Style
 
@@ -12,7 +13,6 @@ WIDTH = max(map(len, LABELS.values()))
 
 
 def worst(found: Mapping[str, Iterable[Finding]]) -> Level:
-    """Return the highest level of all findings."""
     return max((finding.level for findings in found.values() for finding in findings), default=Level.OK)
 
 
@@ -38,23 +38,16 @@ def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
 def as_json(found: Mapping[str, list[Finding]]) -> str:
     """Render {"status": highest level, "counts": by level, "findings": in the order of the checks}."""
     counts = _count(found)
-    return json.dumps(
-        {
-            "status": worst(found).name.lower(),
-            "counts": {level.name.lower(): counts[level] for level in Level},
-            "findings": [
-                {
-                    "check": name,
-                    "level": finding.level.name.lower(),
-                    "message": finding.message,
-                    "remedy": finding.remedy,
-                }
-                for name, findings in found.items()
-                for finding in findings
-            ],
-        },
-        indent=2,
-    )
+    report = {
+        "status": worst(found).name.lower(),
+        "counts": {level.name.lower(): counts[level] for level in Level},
+        "findings": [
+            {"check": name, **asdict(finding), "level": finding.level.name.lower()}
+            for name, findings in found.items()
+            for finding in findings
+        ],
+    }
+    return json.dumps(report, indent=2)
 
 
 def _count(found: Mapping[str, list[Finding]]) -> dict[Level, int]:
