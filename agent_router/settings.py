@@ -1,6 +1,7 @@
-"""Every setting: each environment variable with its type and default, then Django's own.
+"""All settings: first the environment variables with their types and defaults, then Django's own settings.
 
-What is wrong is told in one message, and the process ends with exit code 1. env.example explains each variable.
+docs/settings.md explains each variable. Invalid settings are reported together, and the process exits with 1.
+docs/decisions/0009-strict-configuration.md explains why.
 """
 
 import hashlib
@@ -18,13 +19,13 @@ from core.telemetry import multiprocess, redaction
 from core.telemetry.logs import configuration as logging_configuration
 from core.version import VERSION
 
-# Before anything imports prometheus_client, which looks once where it is to keep its values.
+# prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported, so this call comes first.
 multiprocess.prepare()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
 
-# --- What it is ---------------------------------------------------------------------------------------------------
+# --- Application --------------------------------------------------------------------------------------------------
 
 APP_NAME = env.text("APP_NAME", "Agent Router API")
 APP_VERSION = VERSION
@@ -32,7 +33,7 @@ APP_ENV = env.text("APP_ENV", "development", choices=("development", "production
 IS_PRODUCTION = APP_ENV == "production"
 DEBUG = env.boolean("DEBUG", False)
 
-# --- Where it is reached ------------------------------------------------------------------------------------------
+# --- Network ------------------------------------------------------------------------------------------------------
 
 ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], check=check_hosts)
 CORS_ALLOWED_ORIGINS = env.strings("CORS_ORIGINS", ["http://localhost:3000"], check=check_origins)
@@ -42,7 +43,7 @@ BODY_TIMEOUT_SECONDS = env.integer("BODY_TIMEOUT_SECONDS", 30, minimum=1)
 SHUTDOWN_TIMEOUT_SECONDS = env.integer("SHUTDOWN_TIMEOUT_SECONDS", 30, minimum=1)
 MAX_REQUESTS_IN_FLIGHT = env.integer("MAX_REQUESTS_IN_FLIGHT", 2000, minimum=1)
 
-# --- What it keeps ------------------------------------------------------------------------------------------------
+# --- Database, cache, backups -------------------------------------------------------------------------------------
 
 DB_BEHIND_PGBOUNCER = env.boolean("DB_BEHIND_PGBOUNCER", False)
 _parse_dsn = partial(parse_dsn, base_dir=BASE_DIR, is_behind_pgbouncer=DB_BEHIND_PGBOUNCER)
@@ -57,12 +58,12 @@ DB_MAX_WAITING = env.integer("DB_MAX_WAITING", 2000, minimum=1)
 DB_MAX_WAIT_SECONDS = env.integer("DB_MAX_WAIT_SECONDS", 10, minimum=1)
 REDIS_URL = env.parsed("REDIS_URL", "redis://localhost:6379/0", check_url)
 REDIS_REQUIRED = env.boolean("REDIS_REQUIRED", False)
-# Nobody is to wait 50 ms longer for Redis: what is done without it afterwards takes a part of that.
+# No request may take 50 ms longer because of Redis. The fallback after this timeout needs a part of the 50 ms.
 REDIS_TIMEOUT_SECONDS = 0.04
 CACHE_TTL = env.integer("CACHE_TTL", 60, minimum=1)
 BACKUP_DIR = env.parsed("BACKUP_DIR", "", lambda path: str(BASE_DIR / path) if path else "")
 
-# --- Who may do what ----------------------------------------------------------------------------------------------
+# --- Accounts -----------------------------------------------------------------------------------------------------
 
 JWT_SECRET = env.text("JWT_SECRET", REQUIRED)
 JWT_SECRET_PREVIOUS = env.text("JWT_SECRET_PREVIOUS", "")
@@ -71,7 +72,7 @@ REFRESH_TOKEN_IDLE_TTL = env.integer("REFRESH_TOKEN_IDLE_TTL", 7 * 86400, minimu
 REFRESH_TOKEN_ABSOLUTE_TTL = env.integer("REFRESH_TOKEN_ABSOLUTE_TTL", 30 * 86400, minimum=1)
 REGISTRATION_OPEN = env.boolean("REGISTRATION_OPEN", True)
 ADMIN_ENABLED = env.boolean("ADMIN_ENABLED", True)
-# OWASP's minimum for Argon2id; raising either rehashes each password at its next log-in.
+# The minimum is OWASP's for Argon2id. After an increase, each password is rehashed at its owner's next login.
 ARGON2_MEMORY_KIB = env.integer("ARGON2_MEMORY_KIB", 19456, minimum=19456, maximum=1024 * 1024)
 ARGON2_PASSES = env.integer("ARGON2_PASSES", 2, minimum=2, maximum=20)
 PASSWORD_HASHING_THREADS = env.integer("PASSWORD_HASHING_THREADS", 2, minimum=1, maximum=64)
@@ -79,23 +80,23 @@ PASSWORD_HASHING_QUEUE = env.integer("PASSWORD_HASHING_QUEUE", 64)
 LOCKOUT_FAILURES, LOCKOUT_WINDOW, LOCKOUT_DURATION = 10, 15 * 60, 15 * 60
 AUDIT_RETENTION = env.integer("AUDIT_RETENTION", 90 * 86400, minimum=1)
 
-# --- How much of it -----------------------------------------------------------------------------------------------
+# --- Rate limits --------------------------------------------------------------------------------------------------
 
 RATE_LIMIT = env.parsed("RATE_LIMIT", "100/minute", parse_rates)
 RATE_LIMIT_AUTH = env.parsed("RATE_LIMIT_AUTH", "10/minute", parse_rates)
 RATE_LIMIT_ROUTES = env.parsed("RATE_LIMIT_ROUTES", "{}", parse_route_rates)
 
-# --- Changes ------------------------------------------------------------------------------------------------------
+# --- Idempotency and preconditions --------------------------------------------------------------------------------
 
 IDEMPOTENCY_TTL = env.integer("IDEMPOTENCY_TTL", 86400, minimum=1)
 IDEMPOTENCY_WAIT = env.integer("IDEMPOTENCY_WAIT", 10, minimum=1)
 REQUIRE_IF_MATCH = env.boolean("REQUIRE_IF_MATCH", False)
 
-# --- What operators see -------------------------------------------------------------------------------------------
+# --- Health, metrics, logs, traces --------------------------------------------------------------------------------
 
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 HEALTH_TIMEOUT_SECONDS = 2.0
-# Of the time that a statement takes; django-prometheus' own begin at 10 ms.
+# Buckets for the duration of a statement. The defaults of django-prometheus start at 10 ms, above most statements.
 PROMETHEUS_LATENCY_BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"),
 )  # fmt: skip
@@ -103,24 +104,24 @@ LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "
 LOG_FORMAT = env.text("LOG_FORMAT", "auto", choices=("auto", "json", "text"))
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
-# --- What does not go together ------------------------------------------------------------------------------------
+# --- Checks across settings ---------------------------------------------------------------------------------------
 
 MINIMUM_SECRET_BYTES = 32
-# Every secret that this repository publishes; tests/test_documentation.py finds any that is missing here.
+# Secrets that appear in this repository. tests/test_documentation.py fails if one is missing here.
 PUBLISHED_SECRETS = {"change-me-to-a-secret-of-at-least-32-bytes"}
 
 for name, secret in (("JWT_SECRET", JWT_SECRET), ("JWT_SECRET_PREVIOUS", JWT_SECRET_PREVIOUS)):
     if secret in PUBLISHED_SECRETS:
-        env.refuse(name, "is the example's: make one of your own, for instance with openssl rand -base64 48")
+        env.refuse(name, "is the published example: generate your own, for instance with openssl rand -base64 48")
     elif secret and len(secret.encode()) < MINIMUM_SECRET_BYTES:
-        env.refuse(name, f"must be at least {MINIMUM_SECRET_BYTES} bytes, such as openssl rand -base64 48 makes")
-if DB_REPLICAS and "DB_DSN" not in env.mistakes and "PORT" not in DATABASE:
-    env.refuse("DB_REPLICA_DSN", "is for PostgreSQL, and DB_DSN is SQLite's: leave it empty")
+        env.refuse(name, f"must have at least {MINIMUM_SECRET_BYTES} bytes: use openssl rand -base64 48")
+if DB_REPLICAS and "DB_DSN" not in env.errors and "PORT" not in DATABASE:
+    env.refuse("DB_REPLICA_DSN", "works with PostgreSQL only, and DB_DSN names a SQLite file: leave it empty")
 if IS_PRODUCTION:
     if DEBUG:
         env.refuse("DEBUG", "must be false in production")
     if "*" in ALLOWED_HOSTS:
-        env.refuse("ALLOWED_HOSTS", "must name the hosts in production; * lets any through")
+        env.refuse("ALLOWED_HOSTS", "must list the hosts in production: * allows any host")
 env.finish()
 redaction.hide([JWT_SECRET, JWT_SECRET_PREVIOUS, METRICS_TOKEN])
 redaction.hide(entry.get("PASSWORD", "") for entry in (DATABASE, *DB_REPLICAS))
@@ -135,14 +136,14 @@ USE_I18N = False
 FORMAT_MODULE_PATH = "core.admin_site.formats"
 ROOT_URLCONF = "agent_router.urls"
 APPEND_SLASH = False
-# Django's own signatures (the admin's sessions and forms) do not use the key of the tokens itself.
+# A derived key, so that Django's signatures (the admin's sessions and forms) cannot serve as access tokens.
 SECRET_KEY = hashlib.sha256(b"django " + JWT_SECRET.encode()).hexdigest()
 SECRET_KEY_FALLBACKS = (
     [hashlib.sha256(b"django " + JWT_SECRET_PREVIOUS.encode()).hexdigest()] if JWT_SECRET_PREVIOUS else []
 )
 
 INSTALLED_APPS = [
-    "core",  # before the admin: its templates of the admin's pages come first
+    "core",  # before the admin, so that its templates override the admin's
     "core.admin_site.apps.AgentRouterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -157,21 +158,22 @@ INSTALLED_APPS = [
     "items",
 ]
 
-# All of them run on the event loop, in this order on the way in; none may hop to a thread.
+# Every step runs on the event loop, in this order on the way in and in reverse on the way out. No step may use a
+# thread. docs/architecture.md describes the path of a request.
 MIDDLEWARE = [
-    "core.middleware.request_id.request_id",  # first: every line and answer carries it
-    "core.middleware.client_address.client_address",  # before whatever looks at the address
-    "core.middleware.server_span.server_span",  # its ids are in the access line; removed unless tracing is on
-    "core.middleware.access_log.access_log",  # sees the status that the client gets
-    "core.middleware.security_headers.security_headers",  # on refusals too
-    "core.admin_site.problem_pages.admin_pages",  # whatever refuses: people in the admin get a page
-    "core.server.refusals.answer_overload",  # before anything that costs more than the refusal
-    "core.middleware.allowed_hosts.allowed_hosts",  # before anything answers for a foreign host
-    "core.middleware.cors.CORSMiddleware",  # answers preflights before authentication and limits
-    "core.middleware.authentication.authentication",  # the limit is by principal
-    "core.middleware.rate_limit.rate_limit",  # before any work that a refused request would have cost
-    "core.middleware.negotiation.negotiation",  # a refusal counts against the limit
-    "core.admin_site.middleware.AdminMiddleware",  # last: sessions and CSRF for /admin/ alone
+    "core.middleware.request_id.request_id",  # first: every log line and response carries the id
+    "core.middleware.client_address.client_address",  # before any step that uses the client's address
+    "core.middleware.server_span.server_span",  # the access log contains its ids; skipped unless tracing is on
+    "core.middleware.access_log.access_log",  # logs the status that the client receives
+    "core.middleware.security_headers.security_headers",  # on refusals, too
+    "core.admin_site.problem_pages.admin_pages",  # turns problems into pages for the admin's users
+    "core.server.refusals.answer_overload",  # before any step that costs more than a refusal
+    "core.middleware.allowed_hosts.allowed_hosts",  # before any step that answers requests
+    "core.middleware.cors.CORSMiddleware",  # answers preflight requests before authentication and limits
+    "core.middleware.authentication.authentication",  # before rate limits, which count per principal
+    "core.middleware.rate_limit.rate_limit",  # before the work that a refused request would cost
+    "core.middleware.negotiation.negotiation",  # after rate limits, so that refusals count
+    "core.admin_site.middleware.AdminMiddleware",  # last: sessions and CSRF checks for /admin/ only
 ]
 
 CORS_URLS_REGEX = rf"^(?!{ADMIN_PREFIX}|{STATIC_PREFIX})"
@@ -188,10 +190,10 @@ CACHES: dict[str, Any] = {"default": django_cache(REDIS_URL) if REDIS_URL else L
 
 LOGGING = logging_configuration(LOG_LEVEL, LOG_FORMAT)
 
-# --- Accounts, sessions of the admin, pages -----------------------------------------------------------------------
+# --- Accounts and the admin ---------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["core.auth.backends.AccountBackend"]  # the admin's log-in shares the lockout
+AUTHENTICATION_BACKENDS = ["core.auth.backends.AccountBackend"]  # the admin's login shares the lockout
 PASSWORD_HASHERS = ["core.auth.passwords.rules.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -200,10 +202,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "core.auth.passwords.rules.MaximumLengthValidator"},
 ]
-LOGIN_REDIRECT_URL = ADMIN_PREFIX  # where the admin's log-in leads that was to lead to another site
+LOGIN_REDIRECT_URL = ADMIN_PREFIX  # used when ?next= of the admin's login names another site
 CSRF_FAILURE_VIEW = "core.admin_site.middleware.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
-# Browsers take a cookie of such a name over HTTPS only, from whoever sends it.
+# Browsers accept a cookie with the prefix __Secure- only over HTTPS.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     f"{'__Secure-' if IS_PRODUCTION else ''}{name}" for name in ("sessionid", "csrftoken")
 )
@@ -212,10 +214,10 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = None
 SILENCED_SYSTEM_CHECKS = [
-    # Security headers are core/middleware/security_headers.py's, for every response and without a thread hop.
+    # core/middleware/security_headers.py sets the security headers of every response, without a thread.
     "security.W001",
     "security.W002",
-    # core/admin_site/middleware.py is Django's CSRF middleware; the check knows it by its own name only.
+    # core/admin_site/middleware.py contains Django's CSRF middleware, which the check does not see there.
     "security.W003",
 ]
 
@@ -235,6 +237,6 @@ TEMPLATES = [
 STATIC_URL = STATIC_PREFIX
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # A digest in each URL: browsers keep a file until it changes.
+    # URLs contain a digest, so that browsers can cache a file until it changes.
     "staticfiles": {"BACKEND": "core.pages.static_files.VersionedStorage"},
 }

@@ -1,9 +1,10 @@
-"""Reading settings from the environment: every mistake is collected and told in one message."""
+"""Read settings from environment variables, and report all invalid ones in one message."""
 
 import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from multiprocessing import parent_process
 from pathlib import Path
@@ -14,24 +15,23 @@ import environ
 
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 REQUIRED = object()
-# By this exit code uvicorn's parent of several workers knows to end (uvicorn.config.STARTUP_FAILURE, which takes long
-# to import). After any other it starts the next one, for ever.
+# uvicorn.config.STARTUP_FAILURE. On any other exit code, uvicorn's supervisor restarts the worker in an endless loop.
 WORKER_CANNOT_START = 3
-# A wildcard within a name, a URL, a port. Addresses of IPv6 have more colons than one.
+# A host setting must be a name or an IP address: no scheme, no port, no wildcard inside a name.
 _NO_HOST = re.compile(r".*[*/@\s].*|[^:]*:[^:]*|\[.*\]:.*")
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
-# A line as django-environ reads it.
+_INTEGER = re.compile(r"-?[0-9]{1,30}")
+# The assignments that django-environ recognizes.
 _ASSIGNMENT = re.compile(r"(?:export )?[A-Za-z_0-9]+=")
 
 
 class Environment:
-    """The process's environment, read through django-environ, with the mistakes found in it.
+    """The environment variables of the process, and the errors found in them.
 
-    `ENV_FILE` may name a file of further `NAME=value` lines; variables that are already set win over it.
+    `ENV_FILE` may name a file of further `NAME=value` lines. Variables that are already set take precedence.
     """
 
     def __init__(self) -> None:
-        self.mistakes: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
         self._variables = environ.Env.ENVIRON
         if file := self._variables.get("ENV_FILE"):
             self._read_file(file)
@@ -47,113 +47,118 @@ class Environment:
             if _ASSIGNMENT.match(line):
                 environ.Env.read_env(StringIO(line))
             elif line.strip() and not line.lstrip().startswith("#"):
-                # Told without the line itself, which may hold a secret.
+                # The message omits the line, because the line may contain a secret.
                 self.refuse("ENV_FILE", f"line {number} of {file} is not NAME=value")
 
     def refuse(self, name: str, why: str) -> None:
-        """Notes what is wrong with a setting; the first mistake of each setting is the one that is told."""
-        self.mistakes.setdefault(name, why)
+        """Record an error. Only the first error of each setting is reported."""
+        self.errors.setdefault(name, why)
 
     def parsed[T](self, name: str, default: Any, parse: Callable[[str], T]) -> T:
-        """The variable as `parse` understands it; a ValueError of `parse` becomes a mistake."""
-        # Not through Env.str, which takes a value that begins with $ for the name of another variable.
+        """Return the variable, converted by `parse`; a ValueError from `parse` is recorded as an error.
+
+        After an error, the result is the parsed default, or None if there is none, so that reading can continue.
+        """
+        # Env.str would replace a value that starts with $ by the variable of that name.
         text = self._variables.get(name)
         if default is REQUIRED:
             default = ""
             if not text:
                 self.refuse(name, "is required and not set")
-        if text is None:
-            text = default
         try:
-            return parse(text)
+            return parse(default if text is None else text)
         except ValueError as error:
             self.refuse(name, str(error))
         try:
-            # Something to go on with until `finish`, so that the other mistakes are found as well.
             return parse(default)
         except ValueError:
             return None  # type: ignore[return-value]
 
     def text(self, name: str, default: Any = "", *, choices: tuple[str, ...] = ()) -> str:
-        """The variable as it is; with `choices`, one of them."""
-
-        def one_of_choices(text: str) -> str:
-            if choices and text not in choices:
-                raise ValueError(f"must be one of {', '.join(choices)}")
-            return text
-
-        return self.parsed(name, default, one_of_choices)
+        """Return the variable unchanged. If there are `choices`, it must be one of them."""
+        return self.parsed(name, default, partial(_parse_text, choices=choices))
 
     def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
-        """A whole number between `minimum` and `maximum`, both included."""
-
-        def whole_number(text: str) -> int:
-            if not _WHOLE_NUMBER.fullmatch(text.strip()):
-                raise ValueError("must be a whole number")
-            if not minimum <= (number := int(text)) <= maximum:
-                raise ValueError(f"must be between {minimum} and {maximum}")
-            return number
-
-        return self.parsed(name, str(default), whole_number)
+        """Return the variable as an integer from `minimum` to `maximum`, both included."""
+        return self.parsed(name, str(default), partial(_parse_integer, minimum=minimum, maximum=maximum))
 
     def boolean(self, name: str, default: bool) -> bool:
-        """True or false in any of the usual words; anything else is a mistake rather than false."""
-
-        def yes_or_no(text: str) -> bool:
-            if (word := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
-                return word in TRUE_WORDS
-            raise ValueError("must be true or false")
-
-        return self.parsed(name, str(default).lower(), yes_or_no)
+        """Return the variable as a boolean. An unknown word is an error; django-environ would read it as false."""
+        return self.parsed(name, str(default).lower(), _parse_boolean)
 
     def strings(self, name: str, default: list[str], *, check: Callable[[list[str]], None] | None = None) -> list[str]:
-        """A JSON list of strings; `check` raises ValueError for those that will not do."""
-
-        def json_list(text: str) -> list[str]:
-            value = parse_json(text)
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-                raise ValueError('must be a JSON list of strings, such as ["a", "b"]')
-            if check is not None:
-                check(value)
-            return value
-
-        return self.parsed(name, json.dumps(default), json_list)
+        """Return the variable as a JSON list of strings. `check` raises ValueError for a list that is not valid."""
+        return self.parsed(name, json.dumps(default), partial(_parse_strings, check=check))
 
     def finish(self) -> None:
-        """Ends the process with exit code 1 and one message if anything was refused. One of several workers: with 3."""
-        if self.mistakes:
-            lines = [f"  {name}: {why}" for name, why in self.mistakes.items()]
-            message = (
-                "The configuration is not valid; nothing was started.\n"
-                + "\n".join(lines)
-                + "\nSettings are environment variables; env.example and the README explain each of them."
-            )
-            if parent_process() is None:
-                raise SystemExit(message)
-            sys.stderr.write(f"{message}\n")
-            raise SystemExit(WORKER_CANNOT_START)
+        """Exit with one message for all errors, if there are any: with code 1, or 3 in one of several workers."""
+        if not self.errors:
+            return
+        lines = [f"  {name}: {why}" for name, why in self.errors.items()]
+        message = "\n".join(
+            [
+                "The configuration is not valid; nothing was started.",
+                *lines,
+                "Settings are environment variables; docs/settings.md and env.example explain each of them.",
+            ]
+        )
+        if parent_process() is None:
+            raise SystemExit(message)
+        sys.stderr.write(f"{message}\n")
+        raise SystemExit(WORKER_CANNOT_START)
+
+
+def _parse_text(text: str, *, choices: tuple[str, ...]) -> str:
+    if choices and text not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}")
+    return text
+
+
+def _parse_integer(text: str, *, minimum: int, maximum: int) -> int:
+    if not _INTEGER.fullmatch(text.strip()):
+        raise ValueError("must be an integer")
+    if not minimum <= (number := int(text)) <= maximum:
+        raise ValueError(f"must be from {minimum} to {maximum}")
+    return number
+
+
+def _parse_boolean(text: str) -> bool:
+    if (word := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
+        return word in TRUE_WORDS
+    raise ValueError("must be true or false")
+
+
+def _parse_strings(text: str, *, check: Callable[[list[str]], None] | None) -> list[str]:
+    value = parse_json(text)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError('must be a JSON list of strings, such as ["a", "b"]')
+    if check is not None:
+        check(value)
+    return value
 
 
 def check_hosts(hosts: list[str]) -> None:
-    """Raises ValueError for what no Host header can match."""
+    """Raise ValueError unless every entry can match a Host header."""
     if not hosts:
-        raise ValueError("must name a host: requests for any other are refused")
+        raise ValueError("must contain at least one host: requests for any other host are refused")
     if any(host != "*" and _NO_HOST.fullmatch(host) for host in hosts):
-        raise ValueError("must hold names such as api.example, or .example for all below it, without scheme and port")
+        raise ValueError(
+            "must contain host names without scheme and port, such as api.example, or .example for all its subdomains"
+        )
 
 
 def check_origins(origins: list[str]) -> None:
-    """Raises ValueError for what no browser sends as its Origin, and for wildcards."""
+    """Raise ValueError unless every entry can match an Origin header. Wildcards are not allowed."""
     for origin in origins:
         if "*" in origin:
-            raise ValueError("must name each origin: * would let any page in")
+            raise ValueError("must list each origin: * would allow every page to call the API")
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
-            raise ValueError("must hold origins such as https://app.example, without a path")
+            raise ValueError("must contain origins such as https://app.example, without a path")
 
 
 def parse_json(text: str) -> Any:
-    """JSON, or a ValueError that says so in words."""
+    """Parse JSON. Raises ValueError with a message for operators."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The settings, in a process of their own: what is wrong ends the start, what is unsafe does not go into production."""
+"""The settings, each time in a new process: invalid settings, and unsafe settings in production, end the start."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SECRET = "a-secret-of-these-tests-that-nobody-else-has"
 
 
 def load(tmp_path: Path, *, show: str = "", **variables: str | None) -> subprocess.CompletedProcess[str]:
-    """Imports the settings with these variables alone; `show` is an expression to print."""
+    """Import the settings with only these variables; `show` is an expression to print."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     environment |= {"JWT_SECRET": SECRET, "DB_DSN": f"sqlite:///{tmp_path}/app.db"}
     given = {name: value for name, value in (environment | variables).items() if value is not None}
@@ -39,13 +39,13 @@ def refusal(tmp_path: Path, **variables: str | None) -> str:
     return done.stderr
 
 
-def test_secret_is_all_that_is_needed(tmp_path: Path) -> None:
+def test_secret_is_the_only_required_setting(tmp_path: Path) -> None:
     shown = "(settings.APP_ENV, settings.DEBUG, settings.REDIS_URL, settings.ALLOWED_HOSTS)"
     expected = ("development", False, "redis://localhost:6379/0", ["localhost", "127.0.0.1", "[::1]"])
     assert value(tmp_path, shown) == repr(expected)
 
 
-def test_every_mistake_is_in_one_message(tmp_path: Path) -> None:
+def test_one_message_reports_all_errors(tmp_path: Path) -> None:
     secret = "hunter2-hunter2"
     wrong = {
         "APP_ENV": "prod",
@@ -70,9 +70,9 @@ def test_every_mistake_is_in_one_message(tmp_path: Path) -> None:
         "LOG_FORMAT": "xml",
         "ENV_FILE": "/nowhere/some.env",
     }
-    told = refusal(tmp_path, **wrong)
-    assert {line.strip().partition(":")[0] for line in told.splitlines() if line.startswith("  ")} == set(wrong)
-    assert secret not in told
+    message = refusal(tmp_path, **wrong)
+    assert {line.strip().partition(":")[0] for line in message.splitlines() if line.startswith("  ")} == set(wrong)
+    assert secret not in message
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_every_mistake_is_in_one_message(tmp_path: Path) -> None:
     ],
 )
 def test_unsafe_production_is_refused(tmp_path: Path, name: str, setting: str | None) -> None:
-    told = refusal(tmp_path, APP_ENV="production", **{name: setting})
-    assert f"  {name}: " in told
-    assert "Sh0rt" not in told
-    assert "change-me" not in told
+    message = refusal(tmp_path, APP_ENV="production", **{name: setting})
+    assert f"  {name}: " in message
+    assert "Sh0rt" not in message
+    assert "change-me" not in message
 
 
 def test_safe_production_starts(tmp_path: Path) -> None:
@@ -102,33 +102,33 @@ def test_safe_production_starts(tmp_path: Path) -> None:
     assert value(tmp_path, shown, **safe) == "(True, True, True)"
 
 
-def test_secret_of_32_bytes_is_enough_whatever_its_letters(tmp_path: Path) -> None:
+def test_secret_of_32_bytes_is_long_enough_in_any_script(tmp_path: Path) -> None:
     assert value(tmp_path, "settings.JWT_SECRET", JWT_SECRET="é" * 16) == repr("é" * 16)
     assert value(tmp_path, "settings.JWT_SECRET", JWT_SECRET="$" * 32) == repr("$" * 32)
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
-def test_database_of_the_forerunner_is_understood(tmp_path: Path, scheme: str) -> None:
+def test_sqlalchemy_dsn_is_accepted(tmp_path: Path, scheme: str) -> None:
     shown = "settings.DATABASES['default']['NAME'], settings.DB_POOL_SIZE"
     found = value(tmp_path, f"({shown})", DB_DSN=f"{scheme}:///{tmp_path}/some.db")
     assert found == repr((f"{tmp_path}/some.db", 4))
 
 
-def test_postgresql_has_a_larger_pool(tmp_path: Path) -> None:
+def test_postgresql_has_a_larger_default_pool(tmp_path: Path) -> None:
     shown = "(settings.DATABASES['default']['HOST'], settings.DB_POOL_SIZE)"
     assert value(tmp_path, shown, DB_DSN="postgresql+asyncpg://me:pw@db/app") == repr(("db", 8))
 
 
-def test_replicas_are_refused_beside_sqlite(tmp_path: Path) -> None:
+def test_replicas_need_postgresql(tmp_path: Path) -> None:
     replica = "postgresql://me:rather-secret@db/app"
-    told = refusal(tmp_path, DB_REPLICA_DSN=replica)
-    assert "  DB_REPLICA_DSN: is for PostgreSQL, and DB_DSN is SQLite's: leave it empty" in told
-    assert "rather-secret" not in told
+    message = refusal(tmp_path, DB_REPLICA_DSN=replica)
+    assert "  DB_REPLICA_DSN: works with PostgreSQL only, and DB_DSN names a SQLite file: leave it empty" in message
+    assert "rather-secret" not in message
     shown = "[one['HOST'] for one in settings.DB_REPLICAS]"
     assert value(tmp_path, shown, DB_DSN="postgresql://primary/app", DB_REPLICA_DSN=replica) == "['db']"
 
 
-def test_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_env_file(tmp_path: Path) -> None:
     file = tmp_path / "some.env"
     file.write_text("JWT_SECRET='" + "f" * 32 + "'\nAPP_NAME=from the file\nLOG_LEVEL=DEBUG\n")
     shown = "(settings.JWT_SECRET, settings.APP_NAME, settings.LOG_LEVEL)"
@@ -137,7 +137,7 @@ def test_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", [["manage.py", "check"], ["-m", "uvicorn", "agent_router.asgi:application"]])
-def test_whatever_is_started_ends_with_1(tmp_path: Path, command: list[str]) -> None:
+def test_invalid_settings_end_every_command_with_exit_code_1(tmp_path: Path, command: list[str]) -> None:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "RATE_LIMIT": "lots"}
     done = subprocess.run(
@@ -149,7 +149,7 @@ def test_whatever_is_started_ends_with_1(tmp_path: Path, command: list[str]) -> 
     assert "Traceback" not in done.stderr
 
 
-def test_limit_on_a_route_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+def test_limit_on_an_unknown_route_ends_the_start(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "JWT_SECRET": SECRET}
     environment["RATE_LIMIT_ROUTES"] = '{"POST /v1/item/": "1/minute", "POST /v1/items/": "1/minute"}'
@@ -159,7 +159,7 @@ def test_limit_on_a_route_that_is_not_there_ends_the_start(tmp_path: Path) -> No
     assert "  RATE_LIMIT_ROUTES: there is no route POST /v1/item\n" in done.stderr
 
 
-def test_several_workers_tell_and_end_with_their_parent(tmp_path: Path) -> None:
+def test_invalid_settings_end_all_workers_and_their_supervisor(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"DB_DSN": f"sqlite:///{tmp_path}/app.db", "RATE_LIMIT": "lots", "JWT_SECRET": SECRET}
     command = [sys.executable, "-m", "uvicorn", "agent_router.asgi:application", "--workers", "2", "--port", "0"]

@@ -1,4 +1,4 @@
-"""Settings from the environment: all mistakes are reported in one message, without secrets."""
+"""Settings from the environment: all errors in one message, and no secret in it."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ type SetVariables = Callable[..., Environment]
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetVariables:
-    """Create an environment with these variables in addition to those of the process."""
+    """Make an Environment with the given variables, in addition to those of the process."""
 
     def make(**variables: str) -> Environment:
         monkeypatch.delenv("ENV_FILE", raising=False)
@@ -27,11 +27,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetVariables:
 
 @pytest.fixture
 def env_file(tmp_path: Path, environment: SetVariables, monkeypatch: pytest.MonkeyPatch) -> SetVariables:
-    """Create an environment with a file of this content. Its variables are removed after the test."""
+    """Make an Environment with an ENV_FILE of the given content."""
 
     def make(content: bytes, **variables: str) -> Environment:
         file = tmp_path / "some.env"
         file.write_bytes(content)
+        # Setting and deleting each variable makes monkeypatch remove it again after the test.
         for name in ("FROM_FILE", "OTHER", "JSON"):
             monkeypatch.setenv(name, "")
             monkeypatch.delenv(name)
@@ -41,69 +42,68 @@ def env_file(tmp_path: Path, environment: SetVariables, monkeypatch: pytest.Monk
 
 
 def exit_message(env: Environment) -> str:
-    """Return the message with which the process ends."""
     with pytest.raises(SystemExit) as end:
         env.finish()
-    assert isinstance(end.value.code, str)  # SystemExit with a text prints it to stderr and exits with 1
+    assert isinstance(end.value.code, str)  # Python prints it to stderr and exits with 1
     return end.value.code
 
 
-def test_valid_environment_does_not_exit(environment: SetVariables) -> None:
+def test_valid_settings_do_not_exit(environment: SetVariables) -> None:
     env = environment(A="1")
     assert env.integer("A", 5) == 1
     env.finish()
 
 
-def test_unset_variables_have_their_defaults(environment: SetVariables) -> None:
+def test_unset_variable_has_its_default(environment: SetVariables) -> None:
     env = environment()
     assert env.text("NOT_SET", "a text") == "a text"
     assert env.integer("NOT_SET", 7) == 7
     assert env.boolean("NOT_SET", True) is True
     assert env.strings("NOT_SET", ["a", "b"]) == ["a", "b"]
     assert env.parsed("NOT_SET", "3", int) == 3
-    assert not env.mistakes
+    assert not env.errors
 
 
 @pytest.mark.parametrize("value", ["$HOME", "$$", "$", r"\$x", "a=b", " padded ", "é", "#", '"quoted"', "\\n"])
-def test_text_is_not_interpreted(environment: SetVariables, value: str) -> None:
+def test_text_is_returned_unchanged(environment: SetVariables, value: str) -> None:
     env = environment(SECRET=value, HOME="elsewhere")
     assert env.text("SECRET", REQUIRED) == value
-    assert not env.mistakes
+    assert not env.errors
 
 
 @pytest.mark.parametrize(("value", "number"), [("0", 0), ("-5", -5), (" 42 ", 42), ("007", 7)])
-def test_whole_numbers_are_accepted(environment: SetVariables, value: str, number: int) -> None:
+def test_integers(environment: SetVariables, value: str, number: int) -> None:
     assert environment(N=value).integer("N", 1, minimum=-10) == number
 
 
 @pytest.mark.parametrize("value", ["", " ", "1.5", "1e3", "--5", "5-", "0x10", "1_000", "ten", "9" * 5000, "٣", "²"])
-def test_other_numbers_are_refused(environment: SetVariables, value: str) -> None:
+def test_value_that_is_no_integer_is_an_error(environment: SetVariables, value: str) -> None:
     env = environment(N=value)
     assert env.integer("N", 1) == 1
-    assert env.mistakes == {"N": "must be a whole number"}
+    assert env.errors == {"N": "must be an integer"}
 
 
 @pytest.mark.parametrize("value", ["0", "101", "-1", "9" * 29])
-def test_numbers_out_of_range_are_refused(environment: SetVariables, value: str) -> None:
+def test_integer_out_of_range_is_an_error(environment: SetVariables, value: str) -> None:
     env = environment(N=value)
     env.integer("N", 50, minimum=1, maximum=100)
-    assert env.mistakes == {"N": "must be between 1 and 100"}
+    assert env.errors == {"N": "must be from 1 to 100"}
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("true", True), ("TRUE", True), ("1", True), (" on ", True), ("Yes", True), ("no", False), ("0", False)],
 )
-def test_booleans_are_accepted(environment: SetVariables, value: str, expected: bool) -> None:
+def test_booleans(environment: SetVariables, value: str, expected: bool) -> None:
     assert environment(B=value).boolean("B", not expected) is expected
 
 
 @pytest.mark.parametrize("value", ["", "2", "maybe", "truee", "t", "null", "-1", "ja"])
-def test_other_booleans_are_refused(environment: SetVariables, value: str) -> None:
+def test_value_that_is_no_boolean_is_an_error(environment: SetVariables, value: str) -> None:
     for default in (True, False):
         env = environment(B=value)
         assert env.boolean("B", default) is default
-        assert env.mistakes == {"B": "must be true or false"}
+        assert env.errors == {"B": "must be true or false"}
 
 
 @pytest.mark.parametrize(
@@ -117,36 +117,36 @@ def test_other_booleans_are_refused(environment: SetVariables, value: str) -> No
         ("null", "must be a JSON list of strings"),
     ],
 )
-def test_lists_are_json(environment: SetVariables, value: str, why: str) -> None:
+def test_list_must_be_json(environment: SetVariables, value: str, why: str) -> None:
     assert environment(L='["a"]').strings("L", []) == ["a"]
     env = environment(L=value)
     assert env.strings("L", ["default"]) == ["default"]
-    assert env.mistakes["L"].startswith(why)
+    assert env.errors["L"].startswith(why)
 
 
-def test_invalid_choice_is_reported_with_the_choices(environment: SetVariables) -> None:
+def test_error_lists_the_choices(environment: SetVariables) -> None:
     env = environment(C="green")
     assert env.text("C", "red", choices=("red", "blue")) == "red"
-    assert env.mistakes == {"C": "must be one of red, blue"}
+    assert env.errors == {"C": "must be one of red, blue"}
 
 
-def test_required_setting_must_not_be_empty(environment: SetVariables) -> None:
+def test_required_setting_must_be_set_and_not_empty(environment: SetVariables) -> None:
     for variables in ({}, {"NEEDED": ""}):
         env = environment(**variables)
         assert env.text("NEEDED", REQUIRED) == ""
-        assert env.mistakes == {"NEEDED": "is required and not set"}
+        assert env.errors == {"NEEDED": "is required and not set"}
 
 
-def test_invalid_default_becomes_none(environment: SetVariables) -> None:
+def test_result_is_none_if_the_default_is_not_valid_either(environment: SetVariables) -> None:
     def refuse(text: str) -> str:
         raise ValueError("is never right")
 
     env = environment(X="x")
     assert env.parsed("X", "y", refuse) is None
-    assert env.mistakes == {"X": "is never right"}
+    assert env.errors == {"X": "is never right"}
 
 
-def test_all_mistakes_are_reported_together_without_values(environment: SetVariables) -> None:
+def test_one_message_lists_all_errors_without_the_values(environment: SetVariables) -> None:
     secret = "s3cret-value"
     env = environment(A=secret, B=secret, C=secret, D=secret, E=secret)
     env.integer("A", 1)
@@ -175,16 +175,16 @@ JSON='["a", "b=c"]'
     assert env.text("FROM_FILE") == "from the file"
     assert env.text("OTHER") == "in the environment"
     assert env.strings("JSON", []) == ["a", "b=c"]
-    assert not env.mistakes
+    assert not env.errors
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
-def test_line_endings_of_other_systems_are_accepted(env_file: Any, ending: bytes) -> None:
+def test_file_may_have_either_line_ending(env_file: Any, ending: bytes) -> None:
     env = env_file(ending.join([b"FROM_FILE=$ecret", b"OTHER=", b""]))
     assert (env.text("FROM_FILE"), env.text("OTHER", "default")) == ("$ecret", "")
 
 
-def test_malformed_line_is_reported_by_number(env_file: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_invalid_line_is_reported_by_its_number(env_file: Any, capfd: pytest.CaptureFixture[str]) -> None:
     env = env_file(b"FROM_FILE=1\nJWT_SECRET: s3cret-value\nOTHER=2\n")
     assert (env.text("FROM_FILE"), env.text("OTHER")) == ("1", "2")
     message = exit_message(env)
@@ -193,18 +193,18 @@ def test_malformed_line_is_reported_by_number(env_file: Any, capfd: pytest.Captu
 
 
 @pytest.mark.parametrize("content", [b"FROM_FILE=\xff\xfe\n", None])
-def test_unreadable_file_is_reported(env_file: Any, environment: Any, tmp_path: Path, content: Any) -> None:
+def test_unreadable_file_is_an_error(env_file: Any, environment: Any, tmp_path: Path, content: Any) -> None:
     env = env_file(content) if content else environment(ENV_FILE=str(tmp_path))
-    assert "cannot be read" in env.mistakes["ENV_FILE"]
+    assert "cannot be read" in env.errors["ENV_FILE"]
 
 
-def test_missing_file_is_reported(environment: SetVariables, tmp_path: Path) -> None:
+def test_missing_file_is_an_error(environment: SetVariables, tmp_path: Path) -> None:
     env = environment(ENV_FILE=str(tmp_path / "nowhere.env"))
     assert "nowhere.env cannot be read: No such file" in exit_message(env)
 
 
-def test_empty_env_file_is_ignored(environment: SetVariables) -> None:
-    assert not environment(ENV_FILE="").mistakes
+def test_empty_file_name_is_no_file(environment: SetVariables) -> None:
+    assert not environment(ENV_FILE="").errors
 
 
 @pytest.mark.parametrize(
@@ -213,31 +213,31 @@ def test_empty_env_file_is_ignored(environment: SetVariables) -> None:
         ["*"],
         ["localhost", "127.0.0.1", "[::1]"],
         [".example.org", "API.example.org", "xn--bcher-kva.example"],
-        # Kubernetes sends these for a pod's address of either IP version.
+        # The Kubernetes manifests add the pod's address with and without brackets, for IPv4 and IPv6.
         ["10.0.0.1", "[10.0.0.1]", "fd00::1", "[fd00::1]"],
     ],
 )
-def test_hosts_that_can_match_are_accepted(hosts: list[str]) -> None:
+def test_valid_hosts(hosts: list[str]) -> None:
     check_hosts(hosts)
 
 
 @pytest.mark.parametrize(
     "host", ["*.example.org", "http://a.example", "a.example:8000", "[::1]:80", "a.example/", "a b"]
 )
-def test_host_that_can_never_match_is_refused(host: str, environment: SetVariables) -> None:
+def test_host_that_matches_nothing_is_an_error(host: str, environment: SetVariables) -> None:
     env = environment(HOSTS=json.dumps(["localhost", host]))
     env.strings("HOSTS", ["localhost"], check=check_hosts)
-    assert "HOSTS: must hold names such as api.example" in exit_message(env)
+    assert "HOSTS: must contain host names without scheme and port" in exit_message(env)
 
 
-def test_empty_list_of_hosts_is_refused() -> None:
-    with pytest.raises(ValueError, match="must name a host"):
+def test_empty_list_of_hosts_is_an_error() -> None:
+    with pytest.raises(ValueError, match="must contain at least one host"):
         check_hosts([])
 
 
 @pytest.mark.parametrize(
     "origin", ["*", "https://*.example.org", "https://*", "null", "a.example", "https://a.example/"]
 )
-def test_invalid_or_wildcard_origin_is_refused(origin: str) -> None:
-    with pytest.raises(ValueError, match=r"must name each origin|must hold origins"):
+def test_wildcards_and_other_texts_are_no_origins(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"must list each origin|must contain origins"):
         check_origins(["https://app.example:8443", origin])
