@@ -1,4 +1,4 @@
-"""What is said of the settings, in env.example and in the README, is what agent_router/settings.py does."""
+"""The documentation agrees with the project: settings, defaults, packages, links, versions."""
 
 import ast
 import json
@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 READERS = {"text", "integer", "boolean", "strings", "parsed"}
 ASSIGNMENT = re.compile(r"^(# )?([A-Z][A-Z0-9_]+)=(.*)$")
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \| (.+?) \| .+ \|$", re.MULTILINE)
-# A literal, not something that makes one, such as $(openssl rand -base64 48).
+# A literal secret, but not a command that generates one, such as $(openssl rand -base64 48).
 SECRET = re.compile(r"""JWT_SECRET(?:_PREVIOUS)?\s*[=:]\s*["']?([^\s"'`${}()<>]{32,})""")
 
 
 @cache
 def defaults() -> dict[str, str | None]:
-    """Each variable that the settings read, with its default as it would be set; None where it is not one value."""
+    """Return each variable that the settings read, with its default as text; None if the default depends on others."""
     found: dict[str, str | None] = {}
     for node in ast.walk(ast.parse((ROOT / "agent_router" / "settings.py").read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READERS:
@@ -44,7 +44,7 @@ def _as_set(default: ast.expr) -> str | None:
 
 @cache
 def examples() -> dict[str, tuple[str, str]]:
-    """Each variable of env.example: its value, and what is said above it."""
+    """Return the value of each variable in env.example, and the comment above it."""
     found, comment = {}, ""
     for line in (ROOT / "env.example").read_text().splitlines():
         if match := ASSIGNMENT.match(line):
@@ -58,8 +58,8 @@ def examples() -> dict[str, tuple[str, str]]:
 
 @cache
 def rows() -> dict[str, str]:
-    """Each variable in the README's table, with what is said to be its default."""
-    return dict(ROW.findall((ROOT / "README.md").read_text()))
+    """Return the default of each variable in the tables of docs/settings.md."""
+    return dict(ROW.findall((ROOT / "docs" / "settings.md").read_text()))
 
 
 def test_settings_are_found() -> None:
@@ -68,22 +68,22 @@ def test_settings_are_found() -> None:
     assert (defaults()["DEBUG"], defaults()["JWT_SECRET"]) == ("false", None)
 
 
-def test_example_and_readme_have_every_variable_and_no_others() -> None:
+def test_example_and_settings_page_list_exactly_the_variables_that_are_read() -> None:
     assert set(examples()) == set(defaults())
     assert set(rows()) == set(defaults())
 
 
 @pytest.mark.parametrize("name", list(defaults()))
-def test_example_has_the_default(name: str) -> None:
+def test_env_example_shows_the_default(name: str) -> None:
     value, comment = examples()[name]
-    assert comment, "says nothing of what it is for"
+    assert comment, "has no explanation"
     default = defaults()[name]
     if default is not None and value != default:
-        assert f"if it is not set at all: {default}" in comment
+        assert f"Default if unset: {default}" in comment
 
 
 @pytest.mark.parametrize("name", list(defaults()))
-def test_readme_has_the_default(name: str) -> None:
+def test_settings_page_shows_the_default(name: str) -> None:
     default = defaults()[name]
     if default is not None:
         assert rows()[name] == (f"`{default}`" if default else "empty")
@@ -93,7 +93,7 @@ def tracked_files() -> list[Path]:
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this is no checkout of git")
+        pytest.skip("this is not a Git checkout")
     return [ROOT / name for name in listed.stdout.split("\0") if name]
 
 
@@ -101,7 +101,7 @@ def published_secrets(text: str) -> set[str]:
     return set(SECRET.findall(text))
 
 
-def test_every_published_secret_is_refused() -> None:
+def test_settings_refuse_every_published_secret() -> None:
     found = set()
     for file in tracked_files():
         if file.is_file() and file != Path(__file__):
@@ -109,7 +109,7 @@ def test_every_published_secret_is_refused() -> None:
     assert found <= settings.PUBLISHED_SECRETS
 
 
-def test_secrets_are_found_however_they_are_written() -> None:
+def test_search_finds_secrets_in_every_notation() -> None:
     secret = "s" * 32
     for line in (f"JWT_SECRET={secret}", f'export JWT_SECRET="{secret}"', f"  JWT_SECRET: '{secret}'"):
         assert published_secrets(line) == {secret}
@@ -117,12 +117,37 @@ def test_secrets_are_found_however_they_are_written() -> None:
         assert published_secrets(line) == set()
 
 
-def test_version_is_the_projects() -> None:
+def test_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION == settings.APP_VERSION
 
 
-@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
-def test_files_that_a_document_links_to_are_there(document: Path) -> None:
-    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
-    assert [name for name in linked if not (document.parent / name).exists()] == []
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_existing_files_and_headings(document: Path) -> None:
+    broken = []
+    for name, heading in re.findall(r"\]\(([^)#:]*)(?:#([^):]+))?\)", document.read_text()):
+        target = document.parent / name if name else document
+        if not target.exists() or (heading and heading not in headings(target)):
+            broken.append(f"{name}#{heading}")
+    assert broken == []
+
+
+def headings(document: Path) -> set[str]:
+    """Return the anchors that GitHub gives to a document's headings."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_architecture_describes_every_package_of_core() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "core").glob("*/__init__.py")} - {"migrations"}
+    assert {name for name in packages if f"| `{name}/` |" not in text} == set()
+
+
+def test_index_lists_every_decision_record() -> None:
+    folder = ROOT / "docs" / "decisions"
+    records = {path.name for path in folder.glob("[0-9]*.md")}
+    assert records <= set(re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text()))
