@@ -91,10 +91,10 @@ def test_second_read_is_served_from_redis(
     assert lookup_counts(service)["misses"] > before["misses"]
 
     def mostly_hits() -> bool:
-        """Some lookups may miss: a request does not wait for a slow Redis."""
+        """Some lookups may miss on a busy machine: a request does not wait for a slow Redis."""
         before = lookup_counts(service)
-        assert names(fetch_from_all_workers(me, path, 20)) == {"old"}
-        return lookup_counts(service)["hits"] - before["hits"] >= 15
+        assert names([fetch(me, path) for _ in range(12)]) == {"old"}
+        return lookup_counts(service)["hits"] - before["hits"] >= 9
 
     await_true(mostly_hits)
     with server.client() as redis:

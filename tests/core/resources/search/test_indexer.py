@@ -20,7 +20,7 @@ from tests.core.resources.search.index import TABLE, execute, fill, found, segme
 from tests.databases import IS_POSTGRES
 from tests.items.rows import DAWN, make_user
 
-SECONDS = 20.0
+SECONDS = 60.0
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(IS_POSTGRES, reason="PostgreSQL maintains its own index"),
