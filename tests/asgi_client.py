@@ -1,4 +1,4 @@
-"""Calls the service's ASGI application as uvicorn would, without a socket."""
+"""A client that calls the service's ASGI application as uvicorn does, without a socket."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from core.server.connection import EXTENSIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the application sent. Header names are in lower case; lines of one name are joined."""
+class Response:
+    """A response. Header names are in lower case, and repeated headers are joined."""
 
     status: int
     headers: dict[str, str]
@@ -25,13 +25,13 @@ class Answer:
         return json.loads(self.body)
 
 
-def fetch(target: str, *, method: str = "GET", **headers: str) -> Answer:
-    """The answer to one request without a body. Headers are named as keywords: `if_none_match='"1"'`."""
+def fetch(target: str, *, method: str = "GET", **headers: str) -> Response:
+    """Return the response to a request without a body. Keywords are headers: `if_none_match='"1"'`."""
     sent = {"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return asyncio.run(_fetch(target, method, sent))
 
 
-async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Answer:
+async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Response:
     from agent_router.asgi import application
 
     path, _, query = target.partition("?")
@@ -56,7 +56,7 @@ async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Answer
     async def receive() -> dict[str, Any]:
         if unread:
             return unread.pop()
-        # The client stays: it neither sends more nor leaves.
+        # The client neither sends more nor disconnects.
         await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
@@ -65,8 +65,8 @@ async def _fetch(target: str, method: str, headers: Mapping[str, str]) -> Answer
 
     await application(scope, receive, send)
     start, *parts = messages
-    found: dict[str, str] = {}
+    response_headers: dict[str, str] = {}
     for raw_name, raw_value in start["headers"]:
         name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return Answer(start["status"], found, b"".join(part["body"] for part in parts))
+        response_headers[name] = f"{response_headers[name]}, {value}" if name in response_headers else value
+    return Response(start["status"], response_headers, b"".join(part["body"] for part in parts))

@@ -1,4 +1,4 @@
-"""What every test may use. Each worker of pytest-xdist has a service of its own."""
+"""Fixtures for all tests. Each worker of pytest-xdist has its own service."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ from tests.staff_browser import Browser, make_member_of_staff
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: more than there are cores, as many tests mostly wait for servers to start, to fail and to end."""
+    """Return the number of workers for `-n auto`. It exceeds the cores because many tests wait for servers."""
     return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Coverage costs half as much time again in a process, and sees little that is new under load and amid faults."""
+    """Measure coverage in slow tests only on request: it makes processes half as slow again, and adds few lines."""
     for name, value in MEASURED.items():
         if item.get_closest_marker("slow") and not item.get_closest_marker("measured"):
             INHERITED.pop(name, None)
@@ -29,7 +29,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The service without Redis, on the tests' database. Tests share it, each with users of its own."""
+    """The service without Redis, on the database of the tests. Each test uses its own users."""
     with RunningService(tmp_path_factory.mktemp("service"), **MEASURED) as running:  # type: ignore[arg-type]
         yield running
 
@@ -40,18 +40,18 @@ def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with ExitStack() as opened:
         make_client = RunningService.client
 
-        def make_and_keep(service: RunningService, **options: Any) -> httpx.Client:
+        def make_and_register(service: RunningService, **options: Any) -> httpx.Client:
             client = make_client(service, **options)
             opened.callback(client.close)
             return client
 
-        monkeypatch.setattr(RunningService, "client", make_and_keep)
+        monkeypatch.setattr(RunningService, "client", make_and_register)
         yield
 
 
 @pytest.fixture
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningService]]:
-    """Starts a service with settings of the test's own: start(workers=2, RATE_LIMIT="5/minute")."""
+    """Start services with the test's own settings: start(workers=2, RATE_LIMIT="5/minute")."""
     with ExitStack() as stack:
 
         def start_one(**options: object) -> RunningService:
@@ -63,7 +63,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 
 @pytest.fixture
 def me(service: RunningService) -> Iterator[httpx.Client]:
-    """A client that is logged in as a new user."""
+    """A client logged in as a new user."""
     client = service.user()
     yield client
     client.close()
@@ -86,7 +86,7 @@ def boss(service: RunningService) -> Iterator[Browser]:
 
 @pytest.fixture
 def staff(service: RunningService) -> Iterator[Callable[..., Browser]]:
-    """Logs a new member of the staff in to the admin: staff("view_item", "change_item")."""
+    """Log new staff users in to the admin: staff("view_item", "change_item")."""
     with ExitStack() as stack:
 
         def log_in(*permissions: str) -> Browser:

@@ -1,7 +1,7 @@
-"""The database that the tests run on: SQLite, or PostgreSQL with TEST_DATABASE=postgres.
+"""The database of the tests: SQLite, or PostgreSQL with TEST_DATABASE=postgres.
 
-Each test process then has a PostgreSQL of its own; TEST_DB_DSN names one to use in its place, in which the process
-makes databases and drops them again.
+Each test process then starts its own PostgreSQL. TEST_DB_DSN names an existing server to use instead. The process
+creates databases there and drops them at its end.
 """
 
 import atexit
@@ -24,7 +24,7 @@ IS_POSTGRES = os.environ.get("TEST_DATABASE", "postgres" if os.environ.get("TEST
 
 
 def new_dsn(folder: Path) -> str:
-    """The DB_DSN of an empty database; SQLite's file is in the folder."""
+    """Create an empty database and return its DB_DSN. A SQLite file is created in the folder."""
     return _make_database()() if IS_POSTGRES else f"sqlite:///{folder / 'app.db'}"
 
 
@@ -33,7 +33,7 @@ def _make_database() -> Callable[[], str]:
     if given := os.environ.get("TEST_DB_DSN"):
         return lambda: _database_at(given)
     if binary_folder() is None:
-        # Skipping would say that the suite had passed on PostgreSQL.
+        # Skipping would claim that the tests passed on PostgreSQL.
         raise RuntimeError(MISSING)
     server = PostgresServer()
     atexit.register(server.__exit__)
@@ -53,9 +53,9 @@ def _execute(dsn: str, statement: LiteralString, name: str) -> None:
 
 
 def query(dsn: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """Rows of a database, which is changed if the statement says so. Parameters are `?` on both databases.
+    """Execute a statement and return its rows, if any. Parameters are `?` on both databases.
 
-    What SQLite keeps as text or numbers, PostgreSQL gives as UUIDs, times and booleans.
+    PostgreSQL returns UUIDs, times and booleans where SQLite returns text or numbers.
     """
     if dsn.startswith("sqlite"):
         path = dsn.removeprefix("sqlite:///")
@@ -67,7 +67,7 @@ def query(dsn: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def everything_in(dsn: str) -> bytes:
-    """All that a database holds, as it is stored, to search for what should not be there."""
+    """Return everything that a database stores, to search it for secrets."""
     if dsn.startswith("sqlite"):
         file = Path(dsn.removeprefix("sqlite:///"))
         return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))

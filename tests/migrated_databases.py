@@ -1,4 +1,4 @@
-"""Migrations take seconds and coverage's time: they run once for each test process, every other database is a copy."""
+"""Migrate one database per test process, and copy it for every other one, because migrations take seconds."""
 
 import atexit
 import os
@@ -18,7 +18,7 @@ type Migrate = Callable[[], None]
 
 
 def migrate(dsn: str, run: Migrate) -> None:
-    """Fills an empty database: `run` migrates the first one of its kind. One that holds something is migrated."""
+    """Migrate a database. `run` migrates the first empty database of its kind. Later empty ones become copies."""
     if dsn.startswith("sqlite:////") and not _file(dsn).exists():
         _copy_sqlite(dsn, run)
     elif dsn.startswith("postgresql://") and binary_folder() is not None and _is_empty(dsn):
@@ -28,23 +28,23 @@ def migrate(dsn: str, run: Migrate) -> None:
 
 
 def _copy_sqlite(dsn: str, run: Migrate) -> None:
-    kept = _folder() / "migrated.db"
-    if kept.exists():
-        shutil.copyfile(kept, _file(dsn))
+    template = _folder() / "migrated.db"
+    if template.exists():
+        shutil.copyfile(template, _file(dsn))
         return
     run()
-    # By SQLite itself, for what is still in the file beside it.
-    with closing(sqlite3.connect(_file(dsn))) as migrated, closing(sqlite3.connect(kept)) as copy:
+    # SQLite's backup includes the changes that are still in the write-ahead log.
+    with closing(sqlite3.connect(_file(dsn))) as migrated, closing(sqlite3.connect(template)) as copy:
         migrated.backup(copy)
 
 
 def _copy_postgres(dsn: str, run: Migrate) -> None:
-    kept = _folder() / "migrated.sql"
-    if kept.exists():
-        _run("psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(kept))
+    template = _folder() / "migrated.sql"
+    if template.exists():
+        _run("psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(template))
         return
     run()
-    _run("pg_dump", "--dbname", dsn, "--no-owner", "--no-privileges", "--no-comments", "--file", str(kept))
+    _run("pg_dump", "--dbname", dsn, "--no-owner", "--no-privileges", "--no-comments", "--file", str(template))
 
 
 def _file(dsn: str) -> Path:

@@ -1,4 +1,4 @@
-"""A collector for the tests: takes spans over gRPC or HTTP, and keeps them."""
+"""A trace collector for tests. It receives spans over gRPC or HTTP and stores them."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ METHOD, SERVICE = "Export", "opentelemetry.proto.collector.trace.v1.TraceService
 
 @dataclass
 class Receiver:
-    """Where it listens, and what it got."""
+    """The endpoint of a collector, and what it received."""
 
     endpoint: str = ""
     spans: list[Span] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Receiver:
     raw: bytes = b""
 
     def take(self, request: ExportTraceServiceRequest) -> None:
-        """Keeps the spans of one export."""
+        """Store the spans of one export."""
         self.raw += request.SerializeToString()
         for resource in request.resource_spans:
             self.resources.append(attributes_of(resource.resource))
@@ -36,13 +36,13 @@ class Receiver:
 
 
 def attributes_of(holder: Any) -> dict[str, Any]:
-    """A span's or a resource's attributes as plain values."""
+    """Return the attributes of a span or a resource as plain values."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in holder.attributes}
 
 
 @contextmanager
 def grpc_receiver() -> Iterator[Receiver]:
-    """Listens for gRPC on a free port."""
+    """Listen for gRPC on a free port."""
     receiver = Receiver()
 
     def export(request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:
@@ -64,7 +64,7 @@ def grpc_receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def http_receiver() -> Iterator[Receiver]:
-    """Listens for HTTP on a free port."""
+    """Listen for HTTP on a free port."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -77,7 +77,7 @@ def http_receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver.endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""A private PgBouncer in transaction mode in front of a test's PostgreSQL, with fewer connections than its clients."""
+"""A private PgBouncer in transaction mode for tests. It has fewer connections to PostgreSQL than clients."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ START_SECONDS = 20.0
 
 
 def find_pgbouncer() -> str | None:
-    """Where the program is; Debian's is not on everybody's PATH."""
+    """Return the path of the program. Debian installs it where the PATH of users may not lead."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 class PgBouncer:
-    """`with PgBouncer(server) as pooler: … pooler.dsn(server.create_database())`."""
+    """`with PgBouncer(server) as pooler: … pooler.dsn(server.create_database())`"""
 
     def __init__(self, server: PostgresServer, *, pool_size: int = 2, user: str = "app") -> None:
         self.server, self.pool_size, self.user = server, pool_size, user
@@ -66,7 +66,7 @@ class PgBouncer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def dsn(self, dsn: str) -> str:
-        """The way to a database of the server through here."""
+        """Return the DSN of the same database through PgBouncer."""
         return urlsplit(dsn)._replace(netloc=f"app:any@127.0.0.1:{self.port}").geturl()
 
     def _wait(self) -> None:

@@ -1,4 +1,4 @@
-"""A streaming replica of a test's PostgreSQL: a hot standby made from it by pg_basebackup."""
+"""A streaming replica of a PostgreSQL server for tests, created by pg_basebackup."""
 
 import time
 
@@ -6,23 +6,23 @@ from tests.postgres_server import START_SECONDS, PostgresServer
 
 
 class PostgresReplica(PostgresServer):
-    """`with PostgresReplica(primary) as replica: … replica.dsn(name)`; DSNs are the primary's but for the port."""
+    """`with PostgresReplica(primary) as replica: … replica.dsn(name)`. Only the port of its DSNs differs."""
 
     def __init__(self, primary: PostgresServer) -> None:
         super().__init__()
         self.primary, self.password = primary, primary.password
 
     def create(self) -> None:
-        """Copies the primary's files. What changes there from then on is streamed."""
+        """Copy the files of the primary. Later changes are streamed."""
         source = ("-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "app")
         self.run("pg_basebackup", *source, "-D", str(self.data), "-R", "-X", "stream", "-c", "fast", "--no-sync")
 
     def twin(self, dsn: str) -> str:
-        """The DSN of the replica's copy of one of the primary's databases."""
+        """Return the DSN of the replica's copy of a database."""
         return dsn.replace(f":{self.primary.port}/", f":{self.port}/")
 
     def pause_replay(self) -> None:
-        """Has it fall behind; it goes on to answer."""
+        """Stop applying changes, and wait until that has happened. The replica keeps serving reads."""
         with self.connect() as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
             deadline = time.monotonic() + START_SECONDS
@@ -31,11 +31,9 @@ class PostgresReplica(PostgresServer):
                 time.sleep(0.01)
 
     def resume_replay(self) -> None:
-        """Has it catch up."""
         with self.connect() as connection:
             connection.execute("SELECT pg_wal_replay_resume()")
 
     def promote(self) -> None:
-        """Makes it a primary."""
         with self.connect() as connection:
             assert connection.execute("SELECT pg_promote()").fetchone() == (True,)

@@ -1,6 +1,6 @@
-"""A private PostgreSQL for tests: a cluster in a folder of its own, on a free port, to be stopped, killed, restarted.
+"""A private PostgreSQL server for tests, in its own folder and on a free port. Tests can stop, kill and restart it.
 
-`PG_BIN` names the folder of PostgreSQL's programs if they are neither on the PATH nor where Debian keeps them.
+`PG_BIN` names the folder of PostgreSQL's programs if they are neither on the PATH nor where Debian installs them.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from psycopg import sql
 
 from tests.ports import free_port
 
-MISSING = "no PostgreSQL on this machine: apt-get install postgresql, or name the folder of its programs in PG_BIN"
+MISSING = "PostgreSQL is not installed: apt-get install postgresql, or set PG_BIN to the folder of its programs"
 START_SECONDS = 30.0
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    # What is killed here is the server and never the machine.
+    # Tests kill the server, but never the machine.
     "fsync": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
@@ -35,10 +35,10 @@ SERVER_SETTINGS = {
 
 
 def binary_folder() -> Path | None:
-    """Where initdb and postgres are; None if this machine has none."""
+    """Return the folder of initdb and postgres, or None if PostgreSQL is not installed."""
     places = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    # Debian puts a link to one of them on the PATH; the others are beside what it leads to.
+    # On Debian, the PATH has links to some programs. The others are next to the targets of these links.
     places += [Path(found).resolve().parent for name in ("initdb", "postgres") if (found := shutil.which(name))]
     for place in places:
         if (place / "initdb").exists() and (place / "postgres").exists():
@@ -47,7 +47,7 @@ def binary_folder() -> Path | None:
 
 
 def run_as() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: it runs as its own user then, or as nobody."""
+    """Return the process options to run as another user, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     known = {user.pw_name: user for user in pwd.getpwall()}
@@ -58,7 +58,7 @@ def run_as() -> dict[str, Any]:
 def _children(parent: int) -> Iterator[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # The name of the program, in parentheses, may hold anything.
+            # The program's name, in parentheses, may contain spaces and parentheses.
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[1]) == parent:
                 yield int(stat.parent.name)
@@ -73,7 +73,7 @@ def _is_alive(process: int) -> bool:
 
 
 class PostgresServer:
-    """`with PostgresServer() as server: … server.create_database()`. Options are settings of the server's."""
+    """`with PostgresServer() as server: … server.create_database()`. Keyword arguments are settings of the server."""
 
     def __init__(self, **options: str) -> None:
         binaries = binary_folder()
@@ -99,19 +99,19 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create(self) -> None:
-        """Makes the cluster's files."""
-        # The locale of most servers: it sorts words as people do, not byte by byte.
+        """Create the cluster with initdb."""
+        # Like the default of most servers, this locale has Unicode case rules.
         locale = ("--locale=C.UTF-8", "--encoding=UTF8")
         self.run("initdb", "-D", str(self.data), "-U", "app", "--auth=trust", "--no-sync", *locale)
 
     def run(self, program: str, *arguments: str) -> None:
-        """Runs one of PostgreSQL's programs to its end."""
+        """Run one of PostgreSQL's programs to its end."""
         command = [str(self.binaries / program), *arguments]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self.run_as)
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        """Starts it on the same port as before, and waits until it lets clients in."""
+        """Start the server on its port, and wait until it accepts connections."""
         self.boot()
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -126,7 +126,7 @@ class PostgresServer:
                 return
 
     def boot(self) -> None:
-        """Starts it and waits for nothing."""
+        """Start the server without waiting."""
         command = [str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder)]
         for name, value in self.options.items():
             command += ["-c", f"{name}={value}"]
@@ -135,36 +135,36 @@ class PostgresServer:
 
     @property
     def log(self) -> str:
-        """What it has said so far."""
+        """The server's log."""
         return (self.folder / "server.log").read_text(errors="replace")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Ends it: SIGINT cuts every connection, SIGQUIT leaves recovery for the next start."""
+        """Stop the server. SIGINT closes every connection, and SIGQUIT leaves recovery to the next start."""
         if self.process is not None:
             self.process.send_signal(how)
             self.process.wait(START_SECONDS)
             self.process = None
 
     def kill(self) -> None:
-        """Ends every process of it at once, as a crash of the machine does."""
+        """Kill all processes of the server, as a crash of the machine does."""
         if self.process is not None:
             killed = self._signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
-            # The next one does not start while one of them still holds their shared memory.
+            # A new server does not start while an old process still uses the shared memory.
             while any(_is_alive(process) for process in killed):
                 time.sleep(0.01)
 
     def pause(self) -> None:
-        """Stops it; connections to it stay open, and nobody answers."""
+        """Suspend the server. Its connections stay open."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on after `pause`."""
+        """Resume the server after `pause`."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> list[int]:
-        # Each of its processes is in a group of its own; the first one, stopped, starts no others meanwhile.
+        # Each process has its own group. The suspended postmaster starts no new process meanwhile.
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         processes = [*_children(self.process.pid), self.process.pid]
@@ -174,11 +174,11 @@ class PostgresServer:
         return processes
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[Any]":
-        """A connection of the test's own, in autocommit."""
+        """Open a connection in autocommit mode."""
         return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=5)
 
     def create_database(self, template: str = "template1") -> str:
-        """Makes a database, empty or like another one, and returns its DSN."""
+        """Create a database, empty or as a copy of another one, and return its DSN."""
         name = f"test_{secrets.token_hex(6)}"
         with self.connect() as connection:
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
@@ -186,13 +186,13 @@ class PostgresServer:
         return self.dsn(name)
 
     def dsn(self, database: str) -> str:
-        """The DB_DSN of one of its databases."""
+        """Return the DB_DSN of a database."""
         return f"postgresql://app:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 @contextlib.contextmanager
 def paused(server: PostgresServer) -> Iterator[None]:
-    """The server answers nobody within the block."""
+    """Suspend the server within the block."""
     server.pause()
     try:
         yield

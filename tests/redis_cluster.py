@@ -1,4 +1,4 @@
-"""A private Redis Cluster of three nodes without replicas, for a test that kills them and moves slots."""
+"""A private Redis Cluster of three nodes without replicas. Tests kill its nodes and move its slots."""
 
 import subprocess
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Its REDIS_URL, of two of the nodes."""
+        """The REDIS_URL, with two of the nodes."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
 
     def __enter__(self) -> Self:
@@ -44,38 +44,38 @@ class RedisCluster:
         self._stack.close()
 
     def is_well(self, node: RedisServer) -> bool:
-        """Whether the node would serve, and knows of all slots."""
+        """Return whether the node serves requests and knows the owner of every slot."""
         return {b"cluster_state:ok", b"cluster_slots_ok:16384"} <= set(node.command("CLUSTER", "INFO").split())
 
     def node_id(self, node: RedisServer) -> str:
-        """Its name in the cluster."""
+        """Return the node's id in the cluster."""
         return str(node.command("CLUSTER", "MYID").decode())
 
     def begin_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """The slot is on its way: who asks for a key that is not there any more is told to ASK the target."""
+        """Begin to migrate a slot. From now on, the source redirects requests for missing keys with ASK."""
         target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", self.node_id(source))
         source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", self.node_id(target))
 
     def move_keys(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """Moves the slot's keys, while it is on its way."""
+        """Migrate the keys of a slot."""
         while keys := source.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
             source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
     def end_move(self, slot: int, target: RedisServer) -> None:
-        """The slot is the target's from now on, by the word of all nodes."""
+        """Assign the slot to the target on all nodes."""
         name = self.node_id(target)
         for node in (target, *(node for node in self.nodes if node is not target)):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
 
     def give_away(self, source: RedisServer, target: RedisServer) -> None:
-        """Moves all of the source's slots to the target, with their keys."""
+        """Migrate all slots of the source, with their keys, to the target."""
         name = ["--cluster-from", self.node_id(source), "--cluster-to", self.node_id(target)]
         how = ["--cluster-slots", "16384", "--cluster-yes", "--cluster-pipeline", "100"]
         reshard = ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{target.port}", *name, *how]
         subprocess.run(reshard, check=True, capture_output=True)
 
     def key_of(self, node: RedisServer, prefix: str = "k") -> str:
-        """A key that is the node's when nothing has been moved."""
+        """Return a key that belongs to the node as long as no slot has moved."""
         place = self.nodes.index(node)
         keys = (f"{prefix}{n}" for n in range(1000))
         return next(key for key in keys if key_slot(key.encode()) * 3 // 16384 == place)

@@ -1,4 +1,4 @@
-"""A private master with a replica, and three sentinels that watch them, for a test of real fail-overs."""
+"""A private Redis master with a replica, and three sentinels that watch them, for tests of real failovers."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ START_SECONDS = 30
 
 
 class RedisSentinels:
-    """`with RedisSentinels() as sentinels: ... sentinels.url`. One password opens the servers and the sentinels."""
+    """`with RedisSentinels() as sentinels: ... sentinels.url`. Servers and sentinels share one password."""
 
     def __init__(self, password: str = "") -> None:
         self.password = password
@@ -37,11 +37,11 @@ class RedisSentinels:
 
     @property
     def url(self) -> str:
-        """Its REDIS_URL."""
+        """The REDIS_URL."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        word = quote(self.password, safe="")
-        options = f"?sentinel_password={word}" if word else ""
-        return f"redis+sentinel://{f':{word}@' if word else ''}{hosts}/{SERVICE}/0{options}"
+        quoted = quote(self.password, safe="")
+        options = f"?sentinel_password={quoted}" if quoted else ""
+        return f"redis+sentinel://{f':{quoted}@' if quoted else ''}{hosts}/{SERVICE}/0{options}"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -62,16 +62,16 @@ class RedisSentinels:
         self._stack.close()
 
     def sentinel(self, port: int) -> "redis.Redis":
-        """A client of one of the sentinels."""
+        """Return a client of one of the sentinels."""
         return redis.Redis(port=port, socket_timeout=0.2, password=self.password or None, retry=Retry(NoBackoff(), 0))
 
     def fail_over(self) -> None:
-        """Has the replica take over from a master that is well."""
+        """Make the replica take over from a healthy master."""
         with self.sentinel(self.ports[0]) as client:
             client.sentinel_failover(SERVICE)
 
     def name_as_master(self, server: RedisServer) -> bool:
-        """Whether one of those that answer says that the server is the master."""
+        """Return whether a sentinel names the server as the master."""
         for port in self.ports:
             with self.sentinel(port) as client, suppress(redis.RedisError):
                 _, master_port = client.sentinel_get_master_addr_by_name(SERVICE)
@@ -80,7 +80,7 @@ class RedisSentinels:
         return False
 
     def _start(self, port: int) -> subprocess.Popen[bytes]:
-        word = json.dumps(self.password, ensure_ascii=False)
+        quoted = json.dumps(self.password, ensure_ascii=False)
         lines: Iterable[str] = [
             f"port {port}",
             "bind 127.0.0.1",
@@ -88,14 +88,14 @@ class RedisSentinels:
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.servers[0].port} 2",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MILLISECONDS}",
             f"sentinel failover-timeout {SERVICE} 3000",
-            *([f"sentinel auth-pass {SERVICE} {word}", f"requirepass {word}"] if self.password else []),
+            *([f"sentinel auth-pass {SERVICE} {quoted}", f"requirepass {quoted}"] if self.password else []),
         ]
         path = self.folder / f"{port}.conf"
         path.write_text("\n".join(lines) + "\n")
         return subprocess.Popen(["redis-server", str(path), "--sentinel"], stdout=subprocess.DEVNULL)
 
     def _is_ready(self, port: int) -> bool:
-        """Whether it knows the replica and the other sentinels, and its word would count in a vote."""
+        """Return whether the sentinel knows the replica and the other sentinels, so that it can vote."""
         with self.sentinel(port) as client:
             about, replicas = client.sentinel_master(SERVICE), client.sentinel_slaves(SERVICE)
         return (about["num-other-sentinels"], len(replicas)) == (2, 1)
@@ -107,7 +107,7 @@ class RedisSentinels:
 
 
 def until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
-    """Waits for the condition; what it cannot ask yet is not there yet."""
+    """Wait for the condition. A Redis error counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -115,5 +115,5 @@ def until(condition: Callable[[], object], seconds: float = START_SECONDS) -> No
                 return
         except redis.RedisError:
             pass
-        assert time.monotonic() < deadline, "it does not come about"
+        assert time.monotonic() < deadline, "the condition is still false"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A private redis-server for a test: on a free port and a Unix socket, to be killed, paused, restarted."""
+"""A private redis-server for tests, on a free port and a Unix socket. Tests can kill, pause and restart it."""
 
 import contextlib
 import shutil
@@ -20,11 +20,11 @@ from tests.ports import free_port
 
 
 class RedisServer:
-    """`with RedisServer() as server: … server.url`. Options are redis-server's, such as `--maxmemory 1mb`."""
+    """`with RedisServer() as server: … server.url`. Arguments are options, such as `--maxmemory 1mb`."""
 
     def __init__(self, *options: str, password: str = "") -> None:
         if shutil.which("redis-server") is None:
-            pytest.skip("redis-server is not on this machine: apt-get install redis-server")
+            pytest.skip("redis-server is not installed: apt-get install redis-server")
         self.password = password
         self.options = options
         self.port = free_port()
@@ -34,7 +34,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Its REDIS_URL."""
+        """The REDIS_URL."""
         return f"redis://{f':{quote(self.password, safe="")}@' if self.password else ''}127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Self:
@@ -46,8 +46,8 @@ class RedisServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Starts it, empty, on the same port as before, and waits until it answers."""
-        # First the options, the first of which may be a file.
+        """Start the server, empty, on its port, and wait until it responds."""
+        # The options come first, because the first option may be a configuration file.
         command = ["redis-server", *self.options, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         command += ["--requirepass", self.password] if self.password else []
@@ -66,7 +66,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def client(self) -> Iterator["redis.Redis"]:
-        """A client of its own, to look at what is in it."""
+        """Open a client of redis-py."""
         client = redis.Redis(port=self.port, password=self.password or None, retry=Retry(NoBackoff(), 0))
         try:
             yield client
@@ -74,23 +74,23 @@ class RedisServer:
             client.close()
 
     def command(self, *words: str | int | bytes) -> Any:
-        """Redis' own reply to a command, or one that redis-py knows how to read."""
+        """Send a command and return Redis' reply."""
         with self.client() as client:
             return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def kill(self) -> None:
-        """Ends it at once, as kill -9 does."""
+        """Kill the server with SIGKILL."""
         if self.process:
             self.process.kill()
             self.process.wait()
             self.process = None
 
     def pause(self) -> None:
-        """Stops it; connections to it stay open."""
+        """Suspend the server. Its connections stay open."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on after `pause`."""
+        """Resume the server after `pause`."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""The service's settings for tests in this process: nothing of the machine's environment, a database of its own."""
+"""Settings of the service for tests in this process, with their own database and without the machine's environment."""
 
 import atexit
 import os
@@ -27,5 +27,5 @@ from agent_router.settings import *  # noqa: E402, F403
 from agent_router.settings import DATABASES  # noqa: E402
 
 if not databases.IS_POSTGRES:
-    # A file: the threads of the database pool have connections of their own, and must see the same data.
+    # A file, because each thread of the database pool has its own connection and must see the same data.
     DATABASES["default"]["TEST"] = {"NAME": str(_folder / "test.db")}

@@ -1,4 +1,4 @@
-"""The admin as a browser without scripts sees it."""
+"""The admin, used as by a browser without scripts."""
 
 import re
 from contextlib import closing
@@ -13,7 +13,7 @@ HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 class Browser:
-    """Keeps cookies, sends forms with their tokens."""
+    """A client that keeps cookies and sends forms with their CSRF tokens."""
 
     def __init__(self, service: RunningService) -> None:
         self.client = service.client(headers={"Accept": HTML})
@@ -26,32 +26,32 @@ class Browser:
         self.client.close()
 
     def get(self, path: str) -> str:
-        """A page."""
-        answer = self.client.get(path)
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:300]}"
-        return answer.text
+        """Return a page, which must have status 200."""
+        response = self.client.get(path)
+        assert response.status_code == 200, f"{path}: {response.status_code} {response.text[:300]}"
+        return response.text
 
     def submit(self, path: str, **fields: str | list[str]) -> httpx.Response:
-        """Sends a form of the page, with the page's token."""
+        """Submit a form of the page with the page's CSRF token."""
         found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path))
         assert found
         return self.client.post(path, data={"csrfmiddlewaretoken": found[1], **fields})
 
     def log_in(self, email: str = STAFF_EMAIL, password: str = PASSWORD) -> httpx.Response:
-        """Sends the form of the log-in."""
+        """Submit the login form."""
         return self.submit("/admin/login/", username=email, password=password, next="/admin/")
 
     def act(self, path: str, action: str, *ids: str, **fields: str) -> httpx.Response:
-        """Chooses an action for some rows of a list."""
+        """Run an action on some rows of a list."""
         return self.submit(path, action=action, _selected_action=list(ids), **fields)
 
     def change(self, path: str, **fields: Any) -> httpx.Response:
-        """Sends a page's form as it is, but for these fields."""
+        """Submit the form of a page with its current values, except for these fields."""
         return self.submit(path, **(form_of(self.get(path)) | fields))
 
 
 def form_of(page: str) -> dict[str, str]:
-    """What the main form of a page would send as it is: texts, text areas, and what is chosen."""
+    """Return the current values of the main form of a page: inputs, text areas and selections."""
     found: dict[str, str] = {}
     for tag in re.findall(r"<input[^>]*>", page):
         name, value = (re.search(rf'\b{key}="([^"]*)"', tag) for key in ("name", "value"))
@@ -66,7 +66,7 @@ def form_of(page: str) -> dict[str, str]:
 
 
 def make_member_of_staff(service: RunningService, *permissions: str) -> str:
-    """The e-mail of a user who may enter the admin, with these permissions only."""
+    """Create a staff user with these permissions only, and return their e-mail address."""
     with closing(service.user()) as client:
         email = str(client.email)  # type: ignore[attr-defined]
     service.query("UPDATE accounts_user SET is_staff = TRUE WHERE email = ?", email)

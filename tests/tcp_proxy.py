@@ -1,4 +1,4 @@
-"""A TCP proxy for a test, which passes, delays, swallows, cuts or refuses. It runs in a thread of its own."""
+"""A TCP proxy for tests. It forwards, delays, drops, disconnects or refuses. It runs in its own thread."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from tests.ports import free_port
 class TCPProxy:
     """`with TCPProxy(port_of_the_server) as proxy: … proxy.port`.
 
-    `delay_seconds` is added to each answer; with `swallows` nothing passes in either direction.
+    `delay_seconds` delays each response. With `swallows`, the proxy drops all data in both directions.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -38,15 +38,15 @@ class TCPProxy:
         self._loop.close()
 
     def accept(self) -> None:
-        """Takes connections (again, after `refuse`)."""
+        """Listen for connections, also again after `refuse`."""
         self._run(self._listen)
 
     def refuse(self) -> None:
-        """Closes the listening socket and every connection."""
+        """Close the listening socket and every connection."""
         self._run(self._close)
 
     def cut(self) -> None:
-        """Closes every connection; new ones are taken."""
+        """Close every connection, but accept new ones."""
         self._run(self._cut)
 
     def _run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -75,8 +75,8 @@ class TCPProxy:
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream_writer, is_answer=False))
-                group.create_task(self._pump(upstream_reader, writer, is_answer=True))
+                group.create_task(self._pump(reader, upstream_writer, is_response=False))
+                group.create_task(self._pump(upstream_reader, writer, is_response=True))
         except* (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -85,20 +85,20 @@ class TCPProxy:
                 if one:
                     one.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_response: bool) -> None:
         due = 0.0
         while data := await reader.read(65536):
             if self.swallows:
                 continue
             now = self._loop.time()
-            delay = self.delay_seconds if is_answer else 0.0
+            delay = self.delay_seconds if is_response else 0.0
             if delay or due > now:
-                # Nothing overtakes what was delayed before it.
+                # Keep the order: later data must not overtake delayed data.
                 due = max(now + delay, due + 1e-6)
                 self._loop.call_at(due, self._write, writer, data)
             else:
                 self._write(writer, data)
-        raise ConnectionResetError("one side has closed")
+        raise ConnectionResetError("one side closed the connection")
 
     @staticmethod
     def _write(writer: asyncio.StreamWriter, data: bytes) -> None:

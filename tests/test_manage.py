@@ -1,4 +1,4 @@
-"""manage.py: what an operator sees when the database is not as it should be."""
+"""Errors of manage.py when the database is unavailable or not migrated."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from core.database.failures import operator_advice
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT_OF_REACH = "postgresql://me:rather-secret@127.0.0.1:1/app"
+UNREACHABLE = "postgresql://me:rather-secret@127.0.0.1:1/app"
 
 
 def manage(*arguments: str, dsn: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def manage(*arguments: str, dsn: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_database_that_is_not_migrated_is_told(tmp_path: Path) -> None:
+def test_database_without_migrations_is_reported(tmp_path: Path) -> None:
     done = manage("purge_expired", dsn=f"sqlite:///{tmp_path}/new.db")
     assert done.returncode == 1
     assert "not up to date (no such table: " in done.stderr
@@ -28,13 +28,13 @@ def test_database_that_is_not_migrated_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_database_that_is_out_of_reach_is_told() -> None:
-    done = manage("migrate", dsn=OUT_OF_REACH)
+def test_unreachable_database_is_reported() -> None:
+    done = manage("migrate", dsn=UNREACHABLE)
     assert done.returncode == 1
     assert "The database that DB_DSN names can't be used: " in done.stderr
     assert "Traceback" not in done.stderr
     assert "rather-secret" not in done.stderr
 
 
-def test_fault_of_the_code_keeps_its_stack() -> None:
+def test_bug_keeps_its_traceback() -> None:
     assert operator_advice(IntegrityError("UNIQUE constraint failed")) is None

@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, and what it vouches for."""
+"""A certificate authority for tests, and a certificate that it signs."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ CURVE: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256
 
 @dataclass(frozen=True)
 class TLSFiles:
-    """The authority's certificate, and the server's with its key."""
+    """The authority's certificate, and the server's certificate and key."""
 
     authority: Path
     certificate: Path
@@ -21,9 +21,9 @@ class TLSFiles:
 
     @classmethod
     def make(cls, folder: Path, names: str = "IP:127.0.0.1") -> Self:
-        """A server's certificate for the names, which are in openssl's notation."""
+        """Create a server certificate for the names, which are in openssl's notation."""
         if shutil.which("openssl") is None:
-            pytest.skip("openssl is not on this machine")
+            pytest.skip("openssl is not installed")
         authority, authority_key, request = folder / "ca.pem", folder / "ca.key", folder / "server.csr"
         extensions, certificate, key = folder / "extensions", folder / "server.pem", folder / "server.key"
         usage: list[str | Path] = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
@@ -46,7 +46,7 @@ class TLSFiles:
         return cls(authority, certificate, key)
 
     def options(self, port: int) -> list[str]:
-        """redis-server's options to speak TLS at the port."""
+        """Return redis-server's options for TLS on this port."""
         files = ["--tls-cert-file", str(self.certificate), "--tls-key-file", str(self.key)]
         return ["--tls-port", str(port), *files, "--tls-ca-cert-file", str(self.authority), "--tls-auth-clients", "no"]
 

@@ -1,14 +1,14 @@
-"""Waiting for what a test has caused: no longer than it takes, and not for ever."""
+"""Wait for a condition, as long as necessary and with a limit."""
 
 import time
 from collections.abc import Callable
 
-# For a machine that is busy with other things.
+# Long enough for a busy machine.
 PATIENCE_SECONDS = 60.0
 
 
 def comes_true(condition: Callable[[], object], within_seconds: float) -> bool:
-    """Whether a condition holds within a time that is promised. Looks at least twice."""
+    """Return whether the condition holds within a promised time. Check it at least twice."""
     deadline = time.monotonic() + within_seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -17,6 +17,6 @@ def comes_true(condition: Callable[[], object], within_seconds: float) -> bool:
     return True
 
 
-def await_true(condition: Callable[[], object], otherwise: str = "it does not come true") -> None:
-    """Returns when the condition holds; fails, with what is then the case, if it never does."""
-    assert comes_true(condition, PATIENCE_SECONDS), otherwise
+def await_true(condition: Callable[[], object], message: str = "the condition is still false") -> None:
+    """Return as soon as the condition holds. Fail with the message if it does not hold in time."""
+    assert comes_true(condition, PATIENCE_SECONDS), message

@@ -1,4 +1,4 @@
-"""What load generators write is read right, and the one in Python does what wrk does."""
+"""Results of load generators are parsed, and the generator in Python reports as wrk does."""
 
 import json
 
@@ -22,7 +22,7 @@ RESULT {"requests": 10101, "microseconds": 2001542, "p50_us": 6011, "p99_us": 14
 """
 
 
-def test_result_among_what_wrk_writes() -> None:
+def test_result_in_the_output_of_wrk() -> None:
     outcome = parse_outcome(WRK_OUTPUT, cpu_seconds=0.7)
     assert (outcome.requests, outcome.p50_ms, outcome.p99_ms) == (10101, 6.011, 14.31)
     assert outcome.statuses == {200: 10100, 503: 1}
@@ -31,19 +31,19 @@ def test_result_among_what_wrk_writes() -> None:
 
 
 @pytest.mark.parametrize("output", ["", "unable to connect to 127.0.0.1:1 Connection refused"])
-def test_what_failed_says_why(output: str) -> None:
+def test_output_without_a_result_is_reported(output: str) -> None:
     with pytest.raises(RuntimeError, match=output or "it wrote nothing"):
         parse_outcome(output)
 
 
-def test_other_answers_than_expected_are_problems() -> None:
+def test_unexpected_responses_are_problems() -> None:
     good = Outcome(requests=5, seconds=1, p50_ms=1, p99_ms=1, errors=0, statuses={200: 5})
     assert problems_of(good, frozenset({200})) == []
     bad = Outcome(requests=5, seconds=1, p50_ms=1, p99_ms=1, errors=2, statuses={200: 3, 503: 2})
     assert problems_of(bad, frozenset({200})) == ["2 answers 503", "2 connection errors or time-outs"]
 
 
-def test_result_of_the_generator_in_python() -> None:
+def test_result_of_the_python_generator() -> None:
     load = Load([b"x"], number=1, limit=-1)
     for milliseconds in range(1, 101):
         load.note(200 if milliseconds < 100 else 404, milliseconds / 1000)
@@ -52,5 +52,5 @@ def test_result_of_the_generator_in_python() -> None:
     assert outcome.statuses == {200: 99, 404: 1}
 
 
-def test_result_without_a_single_answer() -> None:
+def test_result_without_any_response() -> None:
     assert json.loads(result(Load([b"x"], number=1, limit=-1), seconds=1).removeprefix("RESULT "))["requests"] == 0

@@ -1,4 +1,4 @@
-"""The requests are ones that HTTP allows, and where each has to be another, each is."""
+"""The benchmark's requests are valid HTTP, and differ where they must."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TARGET = Target(port=8000, token="t", ids=["id-1", "id-2"], tags=['"1"', '"7"'],
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_content_length_is_right(name: str) -> None:
+def test_requests_have_the_right_content_length(name: str) -> None:
     make, _ = SCENARIOS[name]
     for request in make(TARGET):
         head, _, body = request.partition(b"\r\n\r\n")
@@ -19,14 +19,14 @@ def test_content_length_is_right(name: str) -> None:
         assert (b"Content-Length: %d" % len(body) in head) if body else (b"Content-Length" not in head)
 
 
-def test_each_tag_goes_with_its_item() -> None:
+def test_each_item_is_requested_with_its_own_etag() -> None:
     requests = SCENARIOS["get_304"][0](TARGET)
     assert [b"/id-1 " in one and b'If-None-Match: "1"\r\n' in one for one in requests] == [True, False]
     assert b"/id-2 " in requests[1]
     assert b'If-None-Match: "7"\r\n' in requests[1]
 
 
-def test_numbers_differ_and_keep_the_length() -> None:
+def test_numbered_requests_differ_and_keep_their_length() -> None:
     for name in ("create_idem", "update"):
         requests = SCENARIOS[name][0](TARGET)
         load = Load(requests, number=1_763_900_000_000_000, limit=-1)
@@ -36,7 +36,7 @@ def test_numbers_differ_and_keep_the_length() -> None:
         assert MARK.encode() not in b"".join(sent)
 
 
-def test_mixture() -> None:
+def test_mixed_scenario_has_its_shares() -> None:
     requests = SCENARIOS["mixed"][0](TARGET)
     assert len(requests) == 1000
     assert sum(one.startswith(b"GET /v1/items/id-") for one in requests) == 800
@@ -44,7 +44,7 @@ def test_mixture() -> None:
     assert sum(one.startswith(b"PATCH") for one in requests) == 20
 
 
-def test_file_of_requests(tmp_path: Path) -> None:
+def test_file_of_requests_round_trip(tmp_path: Path) -> None:
     requests = [b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n12\n34\n", b"x"]
     write_requests(tmp_path / "requests", requests)
     assert read_requests(tmp_path / "requests") == requests

@@ -1,4 +1,4 @@
-"""Samples count for the stage of the innermost frame that has one, and each thread's time is divided by itself."""
+"""A sample counts for the stage of its innermost frame that has one, and each thread's time is divided separately."""
 
 import pytest
 
@@ -19,11 +19,11 @@ THREAD = "Thread._bootstrap (threading.py:1014);ThreadGroup._run (core/database/
         (";middleware (core/middleware/request_id.py:1)", "other middleware"),
     ],
 )
-def test_stage(frames: str, stage: str) -> None:
+def test_stage_of_a_stack(frames: str, stage: str) -> None:
     assert stage_of(BASE + frames).startswith(stage)
 
 
-def test_threads_are_divided_by_their_own_time() -> None:
+def test_time_of_each_thread_is_divided_separately() -> None:
     folded = (
         f"{BASE} 30\n{BASE};Handler.serve (core/server/handler.py:1) 10\n"
         f"{THREAD};execute (core/database/sqlite/options.py:9) 1\n"

@@ -1,6 +1,6 @@
-"""Clients that others' generators make of /openapi.json: they compile under strict types, and find what it promises.
+"""Generated clients of /openapi.json compile under strict types, and their calls succeed.
 
-What the document gets wrong does not compile, or is not what the service answers on the tour.
+An error in the document makes a client fail to compile, or makes the tour fail.
 """
 
 import os
@@ -26,34 +26,34 @@ def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.Co
     )
 
 
-def passes(*command: str | Path, folder: Path, **environment: str) -> None:
+def run_successfully(*command: str | Path, folder: Path, **environment: str) -> None:
     done = run(*command, folder=folder, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
 def folder(tmp_path: Path, anonymous: httpx.Client) -> Iterator[Path]:
-    """A folder with the document that the service serves."""
+    """A folder with the OpenAPI document of the service."""
     (tmp_path / "openapi.json").write_bytes(anonymous.get("/openapi.json").content)
     yield tmp_path
-    shutil.rmtree(tmp_path, ignore_errors=True)  # a hundred megabytes of TypeScript
+    shutil.rmtree(tmp_path, ignore_errors=True)  # it holds about 100 MB of TypeScript
 
 
-def test_python_client(folder: Path, service: RunningService) -> None:
+def test_python_client_completes_the_tour(folder: Path, service: RunningService) -> None:
     generator = Path(sys.executable).with_name("openapi-python-client")
     if not generator.exists():
         pytest.skip("openapi-python-client is not installed")
     options = ("--path", "openapi.json", "--output-path", "agent_router_client", "--meta", "none", "--fail-on-warning")
     (folder / "config.yml").write_text("post_hooks: []\n")
-    passes(generator, "generate", *options, "--config", "config.yml", folder=folder)
+    run_successfully(generator, "generate", *options, "--config", "config.yml", folder=folder)
     (folder / "agent_router_client" / "py.typed").touch()
     shutil.copy(HERE / "python" / "tour.py", folder)
     checked = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "tour.py", "agent_router_client")
-    passes(*checked, folder=folder)
-    passes(sys.executable, "tour.py", folder=folder, BASE_URL=service.url, NO_PROXY="127.0.0.1", **INHERITED)
+    run_successfully(*checked, folder=folder)
+    run_successfully(sys.executable, "tour.py", folder=folder, BASE_URL=service.url, NO_PROXY="127.0.0.1", **INHERITED)
 
 
-def test_typescript_client(folder: Path, service: RunningService) -> None:
+def test_typescript_client_completes_the_tour(folder: Path, service: RunningService) -> None:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("node and npm are not installed")
@@ -62,5 +62,5 @@ def test_typescript_client(folder: Path, service: RunningService) -> None:
     if installed.returncode != 0 and any(word in installed.stderr for word in NOT_REACHED):
         pytest.skip("npm does not reach its registry")
     assert installed.returncode == 0, installed.stderr
-    passes(npm, "run", "build", folder=folder)
-    passes(npm, "run", "tour", folder=folder, BASE_URL=service.url)
+    run_successfully(npm, "run", "build", folder=folder)
+    run_successfully(npm, "run", "tour", folder=folder, BASE_URL=service.url)

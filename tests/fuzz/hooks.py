@@ -1,6 +1,4 @@
-"""What schemathesis is told besides the document: who it is. It deletes accounts and ends sessions, so it soon is
-somebody else.
-"""
+"""Authentication for schemathesis. It often takes a new user, because the tests delete accounts and end sessions."""
 
 import os
 import secrets
@@ -14,7 +12,7 @@ PASSWORD = "Sturdy-horse-battery-9"
 
 @schemathesis.auth(refresh_interval=3)
 class NewUser:
-    """An access token of an account that nobody has used."""
+    """An access token of a new account."""
 
     def get(self, case: Any, context: Any) -> str:
         account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}

@@ -1,4 +1,4 @@
-"""Texts of clients and operators, put together from the pieces of their grammars: read, or refused as what they are."""
+"""Parsers of client and operator input, with random texts from the pieces of their grammars."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,18 +21,18 @@ from core.ratelimit.rates import parse_rates, parse_route_rates
 from core.redis.url import check_url
 from tests.core.requests import make_request
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WITHOUT_DEADLINE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SECRET = "hunter2-hunter2"
 
 
-def made_of(*pieces: str, most: int = 12) -> st.SearchStrategy[str]:
-    """Texts of these pieces, and of anything that a header may hold."""
+def texts_of(*pieces: str, most: int = 12) -> st.SearchStrategy[str]:
+    """Texts of these pieces and of any other characters that a header may contain."""
     anything = st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=5)
     return st.lists(st.sampled_from(pieces) | anything, max_size=most).map("".join)
 
 
 def refusal_of(parse: Callable[[], Any], kind: type[Exception] = ValueError) -> Any:
-    """The exception of this kind that it raises; None if it does not."""
+    """Return the exception of this kind that the call raises, or None."""
     try:
         parse()
     except kind as refusal:
@@ -40,12 +40,12 @@ def refusal_of(parse: Callable[[], Any], kind: type[Exception] = ValueError) -> 
     return None
 
 
-TAGS = made_of('"3"', '"4"', 'W/"3"', "W/", '"', ",", ", ", "*", "3", " ", "\t", '""')
+TAGS = texts_of('"3"', '"4"', 'W/"3"', "W/", '"', ",", ", ", "*", "3", " ", "\t", '""')
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @given(st.lists(TAGS, max_size=3), st.lists(TAGS, max_size=2), st.integers(1, 5))
-def test_conditions_hold_fail_or_are_malformed(if_match: list[str], if_none_match: list[str], version: int) -> None:
+def test_preconditions_hold_fail_or_are_malformed(if_match: list[str], if_none_match: list[str], version: int) -> None:
     headers = [("if-match", value) for value in if_match] + [("if-none-match", value) for value in if_none_match]
     request = make_request(*headers)
     if refusal_of(lambda: precondition(request), InvalidHeader):
@@ -58,22 +58,22 @@ def test_conditions_hold_fail_or_are_malformed(if_match: list[str], if_none_matc
         assert not if_match or "*" in joined or entity_tag(version) in joined
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @given(st.lists(st.integers(1, 5), min_size=1), st.integers(1, 5))
-def test_list_of_versions_holds_what_is_in_it(versions: list[int], current: int) -> None:
+def test_if_match_holds_for_each_version_in_its_list(versions: list[int], current: int) -> None:
     condition = Precondition(if_match=" , ".join(map(entity_tag, versions)))
     assert (refusal_of(lambda: condition.check(current), PreconditionFailed) is None) == (current in versions)
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @given(TAGS)
 def test_if_none_match_never_fails_a_read(value: str) -> None:
     assert not_modified(make_request(("if-none-match", value)), entity_tag(3)) in (True, False)
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No session and no key is any good."""
+def no_valid_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every session and every API key invalid."""
 
     async def none(key: str) -> None:
         assert key.isascii() or "\ufffd" in key
@@ -82,63 +82,63 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocation, "api_key_cache", revocation.CredentialCache(none))
 
 
-GOOD = access_tokens().issue(user_id=uuid4(), session_id=uuid4(), ttl_seconds=3600)
-HEAD, CLAIMS, SIGNATURE = GOOD.split(".")
+VALID = access_tokens().issue(user_id=uuid4(), session_id=uuid4(), ttl_seconds=3600)
+HEAD, CLAIMS, SIGNATURE = VALID.split(".")
 KEY = "ar_abcdefgh1234_" + "S" * 43
-CREDENTIALS = made_of(
-    "Bearer ", "bearer", "Basic ", " ", ".", "=", GOOD, HEAD, CLAIMS, SIGNATURE, KEY, "ar_", "_", "S" * 43,
+CREDENTIALS = texts_of(
+    "Bearer ", "bearer", "Basic ", " ", ".", "=", VALID, HEAD, CLAIMS, SIGNATURE, KEY, "ar_", "_", "S" * 43,
     "abcdefgh1234", "eyJhbGciOiJub25lIn0", "\t", "null",
 )  # fmt: skip
 
 
-@UNHURRIED
-@example(f"Bearer {GOOD}")
+@WITHOUT_DEADLINE
+@example(f"Bearer {VALID}")
 @example(f"Bearer {KEY}")
 @given(CREDENTIALS)
-def test_no_credentials_let_anybody_in(nobody: None, header: str) -> None:
+def test_random_credentials_are_refused_without_secrets(no_valid_credentials: None, header: str) -> None:
     request, found = make_request(("authorization", header)), []
 
-    def look() -> None:
+    def call() -> None:
         found.append(asyncio.run(identify(request, header.encode("latin-1"))))
 
-    refusal = refusal_of(look, Unauthorized)
+    refusal = refusal_of(call, Unauthorized)
     if refusal:
         assert refusal.headers["WWW-Authenticate"].startswith("Bearer")
-        assert not any(secret in str(refusal) for secret in (GOOD, SIGNATURE, KEY))
+        assert not any(secret in str(refusal) for secret in (VALID, SIGNATURE, KEY))
     else:
         assert (found, header.strip()) == ([None], "")
 
 
-RATES = made_of(
+RATES = texts_of(
     "10", "0", "1000000000", "99999999999999999999", "/", "second", "minute", "hour", "day", ";", " ", "-", ".5"
 )  # fmt: skip
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @example("1000000000/second;1/day")
 @given(RATES)
-def test_rates_are_counted_exactly_or_refused(text: str) -> None:
+def test_rate_is_counted_exactly_or_refused(text: str) -> None:
     if refusal := refusal_of(lambda: parse_rates(text)):
         assert len(str(refusal)) < 300
         return
     for bucket in make_buckets("default", parse_rates(text)):
-        # Nothing is rounded: so many in so long.
+        # The limiter counts in whole units, so that no rounding occurs.
         units = bucket.rate.window_seconds * 1_000_000 // bucket.unit_microseconds
         assert bucket.cost * bucket.rate.quota == bucket.refill * units
 
 
-ROUTES = made_of("{", "}", '"', ":", ",", "POST /v1/items/", "GET /v1/items/{id}", "5/minute", "null", "[", "]", "1")
+ROUTES = texts_of("{", "}", '"', ":", ",", "POST /v1/items/", "GET /v1/items/{id}", "5/minute", "null", "[", "]", "1")
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @example('{"POST /v1/items/": "5/minute"}')
 @given(ROUTES)
-def test_routes_are_read_or_refused(text: str) -> None:
+def test_route_rates_are_parsed_or_refused(text: str) -> None:
     if refusal_of(lambda: parse_route_rates(text)) is None:
         assert all(path.startswith("/v1/") for _, path in parse_route_rates(text))
 
 
-URLS = made_of(
+URLS = texts_of(
     "sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgres://", "postgresql+asyncpg://", "redis://",
     "rediss://", "redis+sentinel://", "redis+cluster://", "unix://", f"user:{SECRET}@", f":{SECRET}@", "host",
     "[::1]", ":5432", ":99999", "/name", "/0", "/", "?", "sslmode=require", "&", "=", "%", "%2f", "..", "@", "#",
@@ -146,17 +146,17 @@ URLS = made_of(
 )  # fmt: skip
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @example(f"postgresql://user:{SECRET}@host:99999/name")
 @given(URLS)
-def test_dsn_is_read_or_refused_without_its_password(tmp_path: Path, text: str) -> None:
+def test_dsn_is_parsed_or_refused_without_its_password(tmp_path: Path, text: str) -> None:
     refusal = refusal_of(lambda: parse_dsn(text, tmp_path))
-    # The name of a file is told; there is no password in one.
+    # The message contains the name of a SQLite file, which has no password.
     assert SECRET not in str(refusal) or text.lower().startswith("sqlite")
 
 
-@UNHURRIED
+@WITHOUT_DEADLINE
 @example(f"redis://user:{SECRET}@host:99999/0")
 @given(URLS)
-def test_redis_url_is_read_or_refused_without_its_password(text: str) -> None:
+def test_redis_url_is_parsed_or_refused_without_its_password(text: str) -> None:
     assert SECRET not in str(refusal_of(lambda: check_url(text)))

@@ -1,4 +1,4 @@
-"""What staff with few permissions could make of them: more permissions, or secrets, letter after letter."""
+"""Attempts of staff with few permissions to gain more permissions, or to read secrets letter by letter."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.staff_browser import Browser, make_member_of_staff
 
 GROUPS = "/admin/auth/group/"
 LISTS = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry]
-# Lookups that a list would have to understand to tell whether a guess is right.
+# If a list understood these lookups, its results would reveal whether a guess is right.
 GUESSES = [
     f"{way}password__startswith=argon2"
     for way in ("", "user__", "owner__", "session__user__", "user__sessions__user__", "groups__user__")
@@ -33,7 +33,7 @@ def count(service: RunningService, statement: str) -> int:
     return int(found)
 
 
-def test_staff_who_see_to_groups_give_themselves_nothing(browser: Browser, service: RunningService) -> None:
+def test_staff_cannot_gain_permissions_through_groups(browser: Browser, service: RunningService) -> None:
     service.query("DELETE FROM auth_group WHERE name = 'readers'")
     service.query("INSERT INTO auth_group (name) VALUES ('readers')")
     [[group]] = service.query("SELECT id FROM auth_group WHERE name = 'readers'")
@@ -47,13 +47,13 @@ def test_staff_who_see_to_groups_give_themselves_nothing(browser: Browser, servi
     token = browser.client.cookies["csrftoken"]
     fields = {"csrfmiddlewaretoken": token, "name": "readers", "permissions": [str(number) for number in range(1, 30)]}
     for path in (f"{GROUPS}{group}/change/", f"{GROUPS}add/", f"{GROUPS}{group}/delete/"):
-        answer = browser.client.post(path, data={**fields, "post": "yes"}, headers={"Referer": service.url})
-        assert answer.status_code == 403, path
+        response = browser.client.post(path, data={**fields, "post": "yes"}, headers={"Referer": service.url})
+        assert response.status_code == 403, path
     assert count(service, f"auth_group_permissions WHERE group_id = {group}") == 0
     assert count(service, "auth_group WHERE name = 'readers'") == 1
 
 
-def test_superusers_see_to_groups(browser: Browser, service: RunningService) -> None:
+def test_superusers_manage_groups(browser: Browser, service: RunningService) -> None:
     assert browser.log_in().status_code == 302
     assert browser.submit(f"{GROUPS}add/", name="writers").status_code == 302
     assert count(service, "auth_group WHERE name = 'writers'") == 1
@@ -61,11 +61,11 @@ def test_superusers_see_to_groups(browser: Browser, service: RunningService) -> 
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_no_list_is_narrowed_by_a_secret_of_something_else(browser: Browser, path: str) -> None:
-    """Superusers, too: their browser might be led there."""
+def test_lists_cannot_be_filtered_by_secrets(browser: Browser, path: str) -> None:
+    """Superusers are included: an attacker might send their browser to such a list."""
     assert browser.log_in().status_code == 302
     for guess in GUESSES:
         for page in (path, f"{path}export.csv"):
-            answer = browser.client.get(f"{page}?{guess}")
-            assert answer.status_code in (302, 400, 404), f"{page}?{guess}: {answer.status_code}"
-            assert answer.status_code != 302 or answer.headers["location"].endswith("?e=1")
+            response = browser.client.get(f"{page}?{guess}")
+            assert response.status_code in (302, 400, 404), f"{page}?{guess}: {response.status_code}"
+            assert response.status_code != 302 or response.headers["location"].endswith("?e=1")

@@ -1,6 +1,6 @@
-"""Who may do what: every operation of the OpenAPI document, by everybody who might try it.
+"""Authorization of every operation in the OpenAPI document, for every kind of caller.
 
-An operation that is not in MATRIX fails the first test: whoever adds one says here who may call it.
+The first test fails for an operation without a row in MATRIX, so that each new operation gets one.
 """
 
 import secrets
@@ -23,9 +23,9 @@ ACTORS: tuple[Actor, ...] = get_args(Actor.__value__)
 
 
 class World:
-    """An owner with an item, a session, a refresh token and an API key; and all who might try something.
+    """An owner with an item, a session, a refresh token and an API key, and every other kind of caller.
 
-    Each is made when it is first asked for. `scope` is what the one key has and the other has not.
+    Each is created when a test first uses it. `scope` is the scope that only one of the two API keys has.
     """
 
     def __init__(self, service: RunningService, scope: str) -> None:
@@ -47,7 +47,7 @@ class World:
             return self.service.client(headers={"Authorization": f"Bearer {self.make_key(scope)['key']}"})
         client: Any = self.service.user()
         if actor == "staff":
-            # Its access token was not used yet, so nothing remembers it as anybody else's.
+            # No worker has seen this access token yet, so none has cached the user without staff rights.
             self.service.query("UPDATE accounts_user SET is_staff = TRUE WHERE email = ?", client.email)
         if actor == "owner":
             self._email, self._tokens = client.email, client.tokens
@@ -79,7 +79,7 @@ class World:
         return str(self._tokens["refresh_token"])
 
     def path(self, template: str) -> str:
-        """The operation's path, to what is the owner's."""
+        """Return the operation's path with the id of the owner's resource."""
         ids = {"items/{id}": "item_id", "sessions/{id}": "session_id", "api-keys/{id}": "key_id"}
         for ending, name in ids.items():
             if template.endswith(ending):
@@ -93,7 +93,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What each actor is answered: anonymous, somebody else, the owner, staff, a key without the scope, one with it."""
+    """The expected statuses: anonymous, other user, owner, staff, API key without the scope, API key with it."""
 
     statuses: tuple[int, int, int, int, int, int]
     body: Callable[[World], Any] = lambda world: None
@@ -101,13 +101,13 @@ class Row:
 
 
 def account(*, success: int, of_others: int | None = None, body: Callable[[World], Any] = lambda world: None) -> Row:
-    """An operation on an account: one's own with an access token. API keys may not, staff have no more rights."""
+    """Return the row of an operation on the caller's account. API keys are refused, and staff have no more rights."""
     others = of_others or success
     return Row((401, others, success, others, 403, 403), body)
 
 
 def public(status: int, body: Callable[[World], Any] = lambda world: None) -> Row:
-    """The same for everybody."""
+    """Return the row of an operation with the same status for everyone."""
     return Row((status,) * 6, body)
 
 
@@ -126,7 +126,7 @@ MATRIX: dict[str, Row] = {
     "DELETE /v1/items/{id}": Row((401, 404, 204, 204, 403, 204), scope=WRITE),
     "POST /v1/auth/register": public(201, new_account),
     "POST /v1/auth/login": public(200, lambda world: {"email": world.email, "password": PASSWORD}),
-    # Whoever has the token may refresh, with whatever credentials beside it.
+    # A refresh token suffices, whatever the other credentials are.
     "POST /v1/auth/refresh": public(200, lambda world: {"refresh_token": world.refresh_token}),
     "POST /v1/auth/logout": account(success=204),
     "POST /v1/auth/logout-all": account(success=204),
@@ -152,8 +152,8 @@ MATRIX: dict[str, Row] = {
         public(200),
     ),
 }  # fmt: skip
-# What is there no more once somebody was allowed to.
-SPENDING = {name for name in MATRIX if name.startswith("DELETE")} | {
+# The operations after which the resource no longer exists.
+DESTRUCTIVE = {name for name in MATRIX if name.startswith("DELETE")} | {
     f"POST /v1/auth/{name}" for name in ("refresh", "logout", "logout-all", "password")
 }
 
@@ -173,7 +173,7 @@ def make_world(service: RunningService) -> Iterator[Callable[[str], World]]:
 
 @pytest.fixture(scope="module")
 def readers(service: RunningService) -> Iterator[World]:
-    """A world in which nothing is changed."""
+    """A world for reads only."""
     world = World(service, "items:read")
     yield world
     world.close()
@@ -185,18 +185,18 @@ def test_matrix_has_every_operation() -> None:
 
 
 @pytest.mark.parametrize("name", MATRIX)
-def test_everybody_is_answered_as_the_matrix_says(
+def test_every_caller_gets_the_status_in_the_matrix(
     name: str, readers: World, make_world: Callable[[str], World]
 ) -> None:
     row = MATRIX[name]
     method, template = name.split()
     world = readers if method == "GET" else make_world(row.scope)
     for actor, expected in zip(ACTORS, row.statuses, strict=True):
-        answer = world[actor].request(method, world.path(template), json=row.body(world))
-        assert answer.status_code == expected, f"{actor}: {answer.status_code} {answer.text}"
+        response = world[actor].request(method, world.path(template), json=row.body(world))
+        assert response.status_code == expected, f"{actor}: {response.status_code} {response.text}"
         if expected >= 400:
-            assert "mine" not in answer.text
-        elif name in SPENDING:
+            assert "mine" not in response.text
+        elif name in DESTRUCTIVE:
             world = make_world(row.scope)
 
 
@@ -217,7 +217,7 @@ def test_refused_change_changes_nothing(make_world: Callable[[str], World]) -> N
     assert owner.get("/v1/auth/me").json()["email"] == world.email
 
 
-def test_lists_show_what_is_ones_own(readers: World) -> None:
+def test_lists_contain_only_the_callers_resources(readers: World) -> None:
     world = readers
     paths = {"/v1/items/": world.item_id, "/v1/auth/sessions": world.session_id, "/v1/auth/api-keys": world.key_id}
     for path, found in paths.items():
@@ -227,7 +227,7 @@ def test_lists_show_what_is_ones_own(readers: World) -> None:
     assert world.item_id in world["key_with_scope"].get("/v1/items/").text
 
 
-POWERS: dict[str, Any] = {
+FORBIDDEN_FIELDS: dict[str, Any] = {
     "id": "0199c0de-7a11-7000-8000-0000000000aa", "owner_id": "0199c0de-7a11-7000-8000-0000000000aa",
     "user_id": "0199c0de-7a11-7000-8000-0000000000aa", "version": 99, "created_at": "2020-01-01T00:00:00Z",
     "is_staff": True, "is_superuser": True, "is_active": True, "groups": [1], "user_permissions": [1],
@@ -236,15 +236,15 @@ POWERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", [name for name, row in MATRIX.items() if name.split()[0] in ("POST", "PUT", "PATCH")])
-def test_no_field_that_is_not_the_clients_can_be_set(name: str, make_world: Callable[[str], World]) -> None:
+def test_client_cannot_set_internal_fields(name: str, make_world: Callable[[str], World]) -> None:
     world, (method, template) = make_world(WRITE), name.split()
     body = MATRIX[name].body(world)
     if body is None:
-        return  # the operation takes no body, and reads none
-    for field, value in POWERS.items():
-        answer = world["owner"].request(method, world.path(template), json={**body, field: value})
-        assert answer.status_code == 422, f"{field}: {answer.text}"
-        assert [error["pointer"] for error in answer.json()["errors"]] == [f"#/{field}"]
+        return  # the operation has no body
+    for field, value in FORBIDDEN_FIELDS.items():
+        response = world["owner"].request(method, world.path(template), json={**body, field: value})
+        assert response.status_code == 422, f"{field}: {response.text}"
+        assert [error["pointer"] for error in response.json()["errors"]] == [f"#/{field}"]
 
 
 def admin_paths(patterns: list[Any], prefix: str = "/admin/") -> Iterator[str]:
@@ -262,8 +262,8 @@ def _filled_in(pattern: str) -> str:
     return pattern.replace("<int:content_type_id>", "1")
 
 
-def test_admin_lets_nobody_in_who_is_not_logged_in_there(service: RunningService) -> None:
-    """An access token, even of staff, is no session of the admin."""
+def test_admin_requires_an_admin_session(service: RunningService) -> None:
+    """An access token, even of staff, is not an admin session."""
     paths = [path for path in admin_paths(admin.site.get_urls()) if path not in ("/admin/login/", "/admin/logout/")]
     assert len(paths) > 20
     staff = service.staff()
@@ -271,6 +271,6 @@ def test_admin_lets_nobody_in_who_is_not_logged_in_there(service: RunningService
     with service.client() as anonymous:
         for token in ("", str(staff.headers["Authorization"])):
             for path, method in ((path, method) for path in paths for method in ("GET", "POST")):
-                answer = anonymous.request(method, path, headers={"Authorization": token})
-                is_log_in = answer.status_code == 302 and answer.headers["location"].startswith("/admin/login/")
-                assert is_log_in or answer.status_code in (403, 404, 405), f"{method} {path} {answer.status_code}"
+                response = anonymous.request(method, path, headers={"Authorization": token})
+                is_log_in = response.status_code == 302 and response.headers["location"].startswith("/admin/login/")
+                assert is_log_in or response.status_code in (403, 404, 405), f"{method} {path} {response.status_code}"

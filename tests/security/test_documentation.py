@@ -13,7 +13,7 @@ NAMED = re.compile(r"`(tests/[\w/.]+)(?:::(\w+))?`")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
-def test_promise_is_held_by_a_test_that_exists(row: str) -> None:
+def test_each_promise_names_an_existing_test(row: str) -> None:
     named = NAMED.findall(row)
     assert named, "no test is named"
     for file, test in named:
@@ -26,7 +26,7 @@ def test_promise_is_held_by_a_test_that_exists(row: str) -> None:
             assert list(path.glob("test_*.py")), file
 
 
-def test_all_ten_risks_are_there() -> None:
+def test_all_ten_owasp_risks_are_covered() -> None:
     assert re.findall(r"^\| (API\d+) \|", DOCUMENT, re.MULTILINE) == [f"API{number}" for number in range(1, 11)]
 
 
@@ -38,7 +38,7 @@ def test_requirements_have_hashes() -> None:
         assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
 
 
-def test_readme_leads_here() -> None:
+def test_readme_links_to_the_security_pages() -> None:
     readme = (PROJECT / "README.md").read_text()
     assert "docs/security.md" in readme
     assert "SECURITY.md" in readme

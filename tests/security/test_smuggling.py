@@ -1,4 +1,4 @@
-"""Requests that two servers in a row may understand differently: refused, or understood in one way only (RFC 9112)."""
+"""Requests that two servers may parse differently are refused, or have only one meaning (RFC 9112)."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from tests.running_service import RunningService
-from tests.security.wire import HOST, answers, exchange, head_of
+from tests.security.wire import HOST, exchange, head_of, statuses_of
 
 POST = b"POST /v1/auth/login HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
-# Whoever answers this has taken what came before it for a whole request.
+# A response to this request shows that the service considers the previous request complete.
 LAST = b"GET /health/live HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 
 AMBIGUOUS = {
@@ -42,7 +42,7 @@ AMBIGUOUS = {
     "bytes beyond ASCII": b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
     "a backslash": b"GET \\v1\\items HTTP/1.1\r\n" + HOST + b"\r\n",
 }
-PLAIN = {
+UNAMBIGUOUS = {
     "a chunk extension": POST + CHUNKED + b"\r\n2;name=value\r\n{}\r\n0\r\n\r\n",
     "trailers": POST + CHUNKED + b"\r\n2\r\n{}\r\n0\r\nCookie: a\r\nHost: elsewhere.example\r\n\r\n",
     "a length of many zeros": POST + b"Content-Length: " + b"0" * 5000 + b"2\r\n\r\n{}",
@@ -52,32 +52,32 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-def test_ambiguous_request_is_refused_and_is_the_last(service: RunningService, name: str) -> None:
-    assert answers(exchange(service, AMBIGUOUS[name] + LAST)) == [400]
+def test_ambiguous_request_is_400_and_closes_the_connection(service: RunningService, name: str) -> None:
+    assert statuses_of(exchange(service, AMBIGUOUS[name] + LAST)) == [400]
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_odd_but_plain_request_has_one_end(service: RunningService, name: str) -> None:
-    found = answers(exchange(service, PLAIN[name] + LAST))
+@pytest.mark.parametrize("name", UNAMBIGUOUS)
+def test_unusual_request_has_one_end(service: RunningService, name: str) -> None:
+    found = statuses_of(exchange(service, UNAMBIGUOUS[name] + LAST))
     assert found in ([422, 200], [400, 200])
 
 
-def test_credentials_in_trailers_are_nobodys(service: RunningService, me: httpx.Client) -> None:
+def test_credentials_in_trailers_are_ignored(service: RunningService, me: httpx.Client) -> None:
     token = str(me.headers["Authorization"]).encode()
     trailer = b"Authorization: " + token + b"\r\nX-Request-ID: trailed\r\n\r\n"
     received = exchange(
         service, POST.replace(b"login", b"logout") + CHUNKED + b"Connection: close\r\n\r\n0\r\n" + trailer
     )
-    assert answers(received) == [401]
+    assert statuses_of(received) == [401]
     assert head_of(received)["x-request-id"] != "trailed"
 
 
-def test_trailers_are_not_a_trusted_proxys_word(start: Callable[..., RunningService]) -> None:
-    """What a client sends after its body comes after what the proxy in front has added."""
+def test_forwarded_addresses_in_trailers_are_ignored(start: Callable[..., RunningService]) -> None:
+    """A client's trailers follow the headers that the trusted proxy adds."""
     service = start(TRUSTED_PROXIES="1")
     head = POST + CHUNKED + b"Connection: close\r\nX-Forwarded-For: 192.0.2.7\r\n"
     exchange(service, head + b"\r\n2\r\n{}\r\n0\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n")
-    service.stop()  # by then its lines are written
+    service.stop()  # the log is complete after the stop
     clients = {line.get("client") for line in service.log_lines() if line.get("route") == "/v1/auth/login"}
     assert clients == {"192.0.2.7"}
 
@@ -91,10 +91,10 @@ def test_trailers_are_not_a_trusted_proxys_word(start: Callable[..., RunningServ
         b"/admin/..;/metrics", b"/v1/items%0d%0aX-Evil:%20y",
     ],
 )  # fmt: skip
-def test_path_has_one_spelling(service: RunningService, target: bytes) -> None:
+def test_other_spellings_of_a_path_do_not_match(service: RunningService, target: bytes) -> None:
     received = exchange(service, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
     location = head_of(received).get("location", "")
-    assert answers(received)[0] in (401, 404) or location.startswith("/admin/login/?next=/admin/")
+    assert statuses_of(received)[0] in (401, 404) or location.startswith("/admin/login/?next=/admin/")
     assert "x-evil" not in head_of(received)
 
 
@@ -104,8 +104,8 @@ def test_path_has_one_spelling(service: RunningService, target: bytes) -> None:
      b"Host: localhost@elsewhere.example\r\n", b"Host: localhost.elsewhere.example\r\n", b"Host: localhost:80a\r\n",
      b"Host: elsewhere.example\r\nX-Forwarded-Host: localhost\r\n"],
 )  # fmt: skip
-def test_foreign_host_is_refused_on_every_path(service: RunningService, hosts: bytes) -> None:
+def test_unknown_host_is_400_on_every_path(service: RunningService, hosts: bytes) -> None:
     for path in (b"/", b"/health/live", b"/v1/items/", b"/admin/login/", b"/static/x.css", b"/nothing", b"/docs"):
         received = exchange(service, b"GET " + path + b" HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
-        assert answers(received) == [400], path
+        assert statuses_of(received) == [400], path
         assert b"elsewhere.example" not in received

@@ -1,4 +1,4 @@
-"""Bytes as they are, over a socket, to the running service."""
+"""Raw bytes over a socket to the running service."""
 
 import socket
 
@@ -9,7 +9,7 @@ SECONDS = 20.0
 
 
 def exchange(service: RunningService, *pieces: bytes) -> bytes:
-    """All that is answered until the service closes the connection, which a `Connection: close` asks for."""
+    """Send the pieces and return everything received until the service closes the connection."""
     received = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=SECONDS) as connection:
         try:
@@ -22,12 +22,12 @@ def exchange(service: RunningService, *pieces: bytes) -> bytes:
     return received
 
 
-def answers(received: bytes) -> list[int]:
-    """The statuses of the answers, in their order."""
+def statuses_of(received: bytes) -> list[int]:
+    """Return the statuses of the responses in order."""
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
 def head_of(received: bytes) -> dict[str, str]:
-    """The headers of the first answer."""
+    """Return the headers of the first response."""
     lines = received.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
     return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}

@@ -1,4 +1,4 @@
-"""A tour of the API by a client that is generated from /openapi.json: of its own types, held against the service."""
+"""A tour of the API with a client generated from /openapi.json. The client's own types are checked by mypy."""
 
 import os
 import uuid
@@ -35,29 +35,29 @@ from agent_router_client.types import UNSET, Response, Unset
 BASE_URL = os.environ["BASE_URL"]
 
 
-def parsed[T](answer: Response[T | Problem], kind: type[T], status: int = 200) -> T:
-    """What was answered, which must be of this status and kind."""
-    assert answer.status_code == status, answer.content
-    assert isinstance(answer.parsed, kind), answer.parsed
-    return answer.parsed
+def parsed[T](response: Response[T | Problem], kind: type[T], status: int = 200) -> T:
+    """Return the parsed body. Assert its status and type."""
+    assert response.status_code == status, response.content
+    assert isinstance(response.parsed, kind), response.parsed
+    return response.parsed
 
 
-def refused(answer: Response[Any], status: int) -> Problem:
-    assert answer.status_code == status, answer.content
-    problem = answer.parsed
+def problem_of(response: Response[Any], status: int) -> Problem:
+    assert response.status_code == status, response.content
+    problem = response.parsed
     assert isinstance(problem, Problem)
     assert problem.status == status
     return problem
 
 
-def enter() -> AuthenticatedClient:
-    """A client that is logged in as a new user."""
+def log_in_as_new_user() -> AuthenticatedClient:
+    """Return a client logged in as a new user."""
     email, password = f"{uuid.uuid4()}@example.org", "Sturdy-horse-battery-9"
     anonymous = Client(base_url=BASE_URL)
     user = register.sync(client=anonymous, body=RegisterIn(email=email, password=password))
     assert user is not None
     assert not isinstance(user, Problem)
-    refused(log_in.sync_detailed(client=anonymous, body=LoginIn(email=email, password="wrong")), 401)
+    problem_of(log_in.sync_detailed(client=anonymous, body=LoginIn(email=email, password="wrong")), 401)
     first = log_in.sync(client=anonymous, body=LoginIn(email=email, password=password))
     assert first is not None
     assert not isinstance(first, Problem)
@@ -83,41 +83,41 @@ def use_items(client: AuthenticatedClient) -> None:
     replaced = parsed(replace_item.sync_detailed(item.id, client=client, body=ItemIn(name="replaced")), ItemOut)
     assert (replaced.status, replaced.version) == (Status.ACTIVE, 2)
     patch = ItemPatch(description=None, status=Status.ARCHIVED)
-    refused(patch_item.sync_detailed(item.id, client=client, body=patch, if_match='"1"'), 412)
+    problem_of(patch_item.sync_detailed(item.id, client=client, body=patch, if_match='"1"'), 412)
     patched = parsed(patch_item.sync_detailed(item.id, client=client, body=patch, if_match='"2"'), ItemOut)
     assert (patched.name, patched.status) == ("replaced", Status.ARCHIVED)
     assert delete_item.sync_detailed(item.id, client=client).status_code == 204
-    refused(get_item.sync_detailed(item.id, client=client), 404)
+    problem_of(get_item.sync_detailed(item.id, client=client), 404)
 
 
-def walk_lists(client: AuthenticatedClient) -> None:
+def page_through_lists(client: AuthenticatedClient) -> None:
     for number in range(4):
         parsed(create_item.sync_detailed(client=client, body=ItemIn(name=f"n{number}")), ItemOut, 201)
     seen: list[str] = []
     cursor: str | Unset = UNSET
     while True:
-        answer = list_items.sync_detailed(
+        response = list_items.sync_detailed(
             client=client, limit=2, sort=Sort.NAME, status=[Status.ACTIVE], total=True, cursor=cursor
         )
-        page = parsed(answer, ItemPage)
+        page = parsed(response, ItemPage)
         assert page.total == 4
         seen += [item.name for item in page.items]
         if page.next_cursor is None:
             break
         cursor = page.next_cursor
     assert seen == ["n0", "n1", "n2", "n3"]
-    problem = refused(list_items.sync_detailed(client=client, cursor="forged"), 422)
+    problem = problem_of(list_items.sync_detailed(client=client, cursor="forged"), 422)
     assert problem.errors
     assert problem.errors[0].parameter == "cursor"
 
 
-def manage_the_account(client: AuthenticatedClient) -> None:
+def manage_account(client: AuthenticatedClient) -> None:
     key = make_api_key.sync(client=client, body=APIKeyIn.from_dict({"name": "tour", "scopes": ["items:read"]}))
     assert key is not None
     assert not isinstance(key, Problem)
     by_key = AuthenticatedClient(base_url=BASE_URL, token=key.key)
     parsed(list_items.sync_detailed(client=by_key), ItemPage)
-    refused(create_item.sync_detailed(client=by_key, body=ItemIn(name="x")), 403)
+    problem_of(create_item.sync_detailed(client=by_key, body=ItemIn(name="x")), 403)
     keys = list_api_keys.sync(client=client)
     assert keys is not None
     assert not isinstance(keys, Problem)
@@ -128,10 +128,10 @@ def manage_the_account(client: AuthenticatedClient) -> None:
     assert not isinstance(sessions, Problem)
     assert [one.current for one in sessions.sessions] == [True]
     assert log_out.sync_detailed(client=client).status_code == 204
-    refused(get_account.sync_detailed(client=client), 401)
+    problem_of(get_account.sync_detailed(client=client), 401)
 
 
-def look_around() -> None:
+def read_health() -> None:
     live = get_liveness.sync(client=Client(base_url=BASE_URL))
     ready = get_readiness.sync(client=Client(base_url=BASE_URL))
     assert live is not None
@@ -141,8 +141,8 @@ def look_around() -> None:
     assert ready.checks.additional_properties["database"].status == "up"
 
 
-me = enter()
+me = log_in_as_new_user()
 use_items(me)
-walk_lists(me)
-manage_the_account(me)
-look_around()
+page_through_lists(me)
+manage_account(me)
+read_health()

@@ -1,5 +1,5 @@
-// A tour of the API by a client whose types are generated from /openapi.json: it compiles only if the document has
-// what it uses, and runs to its end only if the service answers as the document says.
+// A tour of the API with a client whose types are generated from /openapi.json. It compiles only if the document has
+// these operations and types, and succeeds only if the service responds as documented.
 
 import createClient from "openapi-fetch";
 
@@ -20,20 +20,20 @@ client.use({
   },
 });
 
-function check(condition: unknown, what: string): asserts condition {
-  if (!condition) throw new Error(what);
+function check(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(message);
 }
 
-/** The data of an answer, which must be a success. */
-function data<T>(answer: { data?: T | undefined; error?: unknown; response: Response }): NonNullable<T> {
-  check(answer.data, `${answer.response.status} ${JSON.stringify(answer.error)}`);
-  return answer.data;
+/** Returns the data of a successful response. */
+function data<T>(result: { data?: T | undefined; error?: unknown; response: Response }): NonNullable<T> {
+  check(result.data, `${result.response.status} ${JSON.stringify(result.error)}`);
+  return result.data;
 }
 
-function problem(answer: { error?: Problem | undefined; response: Response }, status: number): Problem {
-  check(answer.response.status === status, `${answer.response.status} in place of ${status}`);
-  check(answer.error && answer.error.status === status, `no problem with ${status}`);
-  return answer.error;
+function problem(result: { error?: Problem | undefined; response: Response }, status: number): Problem {
+  check(result.response.status === status, `${result.response.status} in place of ${status}`);
+  check(result.error && result.error.status === status, `no problem with ${status}`);
+  return result.error;
 }
 
 const account = { email: `${crypto.randomUUID()}@example.org`, password: "Sturdy-horse-battery-9" };
@@ -44,7 +44,7 @@ async function logIn(): Promise<string> {
   const renewed = data(await client.POST("/v1/auth/refresh", { body: { refresh_token: tokens.refresh_token } }));
   token = renewed.access_token;
   const me = data(await client.GET("/v1/auth/me"));
-  check(me.email === account.email, "another account");
+  check(me.email === account.email, "the account differs");
   return me.id;
 }
 
@@ -54,17 +54,17 @@ async function useItems(owner: string): Promise<void> {
     body: { name: "tour", description: "", status: "draft", metadata: { a: [1, null] } },
   });
   const item: Item = data(created);
-  check(item.owner_id === owner && item.version === 1 && item.status === "draft", "not what was sent");
+  check(item.owner_id === owner && item.version === 1 && item.status === "draft", "the item differs from the request");
   const path = { id: item.id };
   const etag = created.response.headers.get("ETag") ?? "";
   const unchanged = await client.GET("/v1/items/{id}", { params: { path, header: { "If-None-Match": etag } } });
-  check(unchanged.response.status === 304, "not 304");
+  check(unchanged.response.status === 304, "expected 304");
   const replaced = data(await client.PUT("/v1/items/{id}", { params: { path }, body: { name: "replaced" } }));
-  check(replaced.status === "active" && replaced.version === 2, "not the defaults");
+  check(replaced.status === "active" && replaced.version === 2, "PUT did not restore the defaults");
   const stale = { params: { path, header: { "If-Match": etag } }, body: { description: null } };
   problem(await client.PATCH("/v1/items/{id}", stale), 412);
   const patched = data(await client.PATCH("/v1/items/{id}", { params: { path }, body: { status: "archived" } }));
-  check(patched.status === "archived" && patched.name === "replaced", "not patched");
+  check(patched.status === "archived" && patched.name === "replaced", "PATCH did not change the item");
 }
 
 async function listItems(): Promise<void> {
@@ -76,13 +76,13 @@ async function listItems(): Promise<void> {
     const page: components["schemas"]["ItemPage"] = data(
       await client.GET("/v1/items/", { params: { query: cursor === null ? query : { ...query, cursor } } }),
     );
-    check(page.total === 4, "not 4 in all");
+    check(page.total === 4, "total is not 4");
     seen.push(...page.items.map((item) => item.name));
     cursor = page.next_cursor;
   } while (cursor !== null);
   check(seen.join() === "n0,n1,n2,n3", `seen ${seen.join()}`);
   const refused = problem(await client.GET("/v1/items/", { params: { query: { cursor: "forged" } } }), 422);
-  check(refused.errors?.[0]?.parameter === "cursor", "not told which parameter");
+  check(refused.errors?.[0]?.parameter === "cursor", "the problem names no parameter");
 }
 
 async function manageAccount(): Promise<void> {
@@ -99,17 +99,17 @@ async function manageAccount(): Promise<void> {
   token = "";
 }
 
-async function lookAround(): Promise<void> {
+async function readHealth(): Promise<void> {
   check(data(await client.GET("/health/live")).status === "live", "not live");
   const checks = data(await client.GET("/health/ready")).checks;
-  check(checks["database"]?.status === "up", "no database");
+  check(checks["database"]?.status === "up", "the database is not up");
   const root = data(await client.GET("/"));
-  check(typeof root === "object" && root.links["v1"] === "/v1", "no v1");
-  const told = data(await client.GET("/problems/{slug}", { params: { path: { slug: "not-found" } } }));
-  check(typeof told === "object" && told.status === 404, "not explained");
+  check(typeof root === "object" && root.links["v1"] === "/v1", "the root has no link to v1");
+  const explained = data(await client.GET("/problems/{slug}", { params: { path: { slug: "not-found" } } }));
+  check(typeof explained === "object" && explained.status === 404, "the problem page is missing");
 }
 
 await useItems(await logIn());
 await listItems();
 await manageAccount();
-await lookAround();
+await readHealth();
