@@ -1,1 +1,1 @@
-"""How fast the service is, and what it costs: `make bench`, explained in docs/performance.md. Linux only."""
+"""Benchmarks of the service's speed and resource use: `make bench`, explained in docs/performance.md. Linux only."""

@@ -1,6 +1,6 @@
-"""A load generator for where wrk is not installed: `python -m benchmarks.asyncio_load`, with wrk.lua's result.
+"""A load generator for machines without wrk: `python -m benchmarks.asyncio_load`. Its output equals wrk.lua's.
 
-It spends some 20 µs on a request, so that it is the limit beyond 30,000 to 50,000 requests a second on a core.
+It takes about 20 µs per request, which limits it to 30,000 to 50,000 requests per second and core.
 """
 
 import argparse
@@ -21,7 +21,7 @@ END_OF_HEADERS, LENGTH = b"\r\n\r\n", b"\r\ncontent-length: "
 
 
 class Load:
-    """What is asked, and what came of it."""
+    """The requests to send, and the responses received."""
 
     def __init__(self, requests: list[bytes], number: int, limit: int) -> None:
         self._requests = [(one, MARK_BYTES in one) for one in requests]
@@ -33,12 +33,12 @@ class Load:
         self.errors = 0
 
     def next_request(self) -> bytes:
-        """The next in turn, with a number of its own if it asks for one."""
+        """Return the next request, with a number that no other has if it contains MARK."""
         one, is_numbered = self._requests[next(self._order) % len(self._requests)]
         return one.replace(MARK_BYTES, b"%016d" % next(self._numbers)) if is_numbered else one
 
-    def note(self, status: int, seconds: float) -> None:
-        """Counts a response."""
+    def count_response(self, status: int, seconds: float) -> None:
+        """Count a response."""
         self.statuses[status] += 1
         self.latencies.append(seconds)
         if len(self.latencies) == self._limit:
@@ -46,7 +46,7 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    """One connection that asks, waits for the answer, and asks again."""
+    """A connection that sends a request, waits for the response, and repeats."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -55,11 +55,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are not asyncio's by inheritance.
+        # uvloop's transports do not inherit from asyncio's.
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         assert self._transport is not None
         self._sent_at = time.perf_counter()
         self._transport.write(self._load.next_request())
@@ -71,9 +71,9 @@ class Connection(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        self._load.note(int(received[9:12]), time.perf_counter() - self._sent_at)
+        self._load.count_response(int(received[9:12]), time.perf_counter() - self._sent_at)
         if not self._load.is_over.is_set():
-            self._ask()
+            self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._load.is_over.is_set():
@@ -89,7 +89,7 @@ def _content_length(received: bytes, end: int) -> int:
 
 
 async def _run(load: Load, port: int, connections: int, seconds: float) -> float:
-    """Keeps all connections asking for so long, or until the load's limit; returns how long it was."""
+    """Put load on the port for some seconds or until the load's limit. Return the duration in seconds."""
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     made = [loop.create_connection(lambda: Connection(load), "127.0.0.1", port) for _ in range(connections)]
@@ -106,9 +106,9 @@ async def _run(load: Load, port: int, connections: int, seconds: float) -> float
 
 
 def result(load: Load, seconds: float) -> str:
-    """The line that tells what came of it."""
+    """Return the RESULT line."""
     ordered = sorted(load.latencies) or [0.0]
-    told = {
+    summary = {
         "requests": len(load.latencies),
         "microseconds": int(seconds * 1e6),
         "p50_us": int(ordered[len(ordered) // 2] * 1e6),
@@ -116,7 +116,7 @@ def result(load: Load, seconds: float) -> str:
         "errors": load.errors,
         "statuses": load.statuses,
     }
-    return f"RESULT {json.dumps(told)}"
+    return f"RESULT {json.dumps(summary)}"
 
 
 def main() -> None:
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--limit", type=int, default=-1, help="end after so many responses")
+    parser.add_argument("--limit", type=int, default=-1, help="stop after this many responses")
     options = parser.parse_args()
     load = Load(read_requests(options.requests), options.number, options.limit)
     seconds = uvloop.run(_run(load, options.port, options.connections, options.seconds))

@@ -1,4 +1,4 @@
-"""The results as a picture: an SVG of bars, written by hand because it is no more than this."""
+"""Draw the results as an SVG bar chart."""
 
 from xml.sax.saxutils import escape
 
@@ -10,7 +10,7 @@ NEW, OLD, INK = "#2563eb", "#c7cdd8", "#1f2937"
 
 
 def chart(now: Results, before: Results | None, name: str) -> str:
-    """Requests a second at speed 1 for each scenario, with the middle half of the rounds; what was before in grey."""
+    """Return the chart of requests per second at speed 1, with quartiles. Bars of the earlier results are grey."""
     rates = [run.fair_rate for results in (now, before) if results for run in results.runs]
     scale = WIDTH / max(rates)
     size = f'width="{LEFT + WIDTH + 130}" height="{ROW * len(now.scenarios) + 50}"'

@@ -1,17 +1,17 @@
-"""Is it faster than it was? Compares two saved runs, and tells a difference from noise."""
+"""Compare two saved results, and distinguish changes from noise."""
 
 from dataclasses import dataclass
 from statistics import median, quantiles
 
 from benchmarks.results import Results
 
-# Two runs of the very same code come out this much apart even when each is steady in itself.
+# Two runs of the same code differ by up to this much, even if each of them is steady.
 LEAST_DIFFERENCE = 0.03
 
 
 @dataclass(frozen=True)
 class Change:
-    """One scenario's rate as a multiple of what it was. It is clear if the middle halves do not overlap."""
+    """The ratio of a scenario's rates, now / before. A change is clear if the middle halves do not overlap."""
 
     scenario: str
     ratio: float
@@ -20,14 +20,13 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """In one word or two."""
         if not self.is_clear:
             return "within noise"
         return "faster" if self.ratio > 1 else "slower"
 
 
 def middle_half(figures: list[float]) -> tuple[float, float]:
-    """The quartiles; of one or two figures, the lowest and the highest."""
+    """Return the quartiles, or the minimum and maximum of one or two figures."""
     if len(figures) < 3:
         return min(figures), max(figures)
     low, _, high = quantiles(figures, method="inclusive")
@@ -35,7 +34,7 @@ def middle_half(figures: list[float]) -> tuple[float, float]:
 
 
 def compare(now: Results, before: Results) -> list[Change]:
-    """A change for each scenario that both have, at equal speed of the machine."""
+    """Return the change of each scenario that both results contain, corrected for the machine's speed."""
     changes = []
     for scenario in now.scenarios:
         new = [run.fair_rate for run in now.of(scenario)]
@@ -51,7 +50,7 @@ def compare(now: Results, before: Results) -> list[Change]:
 
 
 def different_conditions(now: Results, before: Results) -> list[str]:
-    """What makes the two not comparable, in words."""
+    """Return the differences that make two results incomparable."""
     names = dict.fromkeys([*now.conditions, *before.conditions])
     return [
         f"{name} was {before.conditions.get(name, 'unknown')}, is {now.conditions.get(name, 'unknown')}"

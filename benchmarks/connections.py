@@ -1,7 +1,8 @@
-"""What happens under more and more connections that all ask at once: `python -m benchmarks.connections`.
+"""Measure the service with more and more concurrent connections: `python -m benchmarks.connections`.
 
-Up to saturation the rate grows. Beyond it, every connection more only makes all of them wait longer, until the service
-refuses what it could only answer late: 503 with Retry-After. Meanwhile a probe asks /health/live ten times a second.
+Up to saturation, the rate grows with the connections. Beyond it, each further connection makes all requests wait
+longer, until the service refuses requests with 503 and Retry-After. Meanwhile a probe requests /health/live ten times
+a second.
 """
 
 import argparse
@@ -22,7 +23,7 @@ PROBE_SECONDS = 0.1
 
 
 class Probe:
-    """Asks /health/live again and again, as an orchestrator does, and notes how long each answer took."""
+    """Requests /health/live repeatedly, as an orchestrator does, and records the latencies."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench, self._is_over = bench, threading.Event()
@@ -40,7 +41,7 @@ class Probe:
     def _run(self) -> None:
         while not self._is_over.wait(PROBE_SECONDS):
             started = time.perf_counter()
-            status, _ = self._bench.service.ask("GET", "/health/live")
+            status, _ = self._bench.service.send("GET", "/health/live")
             took = (time.perf_counter() - started) * 1000
             self.milliseconds.append(took if status == 200 else float("inf"))
 
@@ -52,7 +53,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--db", default="", metavar="DSN")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of the service",
+    )
     options = parser.parse_args()
     where = cores()
     plan = Plan(options.scenarios, options.rounds, options.seconds, 1, 32, 2000, options.db)
@@ -72,7 +79,7 @@ def main() -> None:
 
 
 def measure(bench: Bench, scenario: str, connections: int) -> str:
-    """One line of the table: the middle of some rounds."""
+    """Return one line of the table: the medians over the rounds."""
     outcomes, probed = [], []
     requests = bench.prepare(scenario)
     bench.load(requests, connections=connections, seconds=bench.plan.warmup_seconds)
@@ -91,11 +98,11 @@ def measure(bench: Bench, scenario: str, connections: int) -> str:
     )
     line = f"{scenario:11}{connections:12}{good:9.0f}{refused:9.0f}{p50:9.1f}{p99:9.1f}"
     line += f"{max(probed, default=0):11.1f}{resident_megabytes(bench.service.pids):8.0f}"
-    return line + (f"  {others} other answers or errors" if others else "")
+    return line + (f"  {others} unexpected responses or errors" if others else "")
 
 
 def share(outcome: Outcome, statuses: frozenset[int]) -> float:
-    """Which part of the answers have one of these statuses."""
+    """Return the share of responses with one of these statuses."""
     return sum(count for status, count in outcome.statuses.items() if status in statuses) / max(1, outcome.requests)
 
 

@@ -1,4 +1,4 @@
-"""Databases with very many items, made by SQL: millions in minutes."""
+"""Databases with millions of items, created by SQL within minutes."""
 
 import random
 import sqlite3
@@ -13,15 +13,15 @@ import psycopg
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SYLLABLES = [first + vowel for first in "bdfklmnprst" for vowel in "aeio"]
-# Nearly all of the items, every thousandth, ten.
+# The owners: nearly all items, one in a thousand, and ten.
 MANY, SOME, TEN = (f"{name}@example.org" for name in ("many", "some", "ten"))
-# In five items, however many there are; in every item.
+# RARE is in five items, whatever their number. COMMON is in every item.
 RARE, COMMON = "xylograph", "the"
 COLUMNS = "id, name, description, status, metadata, owner_id, version, created_at, updated_at"
 
 
 def rows(count: int, owners: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Items of words that are rarer the longer the list of them goes on, as in any language."""
+    """Yield items. The frequency of their words falls with the rank of the word, as in natural language."""
     chance = random.Random(7)  # noqa: S311  # the same items each time
     words = ["".join(chance.choices(SYLLABLES, k=chance.choice((1, 2, 2, 3, 4)))) for _ in range(4000)]
     weights = [1 / (rank + 3) for rank in range(len(words))]
@@ -30,15 +30,15 @@ def rows(count: int, owners: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         moment = START + timedelta(seconds=number / 4, microseconds=number % 1000 + 1)
         bits = chance.getrandbits(74)
         clock = int(moment.timestamp() * 1000) << 80
-        made_id = uuid.UUID(int=clock | 7 << 76 | (bits >> 62) << 64 | 2 << 62 | bits % 2**62)
+        item_id = uuid.UUID(int=clock | 7 << 76 | (bits >> 62) << 64 | 2 << 62 | bits % 2**62)
         owner = TEN if number % (count // 10) == 5 else SOME if number % 1000 == 7 else MANY
         text = f"{COMMON} {texts[bits % len(texts)]}" + (f" {RARE}" if number % (count // 5) == count // 10 else "")
         status = ("active", "active", "active", "draft", "archived")[bits % 5]
-        yield made_id, f"{words[bits % 4000]} {number}", text, status, "{}", owners[owner], 1, moment, moment
+        yield item_id, f"{words[bits % 4000]} {number}", text, status, "{}", owners[owner], 1, moment, moment
 
 
 def fill(dsn: str, count: int) -> None:
-    """Puts three users and their items into a migrated, empty database, whose indexes are made anew afterwards."""
+    """Insert three users and their items into an empty, migrated database, and rebuild its indexes."""
     owners = {email: uuid.uuid4() for email in (MANY, SOME, TEN)}
     if dsn.startswith("sqlite"):
         _fill_sqlite(dsn.removeprefix("sqlite:///"), count, owners)
@@ -93,7 +93,7 @@ def _fill_postgresql(dsn: str, count: int, owners: dict[str, uuid.UUID]) -> None
 
 
 def settle(dsn: str) -> None:
-    """Has PostgreSQL do now what it would else do while it is measured: vacuum, statistics, a checkpoint."""
+    """Run vacuum, analyze and a checkpoint, so that they do not disturb the measurement."""
     with psycopg.connect(dsn, autocommit=True) as database:
         database.execute("VACUUM (ANALYZE)")
         with suppress(psycopg.errors.InsufficientPrivilege):

@@ -1,4 +1,4 @@
-"""Puts load on the service with wrk, or with asyncio_load.py where wrk is not installed."""
+"""Put load on the service with wrk, or with asyncio_load.py if wrk is not installed."""
 
 import json
 import os
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a load generator saw. Latencies in milliseconds; `cpu_seconds` is what it took itself."""
+    """The result of a load generator. Latencies are in milliseconds; `cpu_seconds` is its own CPU time."""
 
     requests: int
     seconds: float
@@ -28,19 +28,19 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Responses a second."""
+        """Responses per second."""
         return self.requests / self.seconds
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A program that makes load, on a core of its own if there is one."""
+    """A load generator, pinned to its own core if there are two."""
 
     name: str
     core: int | None
 
     def run(self, port: int, requests: Path, *, connections: int, seconds: float, limit: int = -1) -> Outcome:
-        """Asks what is in the file `requests` over so many connections. Raises RuntimeError if it fails."""
+        """Send the requests in the file over the connections. Raises RuntimeError if the generator fails."""
         number = time.time_ns() // 1000
         environment = os.environ | {"BENCH_REQUESTS": str(requests), "BENCH_NUMBER": str(number)}
         if self.name == "wrk" and limit < 0:
@@ -61,7 +61,7 @@ class Generator:
 
 
 def find_generator(wanted: str, core: int | None) -> Generator:
-    """wrk if it is installed, else the one written in Python; or the one that is wanted."""
+    """Return the wanted generator, or wrk if it is installed, or else the generator in Python."""
     found = wanted or ("wrk" if shutil.which("wrk") else "python")
     if found == "wrk" and not shutil.which("wrk"):
         raise RuntimeError("wrk is not installed")
@@ -69,17 +69,17 @@ def find_generator(wanted: str, core: int | None) -> Generator:
 
 
 def parse_outcome(output: str, *, cpu_seconds: float = 0.0) -> Outcome:
-    """Reads the RESULT line. Raises RuntimeError with what was written instead."""
+    """Parse the RESULT line. Raises RuntimeError with the output if there is none."""
     line = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise RuntimeError(f"the load generator failed: {output[-1000:].strip() or 'it wrote nothing'}")
-    told = json.loads(line.removeprefix("RESULT "))
+        raise RuntimeError(f"the load generator failed: {output[-1000:].strip() or 'no output'}")
+    result = json.loads(line.removeprefix("RESULT "))
     return Outcome(
-        requests=told["requests"],
-        seconds=told["microseconds"] / 1e6,
-        p50_ms=told["p50_us"] / 1e3,
-        p99_ms=told["p99_us"] / 1e3,
-        errors=told["errors"],
-        statuses={int(status): count for status, count in told["statuses"].items()},
+        requests=result["requests"],
+        seconds=result["microseconds"] / 1e6,
+        p50_ms=result["p50_us"] / 1e3,
+        p99_ms=result["p99_us"] / 1e3,
+        errors=result["errors"],
+        statuses={int(status): count for status, count in result["statuses"].items()},
         cpu_seconds=cpu_seconds,
     )

@@ -1,4 +1,4 @@
-"""Measures scenarios round by round, on a service with items in its database."""
+"""Measure scenarios in rounds, on a service with items in its database."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from benchmarks.service import Service
 from benchmarks.surroundings import private_database, private_redis
 from benchmarks.yardstick import Yardstick
 
-# So many items are asked for by id, all of them in the cache beforehand.
+# The number of items that are requested by id. All of them are cached beforehand.
 HOT_ITEMS = 1000
 SEEDING_CONNECTIONS = 16
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `dsn` and `redis_url` are empty for private ones."""
+    """The parameters of a run. Without `dsn` or `redis_url`, the bench starts a private database or Redis."""
 
     scenarios: list[str]
     rounds: int
@@ -35,7 +35,7 @@ class Plan:
 
 
 class Bench:
-    """A service with its database and Redis, entered as a context."""
+    """A service with its database and Redis, as a context manager."""
 
     def __init__(self, plan: Plan, generator: Generator, folder: Path, core: int | None, **settings: str) -> None:
         self.settings = settings
@@ -60,7 +60,7 @@ class Bench:
         self._opened.close()
 
     def seed(self) -> None:
-        """Makes the tables, the user and the items."""
+        """Create the tables, the user and the items."""
         self.service.migrate()
         self.service.start()
         target = Target(self.service.port, self.service.log_in(), [], [], "")
@@ -70,34 +70,34 @@ class Bench:
             self.service.port, requests, connections=SEEDING_CONNECTIONS, seconds=120, limit=self.plan.items
         )
         if set(outcome.statuses) != {201}:
-            raise RuntimeError(f"items could not be made: {outcome.statuses}")
+            raise RuntimeError(f"the items could not be created: {outcome.statuses}")
         self.service.stop()
 
-    def round(self, order: list[str], tell: Callable[[Run], None]) -> list[Run]:
-        """Starts the service anew and measures each scenario once."""
+    def round(self, order: list[str], report: Callable[[Run], None]) -> list[Run]:
+        """Restart the service and measure each scenario once."""
         self.service.start()
         runs = []
         for scenario in order:
             runs.append(self.measure(scenario))
-            tell(runs[-1])
+            report(runs[-1])
         self.service.stop()
         return runs
 
     def prepare(self, scenario: str) -> Path:
-        """The file of a scenario's requests."""
+        """Write the requests of a scenario to a file, and return its path."""
         requests = self.folder / scenario
         write_requests(requests, SCENARIOS[scenario][0](self._target(scenario)))
         return requests
 
     def load(self, requests: Path, *, connections: int, seconds: float) -> Outcome:
-        """Puts load on the service."""
+        """Put load on the service."""
         return self.generator.run(self.service.port, requests, connections=connections, seconds=seconds)
 
     def measure(self, scenario: str) -> Run:
-        """One scenario: a warm-up, then what counts."""
+        """Measure one scenario after a warm-up."""
         requests, connections = self.prepare(scenario), self.plan.connections
         self.load(requests, connections=connections, seconds=self.plan.warmup_seconds)
-        # The yardstick does not count among those who take the service's core.
+        # The yardstick's own CPU time is not foreign load.
         before, started = self._clocks(), time.monotonic()
         outcome = self.load(requests, connections=connections, seconds=self.plan.seconds)
         ended, after = time.monotonic(), self._clocks()
@@ -117,13 +117,13 @@ class Bench:
         )
 
     def _clocks(self) -> tuple[float, float, float]:
-        """CPU seconds: the service's, those of its core without the yardstick, those of a private Redis."""
+        """Return CPU seconds: the service's, those of its core without the yardstick, and those of a private Redis."""
         core = processes.busy_seconds(self.core) - processes.cpu_seconds([self.yardstick.process.pid])
         redis = processes.cpu_seconds([self._redis_pid]) if self._redis_pid else 0.0
         return processes.cpu_seconds(self.service.pids), core, redis
 
     def _target(self, scenario: str) -> Target:
-        """A token, the newest items, and where half of them are behind."""
+        """Return the token, the newest items, and, if the scenario needs it, the cursor in the middle of the list."""
         token = self.service.log_in()
         hot, _ = self.service.items(token, min(HOT_ITEMS, self.plan.items))
         cursor = self.service.items(token, self.plan.items // 2)[1] if scenario == "list_deep" else ""
@@ -131,8 +131,12 @@ class Bench:
 
 
 def problems_of(outcome: Outcome, expected: frozenset[int]) -> list[str]:
-    """What makes a run worthless: other answers than the right ones."""
-    found = [f"{count} answers {status}" for status, count in outcome.statuses.items() if status not in expected]
+    """Return the reasons why a run is invalid: unexpected responses and errors."""
+    found = [
+        f"{count} responses with status {status}"
+        for status, count in outcome.statuses.items()
+        if status not in expected
+    ]
     if outcome.errors:
-        found.append(f"{outcome.errors} connection errors or time-outs")
+        found.append(f"{outcome.errors} connection errors or timeouts")
     return found

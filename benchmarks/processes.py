@@ -1,4 +1,4 @@
-"""What /proc tells about processes and cores, and which core is whose."""
+"""Read processes and cores from /proc, and assign cores."""
 
 import os
 from pathlib import Path
@@ -8,24 +8,24 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def available() -> list[int]:
-    """The cores that this process may use."""
+    """Return the cores that this process may use."""
     return sorted(os.sched_getaffinity(0))
 
 
 def cores() -> tuple[int, int] | None:
-    """The server's core and the load's; None where there are not two."""
+    """Return the core of the service and that of the load generator, or None if there is only one core."""
     found = available()
     return (found[0], found[1]) if len(found) > 1 else None
 
 
 def pin(pid: int, core: int | None) -> None:
-    """Keeps a process that has just been started, and all that it starts, on one core."""
+    """Pin a new process, and all processes that it will start, to one core."""
     if core is not None:
         os.sched_setaffinity(pid, {core})
 
 
 def family(pid: int) -> list[int]:
-    """A process and those it has started, and so on."""
+    """Return a process and all its descendants."""
     found = [pid]
     for one in found:
         for task in Path(f"/proc/{one}/task").glob("*/children"):
@@ -34,7 +34,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of these processes with all their threads, those that have ended among them."""
+    """Return the user and system CPU time of the processes, with their threads and ended children."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -43,13 +43,13 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def resident_megabytes(pids: list[int]) -> float:
-    """Memory of these processes together; what they share counts for each."""
+    """Return the total resident memory of the processes. Shared memory counts for each process."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * PAGE_BYTES / 2**20
 
 
 def busy_seconds(core: int | None) -> float:
-    """What a core, or all of them together, has spent on processes since the machine was started."""
+    """Return the CPU time that a core, or all cores together, has spent on processes since boot."""
     label = "cpu" if core is None else f"cpu{core}"
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()

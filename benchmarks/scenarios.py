@@ -1,6 +1,6 @@
-"""What is asked of the service, as the bytes that go over the wire.
+"""The requests of each scenario, as bytes.
 
-MARK stands for a number that no other request has: of the same length, so that Content-Length stays right.
+MARK stands for a number that no other request has. It has the same length, so that Content-Length stays correct.
 """
 
 import json
@@ -20,7 +20,7 @@ ITEM = {
 
 @dataclass(frozen=True)
 class Target:
-    """Whom the requests are from and for. `tags` are the items' ETags, `cursor` leads half-way down the list."""
+    """The user and items of the requests. `tags` are the items' ETags. `cursor` is in the middle of the list."""
 
     port: int
     token: str
@@ -29,7 +29,7 @@ class Target:
     cursor: str
 
     def request(self, method: str, path: str, body: object = None, **headers: str) -> bytes:
-        """One request, complete."""
+        """Return one complete request."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", "Accept: application/json"]
         lines += [f"Authorization: Bearer {self.token}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -74,7 +74,7 @@ def _update(target: Target) -> list[bytes]:
 
 
 def _mixed(target: Target) -> list[bytes]:
-    """80 % get, 10 % list, 8 % create, 2 % update, in one order for every run."""
+    """80 % get, 10 % list, 8 % create and 2 % update, in the same order in every run."""
     dice = random.Random(6)  # noqa: S311
     parts: list[tuple[list[bytes], int]] = [
         (_get(target), 800), (_list(target), 100), (_create(target), 80), (_update(target), 20),
@@ -97,12 +97,12 @@ SCENARIOS: dict[str, tuple[Make, frozenset[int]]] = {
 
 
 def write_requests(file: Path, requests: list[bytes]) -> None:
-    """Writes them where a load generator reads them: each after its length in bytes and a line break."""
+    """Write requests for a load generator: each follows its length in bytes and a line break."""
     file.write_bytes(b"".join(b"%d\n%s" % (len(one), one) for one in requests))
 
 
 def read_requests(file: Path) -> list[bytes]:
-    """What `write_requests` wrote."""
+    """Read the requests that `write_requests` wrote."""
     data, requests = file.read_bytes(), []
     while data:
         length, _, data = data.partition(b"\n")

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as in production: started, asked, stopped."""
+"""The service in its own process, as in production."""
 
 import json
 import os
@@ -22,7 +22,7 @@ EMAIL, PASSWORD = "bench@example.org", secrets.token_urlsafe(16)
 
 
 class Service:
-    """Everything that a request passes is on. `folder` gets its log; settings can be overridden by name."""
+    """The service with every optional step of a request enabled. Its log is in `folder`. Settings can be overridden."""
 
     def __init__(self, folder: Path, *, dsn: str, redis_url: str, core: int | None, **settings: str) -> None:
         self.folder, self.core = folder, core
@@ -40,12 +40,11 @@ class Service:
         }
 
     def migrate(self) -> None:
-        """Makes the tables."""
         command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
         subprocess.run(command, cwd=PROJECT, env=self.environment, check=True)
 
     def start(self, workers: int = 1) -> None:
-        """Starts it on a new port and waits until it is ready. Its access log goes where nobody reads it."""
+        """Start the service on a new port and wait until it is ready. The access log is discarded."""
         self.port = free_port()
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port), "--workers", str(workers)]
         with (self.folder / "service.log").open("ab") as log:
@@ -66,12 +65,12 @@ class Service:
 
     def _is_ready(self) -> bool:
         try:
-            return self.ask("GET", "/health/ready")[0] == 200
+            return self.send("GET", "/health/ready")[0] == 200
         except OSError:
             return False
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL to all its processes if that does not help."""
+        """Stop the service with SIGTERM, or kill all its processes if it does not end."""
         if self.process is None:
             return
         self.process.terminate()
@@ -84,38 +83,37 @@ class Service:
 
     @property
     def pids(self) -> list[int]:
-        """Its processes."""
         return processes.family(self.process.pid) if self.process else []
 
-    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
-        """One request on a connection of its own: the status and what the JSON says."""
+    def send(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+        """Send a request over a new connection. Return the status and the JSON of the response."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
+            response = connection.getresponse()
+            return response.status, json.loads(response.read() or b"null")
         finally:
             connection.close()
 
     def log_in(self) -> str:
-        """An access token of the one user, who is registered if need be."""
+        """Return an access token of the user, who is registered if necessary."""
         account = {"email": EMAIL, "password": PASSWORD}
-        self.ask("POST", "/v1/auth/register", account)
-        status, tokens = self.ask("POST", "/v1/auth/login", account)
+        self.send("POST", "/v1/auth/register", account)
+        status, tokens = self.send("POST", "/v1/auth/login", account)
         if status != 200:
-            raise RuntimeError(f"the service does not let the benchmark in: {status} {tokens}")
+            raise RuntimeError(f"the benchmark cannot log in: {status} {tokens}")
         token: str = tokens["access_token"]
         return token
 
     def items(self, token: str, count: int) -> tuple[list[tuple[str, str]], str]:
-        """The newest `count` items' ids and ETags, and the cursor behind them, ready for a URL."""
+        """Return the ids and ETags of the newest `count` items, and the quoted cursor after them."""
         found: list[tuple[str, str]] = []
         cursor = ""
         while len(found) < count:
-            status, page = self.ask("GET", f"/v1/items/?limit=100{cursor and f'&cursor={cursor}'}", token=token)
+            status, page = self.send("GET", f"/v1/items/?limit=100{cursor and f'&cursor={cursor}'}", token=token)
             if status != 200:
-                raise RuntimeError(f"the service does not list its items: {status} {page}")
+                raise RuntimeError(f"the items cannot be listed: {status} {page}")
             found += [(item["id"], f'"{item["version"]}"') for item in page["items"]]
             if page["next_cursor"] is None:
                 break

@@ -1,9 +1,10 @@
-"""Where the time of a request goes: `python -m benchmarks.stages`. Needs py-spy (pip install py-spy), and to be allowed
-to look into its own child processes.
+"""Measure where the CPU time of a request is spent: `python -m benchmarks.stages`.
 
-A run without a profiler tells the CPU time of one request; a second one, looked at 500 times a second, how it is
-divided. A sample counts for the innermost frame that belongs to a stage: what a library does, for whoever called it.
-The event loop's thread and the others are divided each by itself, by the CPU time that the kernel counts for them.
+It needs py-spy (pip install py-spy), which must be allowed to inspect its child processes.
+
+A run without a profiler measures the CPU time per request. A second run is sampled 500 times a second and gives the
+shares. A sample counts for the innermost frame that belongs to a stage, so that a library's time counts for its caller.
+The event loop's thread and the other threads are divided separately, by the CPU time that the kernel measures.
 """
 
 import argparse
@@ -23,36 +24,36 @@ from benchmarks.scenarios import SCENARIOS
 SAMPLES_PER_SECOND = 500
 LOOP = "event loop: sockets, tasks, callbacks"
 STAGES = {
-    "HTTP: uvicorn, bounds of the connection": r"uvicorn/|core/server/connection\.py",
+    "HTTP: uvicorn, limits of the connection": r"uvicorn/|core/server/connection\.py",
     "handler: request, route, response": r"core/server/|core/http/(request|routing|responses)\.py|django/http",
-    "access line, metrics": r"core/middleware/access_log\.py|core/telemetry/|prometheus_client/",
+    "access log, metrics": r"core/middleware/access_log\.py|core/telemetry/|prometheus_client/",
     "authentication, revocation": r"core/auth/|core/middleware/authentication\.py|jwt/",
     "rate limit": r"core/ratelimit/|core/middleware/rate_limit\.py",
-    "Redis: sending, receiving": r"core/redis/",
+    "Redis client": r"core/redis/",
     "other middleware": r"core/middleware/|corsheaders/|core/http/(forwarded|accept)\.py",
     "cache": r"core/resources/cache/",
     "ninja, validation": (
         r"ninja/|pydantic/|core/api/|core/http/(json_body|query_string|validation)\.py|items/(api|schemas)\.py"
     ),
     "resource: services, JSON": r"items/|core/resources/|core/http/conditional\.py",
-    "hop to the database's thread and back": r"core/database/(threads|pool)\.py|queue\.py",
+    "handover to the database thread and back": r"core/database/(threads|pool)\.py|queue\.py",
     "statements, transactions": r"core/database/|django/db/|sqlite3/|psycopg",
 }
 _STAGES = [(name, re.compile(rf"\((?:[^()]*/)?(?:{pattern})")) for name, pattern in STAGES.items()]
 
 
 def stage_of(stack: str) -> str:
-    """The stage that a folded stack (`outer (file:line);inner (file:line)`) counts for."""
+    """Return the stage of a folded stack (`outer (file:line);inner (file:line)`)."""
     for frame in reversed(stack.split(";")):
         for name, pattern in _STAGES:
-            # uvicorn's own start is below everything.
+            # uvicorn's startup frames are at the bottom of every stack.
             if pattern.search(frame) and not frame.startswith(("Server.", "run (uvicorn", "main (uvicorn", "<module>")):
                 return name
     return LOOP
 
 
 def divide(folded: str, loop_us: float, others_us: float) -> dict[str, float]:
-    """Each stage's microseconds, of those of the event loop's thread and those of all others."""
+    """Divide the microseconds of the event loop's thread and those of the other threads among the stages."""
     loop, others = Counter[str](), Counter[str]()
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -65,13 +66,13 @@ def divide(folded: str, loop_us: float, others_us: float) -> dict[str, float]:
 
 
 def clocks(pids: list[int]) -> tuple[float, float]:
-    """CPU seconds of the service's event loop, and of all its threads."""
+    """Return the CPU seconds of the service's event loop, and of all its threads."""
     fields = Path(f"/proc/{pids[-1]}/task/{pids[-1]}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / processes.TICKS_PER_SECOND, processes.cpu_seconds(pids)
 
 
 def profile(bench: Bench, scenario: str, seconds: int) -> None:
-    """Prints the table of one scenario."""
+    """Print the table of one scenario."""
     cpu_us = bench.measure(scenario).cpu_us
     folded = bench.folder / f"{scenario}.stacks"
     requests, pids = bench.prepare(scenario), bench.service.pids
@@ -83,8 +84,8 @@ def profile(bench: Bench, scenario: str, seconds: int) -> None:
     bench.load(requests, connections=bench.plan.connections, seconds=seconds)
     loop, total = (new - old for new, old in zip(clocks(pids), before, strict=True))
     if spy.wait() != 0:
-        raise SystemExit("py-spy failed: it may need root, or kernel.yama.ptrace_scope=0")
-    print(f"\n{scenario}: {cpu_us:.0f} µs of CPU time a request, {cpu_us * loop / total:.0f} of them on the event loop")
+        raise SystemExit("py-spy failed: run it as root, or set kernel.yama.ptrace_scope=0")
+    print(f"\n{scenario}: {cpu_us:.0f} µs of CPU time per request, {cpu_us * loop / total:.0f} of it on the event loop")
     stages = divide(folded.read_text(), cpu_us * loop / total, cpu_us * (1 - loop / total))
     for name, microseconds in stages.items():
         print(f"{microseconds:7.1f} µs  {name}")

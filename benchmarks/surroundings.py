@@ -1,4 +1,4 @@
-"""The database and the Redis that the service is measured with: private ones, gone afterwards."""
+"""A private database and a private Redis for a benchmark. Both are removed afterwards."""
 
 import secrets
 import shutil
@@ -19,14 +19,14 @@ START_SECONDS = 20.0
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns once somebody listens. Raises RuntimeError if the process ends or takes too long."""
+    """Wait until a process listens on the port. Raises RuntimeError if the process ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -40,7 +40,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def private_redis(core: int | None) -> Iterator[tuple[str, int]]:
-    """A redis-server of its own: its URL and its process id; "" and 0 where none is installed."""
+    """Start a private redis-server. Yield its URL and process id, or "" and 0 if redis-server is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         yield "", 0
@@ -59,7 +59,7 @@ def private_redis(core: int | None) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def private_database(folder: Path, dsn: str) -> Iterator[str]:
-    """The DSN of an empty database: a SQLite file, or one made beside the PostgreSQL database that `dsn` names."""
+    """Yield the DSN of an empty database: a SQLite file, or a new database on the PostgreSQL server of `dsn`."""
     if not dsn:
         yield f"sqlite:///{folder / 'bench.db'}"
         return

@@ -1,4 +1,4 @@
-"""The results in a terminal."""
+"""The results as text."""
 
 from benchmarks.comparison import Change, middle_half
 from benchmarks.results import Results
@@ -9,8 +9,8 @@ DISTURBED, BUSY = 0.1, 0.9
 
 
 def table(results: Results, changes: dict[str, Change], name: str) -> str:
-    """One line for each scenario, with its change against the run of that name."""
-    head = [*HEAD, *([f"x {name}"[:WIDTH], "by CPU", "that is"] if changes else [])]
+    """Return a table with one line per scenario, and its change from the results of that name."""
+    head = [*HEAD, *([f"x {name}"[:WIDTH], "by CPU", "verdict"] if changes else [])]
     rows = [head, *(_row(results, scenario, changes.get(scenario)) for scenario in results.scenarios)]
     lines = []
     for row in rows:
@@ -36,12 +36,12 @@ def _row(results: Results, scenario: str, change: Change | None) -> list[str]:
 
 
 def remarks(results: Results) -> list[str]:
-    """What has to be known to trust the figures."""
+    """Return warnings about the reliability of the figures."""
     found = []
     disturbed = [name for name in results.scenarios if results.median(name, "foreign") > DISTURBED]
     if disturbed:
-        found.append(f"Other programs took over {DISTURBED:.0%} of the service's core in: {', '.join(disturbed)}")
+        found.append(f"Other processes used more than {DISTURBED:.0%} of the service's core in: {', '.join(disturbed)}")
     limited = [name for name in results.scenarios if results.median(name, "load_share") > BUSY]
     if limited:
-        found.append(f"The load generator was at its limit, the service could do more, in: {', '.join(limited)}")
+        found.append(f"The load generator was the bottleneck in: {', '.join(limited)}")
     return found + [f"INVALID: {problem}" for problem in results.problems]

@@ -1,8 +1,9 @@
-"""Do two workers do twice the work of one? `python -m benchmarks.workers`, on a machine with as few as two cores.
+"""Compare the throughput of one worker and two: `python -m benchmarks.workers`. Two cores suffice.
 
-Where the load has to share the cores with the workers, the rate cannot tell. What can: the CPU time of one request,
-with one worker on one core and with two on two, and whether the two ever wait for each other, which shows as cores
-that are idle while load is there. Two workers on two free cores then give 2 x (time with one / time with two) of one.
+The load generator shares the cores with the workers, so the rate does not show the gain. Instead, the script compares
+the CPU time per request of one worker and of two, and measures how busy the cores are. An idle core under load would
+mean that the workers wait for each other. On two free cores, two workers serve 2 x (time with one / time with two)
+times as many requests as one.
 """
 
 import argparse
@@ -22,13 +23,13 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=["get", "list"], metavar="NAME")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--db", default="", metavar="DSN", help="PostgreSQL, where changes scale as well")
+    parser.add_argument("--db", default="", metavar="DSN", help="a PostgreSQL server, on which changes scale too")
     options = parser.parse_args()
     plan = Plan(options.scenarios, options.rounds, options.seconds, 1, 64, 2000, options.db)
     costs: dict[tuple[str, int], list[tuple[float, float]]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        # On all cores, both the service and the load: the scheduler gives each what it needs.
+        # The scheduler distributes the service and the load over all cores.
         Bench(plan, find_generator("", None), Path(folder), None) as bench,
     ):
         bench.seed()
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def measure(bench: Bench, scenario: str) -> tuple[float, float]:
-    """CPU microseconds of one request at speed 1, and the share of all cores that was in use."""
+    """Return the CPU microseconds per request at speed 1, and the used share of all cores."""
     requests, pids = bench.prepare(scenario), bench.service.pids
     bench.load(requests, connections=bench.plan.connections, seconds=bench.plan.warmup_seconds)
     cores = len(processes.available())

@@ -1,4 +1,4 @@
--- The load, for wrk: the requests of the file BENCH_REQUESTS in turn (see scenarios.py), every status counted.
+-- Load for wrk: sends the requests in the file BENCH_REQUESTS in turn (see scenarios.py) and counts every status.
 
 local requests, at = {}, 0
 local number = tonumber(os.getenv("BENCH_NUMBER"))

@@ -1,8 +1,8 @@
-"""How fast is the server's core just now?
+"""Measure the current speed of the service's core.
 
-A virtual core's speed changes from second to second: its clock, and what the neighbour on the same physical core
-does. A process on the server's core does the same small piece of work every 25 ms (2 % of the core) and notes the CPU
-time that it took. Rates are then compared as they would be at one speed.
+The speed of a virtual core changes from second to second, with its clock and with the load of its physical neighbour. A
+process on the service's core repeats a small piece of work every 25 ms (2 % of the core) and records its CPU time.
+Rates are then corrected to the same speed.
 """
 
 import json
@@ -16,13 +16,13 @@ from statistics import median
 
 from benchmarks import processes
 
-# A piece of work that takes this long: speed 1.
+# At speed 1, the piece of work takes this long.
 NOMINAL_MICROSECONDS = 500.0
 INTERVAL_SECONDS = 0.025
 
 
 class Yardstick:
-    """The process and what it has noted. `stop` ends it."""
+    """The measuring process and its records. `stop` ends the process."""
 
     def __init__(self, folder: Path, core: int | None) -> None:
         self._file = folder / "yardstick"
@@ -32,7 +32,7 @@ class Yardstick:
         processes.pin(self.process.pid, core)
 
     def speed(self, start: float, end: float) -> float:
-        """The core's speed between two instants of time.monotonic(); 1 if too little is known."""
+        """Return the core's speed between two instants of time.monotonic(), or 1 if there are too few records."""
         return speed(self._file.read_text(), start, end)
 
     def stop(self) -> None:
@@ -41,7 +41,7 @@ class Yardstick:
 
 
 def speed(notes: str, start: float, end: float) -> float:
-    """What a yardstick's notes tell of the time between two instants."""
+    """Return the speed between two instants from the records."""
     samples = [(float(words[0]), float(words[1])) for line in notes.splitlines() if len(words := line.split()) == 2]
     chosen = samples[bisect_left(samples, (start, 0.0)) : bisect_left(samples, (end, 0.0))]
     if len(chosen) < 5:
@@ -50,7 +50,7 @@ def speed(notes: str, start: float, end: float) -> float:
 
 
 def _work() -> int:
-    """Dictionaries, strings, JSON, calls: what a web service does."""
+    """Use dictionaries, strings, JSON and calls, as a web service does."""
     total = 0
     for number in range(60):
         text = json.dumps({"number": number, "names": ["Alpha".upper(), "Beta".upper(), f"GAMMA{number}"]})

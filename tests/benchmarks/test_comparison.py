@@ -67,14 +67,15 @@ def test_results_are_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_table_has_every_scenario_and_remarks_name_problems() -> None:
-    found = Results(CONDITIONS, [run(1000), run(1200), run(500, scenario="list", foreign=0.3, problem="1 answers 500")])
+    disturbed = run(500, scenario="list", foreign=0.3, problem="1 response with status 500")
+    found = Results(CONDITIONS, [run(1000), run(1200), disturbed])
     changes = {change.scenario: change for change in compare(found, results(1000, 1010))}
     head, _, get, listed = table(found, changes, "before").splitlines()
     assert "x before" in head
     assert get.split()[:2] == ["get", "1100"]
     assert listed.split()[:2] == ["list", "500"]
     assert any("list" in remark and "get" not in remark for remark in remarks(found))
-    assert "INVALID: list: 1 answers 500" in remarks(found)
+    assert "INVALID: list: 1 response with status 500" in remarks(found)
 
 
 def test_chart_has_every_scenario() -> None:

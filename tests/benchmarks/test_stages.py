@@ -14,7 +14,7 @@ THREAD = "Thread._bootstrap (threading.py:1014);ThreadGroup._run (core/database/
         ("", LOOP),
         (";RequestResponseCycle.send (uvicorn/protocols/http/httptools_impl.py:500)", "HTTP"),
         (";Handler.serve (core/server/handler.py:1);AsyncOperation.run (ninja/operation.py:9)", "ninja"),
-        (";middleware (core/middleware/access_log.py:1);loads (json/decoder.py:3)", "access line"),
+        (";middleware (core/middleware/access_log.py:1);loads (json/decoder.py:3)", "access log"),
         (";middleware (core/middleware/rate_limit.py:1);RedisClient.call (core/redis/client.py:3)", "Redis"),
         (";middleware (core/middleware/request_id.py:1)", "other middleware"),
     ],
