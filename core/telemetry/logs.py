@@ -127,4 +127,3 @@ def _log_thread_error(details: threading.ExceptHookArgs) -> None:
         name = details.thread.name if details.thread else "unknown"
         error = (details.exc_type, details.exc_value, details.exc_traceback)
         logger.error("An exception ended the thread %s", name, exc_info=error)
-

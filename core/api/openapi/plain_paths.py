@@ -98,9 +98,9 @@ PLAIN_OPERATIONS = (
     PlainOperation(
         path="/v1",
         operation_id="get_api_root",
-        summary="Where everything is",
+        summary="Entry point below /v1",
         description="The same as `GET /`.",
-        contract=_kept(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
+        contract=_static(ROOT, example=ROOT_EXAMPLE, also=(HTML,)),
     ),
     PlainOperation(
         path="/health/live",
