@@ -72,7 +72,8 @@ class ThreadGroup:
         turns: int = READ_TURNS,
     ) -> None:
         self.name, self.count, self.batch, self.turns = name, count, batch, turns
-        self.max_waiting, self.max_wait_seconds = settings.DB_MAX_WAITING, settings.DB_MAX_WAIT_SECONDS
+        self.max_waiting = settings.DB_MAX_WAITING
+        self.max_wait_seconds: float = settings.DB_MAX_WAIT_SECONDS
         self.waiting = 0
         self._connect, self._work = connect, work
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()

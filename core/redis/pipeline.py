@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
 from redis.asyncio.connection import AbstractConnection
@@ -25,7 +25,6 @@ from core.redis.metrics import COMMANDS, ROUND_TRIP_SECONDS
 
 type Command = tuple[bytes | str | int, ...] | bytes
 type Replies = list[Any] | None
-type Call = tuple[asyncio.Future[Replies], Sequence[Command]]
 
 GIVE_UP_FACTOR = 4
 MAX_STALLS = 3
@@ -33,6 +32,13 @@ MAX_STALLS = 3
 RECHECK_SECONDS = 0.001
 
 _NOTHING = object()
+
+
+class Call(NamedTuple):
+    """Commands that a caller sends together, and the future of their replies."""
+
+    future: asyncio.Future[Replies]
+    commands: Sequence[Command]
 
 
 class Batch:
@@ -95,7 +101,7 @@ class Pipeline(asyncio.Protocol):
         if not self._queued:
             self.loop.call_soon(self._flush)
         self._packed += packed
-        self._queued.append((future, commands))
+        self._queued.append(Call(future, commands))
         return future
 
     @property
@@ -135,7 +141,7 @@ class Pipeline(asyncio.Protocol):
         self._queued, self._packed = [], []
         self._batches.append(batch)
         if len(self._batches) == 1:
-            self._expected = len(batch.calls[0][1])
+            self._expected = len(batch.calls[0].commands)
         # One timer for all batches: under load it fires about once per timeout.
         if self._timer is None:
             self._timer = self.loop.call_later(self._timeout - RECHECK_SECONDS, self._check_timeouts)
@@ -167,13 +173,13 @@ class Pipeline(asyncio.Protocol):
             self._on_error_reply(self, call, replies)
             if not self._batches:  # the error ended the pipeline
                 return
-        elif not call[0].done():
-            call[0].set_result(replies)
+        elif not call.future.done():
+            call.future.set_result(replies)
         if batch.answered < len(batch.calls):
-            self._expected = len(batch.calls[batch.answered][1])
+            self._expected = len(batch.calls[batch.answered].commands)
         else:
             self._batches.popleft()
-            self._expected = len(self._batches[0].calls[0][1]) if self._batches else 0
+            self._expected = len(self._batches[0].calls[0].commands) if self._batches else 0
             self._note_answered(batch)
 
     def _note_answered(self, batch: Batch) -> None:

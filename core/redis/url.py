@@ -31,8 +31,11 @@ FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 # A hash tag puts all of Django's keys into one slot of a cluster.
 DJANGO_KEY_PREFIX = "{django}"
 
-_URL = re.compile(r"(redis|rediss|unix)(?:\+(sentinel|cluster))?://(?:([^/?#]*)@)?([^/?#]*)(/[^?#]*)?(?:\?([^#]*))?")
-_SENTINEL_PATH = re.compile(r"/([^/]+)(?:/([0-9]*))?")
+_URL = re.compile(
+    r"(?P<transport>redis|rediss|unix)(?:\+(?P<kind>sentinel|cluster))?://"
+    r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?"
+)
+_SENTINEL_PATH = re.compile(r"/(?P<service>[^/]+)(?:/(?P<database>[0-9]*))?")
 
 
 class Address(NamedTuple):
@@ -93,12 +96,13 @@ def django_cache(url: str) -> dict[str, Any]:
 def parse_url(url: str) -> Address:
     """Parse the URL. Raises ValueError like `check_url`."""
     found = _URL.fullmatch(url)
-    if not found or (found[1] == "unix" and (found[2] or found[4])):
+    if not found or (found["transport"] == "unix" and (found["kind"] or found["hosts"])):
         raise ValueError(
             "must start with redis://, rediss:// or unix://, redis+sentinel:// or redis+cluster://; "
             "special characters in a password must be percent-encoded"
         )
-    transport, kind, user, hosts, path, query = found[1], KINDS[found[2] or ""], found[3], found[4], found[5], found[6]
+    transport, user, hosts, path, query = found.group("transport", "user", "hosts", "path", "query")
+    kind = KINDS[found["kind"] or ""]
     nodes = _parse_hosts(hosts, kind)
     service, database = _parse_path(transport, kind, path or "")
     # The rest is a URL in redis-py's format.
@@ -147,7 +151,7 @@ def _parse_path(transport: str, kind: Kind, path: str) -> tuple[str, str]:
     if kind == "sentinel":
         if not (found := _SENTINEL_PATH.fullmatch(path)):
             raise ValueError("must end in Sentinel's name of the master, as in redis+sentinel://host:26379/mymaster/0")
-        return unquote(found[1]), f"/{found[2] or ''}"
+        return unquote(found["service"]), f"/{found['database'] or ''}"
     if path.strip("/") and not path.strip("/").isdecimal():
         raise ValueError("must end in the number of a database, as in redis://localhost:6379/0")
     return "", path

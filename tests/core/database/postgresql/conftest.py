@@ -49,13 +49,13 @@ def use(django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[..., None]]:
     """Return use(dsn), which points Django's connections of this process to another database."""
     before, kept = connections.settings["default"], connections["default"]
 
-    def lead_to(dsn: str, *, is_behind_pgbouncer: bool = False) -> None:
+    def use_database(dsn: str, *, is_behind_pgbouncer: bool = False) -> None:
         entry = parse_dsn(dsn, settings.BASE_DIR, is_behind_pgbouncer=is_behind_pgbouncer)
         connections.settings["default"] = {**before, "PORT": "", **entry}
         connections["default"] = connections.create_connection("default")
 
     with django_db_blocker.unblock():
-        yield lead_to
+        yield use_database
         connections["default"].close()
     connections.settings["default"], connections["default"] = before, kept
     outage.__init__()  # type: ignore[misc]
