@@ -1,5 +1,6 @@
 """Each record of any logger is one line on stdout, without secrets."""
 
+import asyncio
 import json
 import logging
 import logging.config
@@ -283,8 +284,6 @@ def test_process_that_exits_without_closing_writes_its_last_lines() -> None:
 def test_exception_of_a_thread_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise ValueError("boom")
-
-    import asyncio
 
     try:
         asyncio.run(LogOutput().open())
