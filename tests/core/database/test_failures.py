@@ -40,7 +40,7 @@ def test_sqlite_code_decides_between_503_and_500(code: int, is_passing: bool, ca
     assert isinstance(problem, ServiceUnavailable)
     assert problem.__cause__ is error
     assert requires_reconnect(problem) is not is_passing
-    assert "told by" not in problem.detail
+    assert "raised by" not in problem.detail
     assert "raised by Django" in caplog.text
 
 
