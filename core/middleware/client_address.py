@@ -4,6 +4,8 @@ X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES permi
 proxies that do not know it pass on the client's own.
 """
 
+from functools import lru_cache
+
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
@@ -21,7 +23,7 @@ def client_address(get_response: GetResponse) -> GetResponse:
     proxies: TrustedProxies = settings.TRUSTED_PROXIES
 
     async def middleware(request: Request) -> HttpResponseBase:
-        address, scheme = normalize_address(request.client_ip) or "", request.scope["scheme"]
+        address, scheme = _peer_address(request.client_ip), request.scope["scheme"]
         if proxies:
             address, distance = walk_back(proxies, address, request.header_lines(b"x-forwarded-for"))
             if distance and (forwarded_proto := request.header_lines(b"x-forwarded-proto")):
@@ -31,3 +33,9 @@ def client_address(get_response: GetResponse) -> GetResponse:
         return await get_response(request)
 
     return middleware
+
+
+# A peer sends many requests over one connection.
+@lru_cache(maxsize=4096)
+def _peer_address(address: str) -> str:
+    return normalize_address(address) or ""

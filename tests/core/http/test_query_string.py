@@ -11,9 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.http.problems import MalformedRequest, ValidationFailed
 from core.http.query_string import (
+    CACHED_LENGTH,
     Boolean,
     Instant,
     Integer,
+    _cached_parse,
     each_once,
     parse_query,
     query_pairs,
@@ -143,3 +145,10 @@ def test_only_problems_are_raised(query: str) -> None:
 def test_pairs_keep_their_order_and_repetitions() -> None:
     request = make_request(query="status=b&cursor=x&q=&status=a&q2=%26")
     assert query_pairs(request, without="cursor") == [("status", "b"), ("q", ""), ("status", "a"), ("q2", "&")]
+
+
+def test_long_queries_are_not_cached() -> None:
+    before = _cached_parse.cache_info().currsize
+    for number in range(3):
+        parse(f"name={number}{'x' * CACHED_LENGTH}")
+    assert _cached_parse.cache_info().currsize == before

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from core.http.forwarded import (
+    MAX_ENTRY_BYTES,
+    _parse_entry,
     normalize_address,
     parse_entry,
     parse_trusted_proxies,
@@ -182,3 +184,9 @@ def test_entry_is_an_address_or_none(entry: bytes) -> None:
 def test_long_entry_is_no_address() -> None:
     assert parse_entry(b"1" * 64_000) is None
     assert parse_entry(b"[" + b"1:" * 32_000 + b"]") is None
+
+
+def test_long_entries_are_not_cached() -> None:
+    before = _parse_entry.cache_info().currsize
+    assert parse_entry(b"1" * (MAX_ENTRY_BYTES + 1)) is None
+    assert _parse_entry.cache_info().currsize == before
