@@ -17,7 +17,11 @@ type Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "n
 Name = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=NAME_MAX_LENGTH),
-    Field(description="Trimmed.", examples=["Quarterly report"], json_schema_extra={"pattern": r"\S"}),
+    Field(
+        description="Leading and trailing spaces are removed.",
+        examples=["Quarterly report"],
+        json_schema_extra={"pattern": r"\S"},
+    ),
 ]
 Description = Annotated[str, StringConstraints(strict=True, max_length=DESCRIPTION_MAX_LENGTH)]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.running_service import INHERITED, PROJECT
 
-PARTS = ("agent_router", "core", "items", "tests", "manage.py", "pyproject.toml", ".dockerignore")
+PARTS = (
+    "agent_router", "benchmarks", "core", "items", "scripts", "tests", "manage.py", "pyproject.toml", ".dockerignore",
+)  # fmt: skip
 
 
 def copy_project(target: Path) -> Path:

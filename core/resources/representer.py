@@ -32,7 +32,8 @@ class Representer:
         # A row may have further columns behind its fields.
         document = dict(zip(self._fields, row, strict=False))  # type: ignore[call-overload]  # rows are named tuples
         for name, convert in self._conversions:
-            document[name] = convert(document[name])
+            if document[name] is not None:
+                document[name] = convert(document[name])
         return document
 
     def to_json(self, row: ResourceRow) -> bytes:

@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from items.models import Item
 from tests.items.http import create, path_of
 from tests.redis_server import RedisServer
 from tests.running_service import STAFF_EMAIL, RunningService
 from tests.staff_browser import Browser
 from tests.waiting import await_true
 
-LIST = "/admin/items/item/"
+LIST = f"/admin/items/{Item._meta.model_name}/"
 
 
 def change_path(item: dict[str, object]) -> str:

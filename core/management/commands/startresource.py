@@ -28,9 +28,8 @@ class Command(BaseCommand):
         self.stdout.write(f"""
 /v1/{names.plural}/ works after the next migration. Next:
 
-  1. Change the fields: {names.plural}/models.py, {names.plural}/schemas.py and {names.plural}/examples.py.
-     Then delete {names.plural}/migrations/0001_initial.py and make it new:
-     make manage ARGS="makemigrations {names.plural}"
-  2. Change the filters and sorts of lists: {names.plural}/lists.py, and indexes in {names.plural}/models.py.
+  1. Change the fields in {names.plural}/models.py, schemas.py and examples.py, and in their tests.
+     Then run: make manage ARGS="makemigrations {names.plural}"
+  2. Change the filters in {names.plural}/lists.py, and the sorts in schemas.py with their indexes in models.py.
   3. Run: make check && make test ARGS="tests/{names.plural}"
 """)

@@ -20,8 +20,13 @@ REPRESENTER = Representer(Item)
 
 
 def row(**fields: Any) -> Any:
-    stored = Item.row_type()(ID, "a", "", "active", "{}", OWNER, 3, "2026-01-31 09:30:00", "2026-01-31 09:30:00")
-    return stored._replace(**fields)
+    stored = {"id": ID, "name": "a", "description": "", "status": "active", "metadata": "{}", "owner_id": OWNER}
+    times = {"created_at": "2026-01-31 09:30:00", "updated_at": "2026-01-31 09:30:00"}
+    return Item.row_type()(**{**stored, "version": 3, **times, **fields})
+
+
+def test_field_without_a_value_is_null() -> None:
+    assert orjson.loads(REPRESENTER.to_json(row(created_at=None, metadata=None)))["created_at"] is None
 
 
 @pytest.mark.parametrize(
