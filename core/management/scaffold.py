@@ -158,7 +158,7 @@ def _wire(root: Path, names: Names) -> list[str]:
         ('source = ["agent_router", "core", "items"', f', "{plural}"'),
     ):
         _insert(pyproject, before, after)
-    _insert(root / "tests/security/test_authorization.py", 'RESOURCES = ("items",', f' "{plural}",')
+    _insert(root / "tests/security/test_authorization.py", 'RESOURCES = ["items"', f', "{plural}"')
     return [
         f'added "{plural}" to INSTALLED_APPS in agent_router/settings.py',
         f"mounted /v1/{plural} in agent_router/api.py",

@@ -132,7 +132,7 @@ def new_account(world: World) -> dict[str, str]:
 NEW, PATCH = {"name": "taken over"}, {"status": "archived"}
 WRITE = "items:write"
 # Collections whose routes are like those of items. `manage.py startresource` adds the next one.
-RESOURCES = ("items",)
+RESOURCES = ["items"]
 
 
 def resource_rows(collection: str) -> dict[str, Row]:
