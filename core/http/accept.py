@@ -1,8 +1,4 @@
-"""The Accept header (RFC 9110, section 12.5.1).
-
-Parameters other than `q` are ignored: a client that asks for `application/json;charset=utf-8` wants JSON. Quoted
-strings are not parsed: the pieces of one that contains a comma are not media ranges, and are skipped.
-"""
+"""The Accept header (RFC 9110, section 12.5.1). Parameters other than `q` and malformed ranges are ignored."""
 
 import re
 from functools import lru_cache
@@ -11,26 +7,21 @@ _TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 RANGE = re.compile(rf"(?P<type>{_TCHARS})/(?P<subtype>{_TCHARS})", re.ASCII)
 WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII | re.IGNORECASE)
 
-type MediaRange = tuple[str, str, float]
-
 
 def accepts(header: bytes | None, media_type: str) -> bool:
-    """Whether a client that sent this Accept header accepts the media type.
-
-    A header that is missing, empty or without a single well-formed range accepts everything.
-    """
+    """Whether the header accepts the media type. A header without a well-formed range accepts everything."""
     return quality(header, media_type) > 0
 
 
 def prefers(header: bytes | None, media_type: str, *, over: str) -> bool:
-    """Whether the client prefers the first media type over the second."""
     return quality(header, media_type) > quality(header, over)
 
 
 @lru_cache(maxsize=64)
 def quality(header: bytes | None, media_type: str) -> float:
     """Return the client's weight for the media type, from 0 (not acceptable) to 1."""
-    ranges = _parse(header.decode("latin-1")) if header else []
+    elements = header.decode("latin-1").split(",") if header else []
+    ranges = [found for element in elements if (found := _parse_range(element))]
     if not ranges:
         return 1.0
     main, _, sub = media_type.partition("/")
@@ -42,13 +33,7 @@ def quality(header: bytes | None, media_type: str) -> float:
     return 0.0
 
 
-def _parse(header: str) -> list[MediaRange]:
-    parsed = (_parse_range(element) for element in header.split(","))
-    return [found for found in parsed if found]
-
-
-def _parse_range(element: str) -> MediaRange | None:
-    """Return one element of the header, or None if it is not a media range or its weight is malformed."""
+def _parse_range(element: str) -> tuple[str, str, float] | None:
     name, *parameters = (part.strip(" \t") for part in element.split(";"))
     found = RANGE.fullmatch(name)
     if not found or (found["type"] == "*" and found["subtype"] != "*"):

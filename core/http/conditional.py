@@ -10,14 +10,12 @@ from core.http.request import Request
 
 # RFC 9110, section 8.8.3.
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-# A list of tags with possibly empty elements. Each blank can match in only one way, so a long malformed header
-# cannot cause exponential backtracking.
+# Each blank can match in only one way, so a long malformed header cannot cause exponential backtracking.
 _TAGS = re.compile(rf"[ \t]*(?:{_TAG}[ \t]*)?(?:,[ \t]*(?:{_TAG}[ \t]*)?)*")
 _ONE_TAG = re.compile(_TAG)
 
 
 def entity_tag(version: int) -> str:
-    """Return the ETag of a version."""
     return f'"{version}"'
 
 
@@ -29,17 +27,13 @@ def not_modified(request: Request, tag: str) -> bool:
 
 @dataclass(frozen=True)
 class Precondition:
-    """The condition of a change: the values of If-Match and If-None-Match."""
+    """The values of If-Match and If-None-Match."""
 
     if_match: str | None = None
     if_none_match: str | None = None
 
     def check(self, version: int) -> None:
-        """Compare with the current version. Must be called in the transaction of the change.
-
-        Raises PreconditionFailed with the current ETag, and PreconditionRequired if REQUIRE_IF_MATCH is set and the
-        request has no If-Match.
-        """
+        """Raise PreconditionFailed or PreconditionRequired. Must be called in the transaction of the change."""
         tag = entity_tag(version)
         if self.if_match is None:
             if settings.REQUIRE_IF_MATCH:

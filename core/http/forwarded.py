@@ -1,9 +1,9 @@
 """X-Forwarded-For and X-Forwarded-Proto, as far as trusted proxies wrote them.
 
-Each proxy appends the address of its peer. So the list is read from the right while the addresses belong to trusted
-proxies. The first other address is the client's. The client may have made up everything to its left.
+Each proxy appends the address of its peer, so the last address that belongs to no trusted proxy is the client's.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 MAX_HOPS = 32
 MAX_ENTRY_BYTES = 64
+# An IPv6 address in brackets, with or without a port, or an IPv4 address with a port.
+_WRAPPED = re.compile(r"\[(?P<v6>[^\]]*:[^\]]*)\](?::[0-9]{1,5})?|(?P<v4>[^:]*):[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,7 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def walk_back(proxies: TrustedProxies, peer: str, forwarded_for: Iterable[bytes]) -> tuple[str, int]:
-    """Return the client's address and the number of trusted proxies between client and service.
-
-    `forwarded_for` are the X-Forwarded-For header lines. An entry that is not an address ends the walk.
-    """
+    """Return the client's address and the number of trusted proxies. An entry that is not an address ends the walk."""
     entries = b",".join(forwarded_for).split(b",")
     address, distance = peer, 0
     while proxies.trusts(address, distance):
@@ -69,13 +68,12 @@ def walk_back(proxies: TrustedProxies, peer: str, forwarded_for: Iterable[bytes]
 
 
 def scheme_for(distance: int, forwarded_proto: Iterable[bytes]) -> str:
-    """Return the client's scheme from X-Forwarded-Proto, which has one value or one value for each proxy."""
+    """Return the client's scheme. X-Forwarded-Proto has one value, or one value for each proxy."""
     entries = [entry.strip().lower() for entry in b",".join(forwarded_proto).split(b",")]
     return entries[-min(distance, len(entries))].decode("latin-1")
 
 
 def parse_entry(entry: bytes) -> str | None:
-    """Return the normalized address of an entry with or without port and brackets, or None."""
     entry = entry.strip(b" \t")
     return _parse_entry(entry) if len(entry) <= MAX_ENTRY_BYTES else None
 
@@ -83,21 +81,9 @@ def parse_entry(entry: bytes) -> str | None:
 @lru_cache(maxsize=4096)
 def _parse_entry(entry: bytes) -> str | None:
     text = entry.decode("latin-1")
-    if text.startswith("["):
-        text, bracket, port = text[1:].partition("]")
-        if not bracket or (port and not _is_port(port)):
-            return None
-        return normalize_address(text) if ":" in text else None
-    if text.count(":") == 1:
-        text, _, port = text.partition(":")
-        if not _is_port(":" + port):
-            return None
+    if wrapped := _WRAPPED.fullmatch(text):
+        text = wrapped["v6"] or wrapped["v4"]
     return normalize_address(text)
-
-
-def _is_port(text: str) -> bool:
-    digits = text.removeprefix(":")
-    return text.startswith(":") and digits.isascii() and digits.isdigit() and len(digits) <= 5
 
 
 def normalize_address(text: str) -> str | None:

@@ -1,7 +1,6 @@
 """JSON bodies, with exact errors for integers beyond 64 bits, NUL characters and unpaired surrogates.
 
-orjson turns integers beyond 64 bits into doubles and reports an unpaired surrogate as a syntax error. So bodies that
-may contain them, found by a regular expression, are parsed by the slower `json` and checked.
+orjson rounds such integers and calls such surrogates syntax errors. So `json` parses bodies that may contain them.
 """
 
 import json
@@ -36,18 +35,13 @@ _MERGE_PATCH = b"application/merge-patch+json"
 
 
 def parse_body(request: Request) -> Any:
-    """Return the JSON value of the body.
-
-    Raises UnsupportedMediaType, MalformedJSON, and ValidationFailed for integers beyond 64 bits, NUL characters,
-    unpaired surrogates and an object of more than MAX_FIELDS members.
-    """
+    """Return the JSON value of the body. Raises UnsupportedMediaType, MalformedJSON and ValidationFailed."""
     media_type = request.raw_headers.get(b"content-type", b"")
     if media_type != _JSON:
         essence = media_type.partition(b";")[0].strip().lower()
         if essence != _JSON and not (essence == _MERGE_PATCH and request.method == "PATCH"):
-            raise UnsupportedMediaType(
-                headers={"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
-            )
+            accepted = {"Accept-Patch": _MERGE_PATCH.decode()} if request.method == "PATCH" else {}
+            raise UnsupportedMediaType(headers=accepted)
     coding = request.raw_headers.get(b"content-encoding")
     if coding is not None and coding.lower() != b"identity":
         raise UnsupportedMediaType("The body must be sent without Content-Encoding")
@@ -59,7 +53,7 @@ def parse_body(request: Request) -> Any:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse one JSON text in UTF-8. Raises MalformedJSON and ValidationFailed, as parse_body does."""
+    """Parse one JSON text in UTF-8. Raises MalformedJSON and ValidationFailed."""
     if _SUSPECT.search(body):
         return _parse_carefully(body)
     try:
@@ -116,7 +110,6 @@ class _Place(NamedTuple):
 
 
 def _faults(value: Any) -> Iterator[FieldError]:
-    """Yield the values that the service refuses. Raises MalformedJSON beyond MAX_LEVELS."""
     # The list makes the root a member like any other.
     waiting: list[tuple[Any, _Place]] = [([value], _Place("", 0, None))]
     for container, place in waiting:

@@ -1,12 +1,8 @@
 """Prefetching: the rate limit's call to Redis also reads the cache entry that the view needs.
 
-1. A view names the entry: `@prefetch(services.cache_key)`. The key function gets the principal and the parameters of
-   the path. It returns a Redis key, or None to read nothing.
-2. The router stores the key function with the route (core/http/routing.py).
-3. The rate limit sends `GET key` along with its own command (core/middleware/rate_limit.py). Nothing is prefetched
-   for a caller without credentials.
-4. The view passes `request.prefetched` to its service. `request.prefetched` holds the bytes of the entry. It is None
-   after a cache miss, without Redis, or if nothing was prefetched.
+1. A view names the entry: `@prefetch(services.cache_key)`. The router stores the key function with the route.
+2. For callers with credentials, core/middleware/rate_limit.py sends `GET key` along with its own command.
+3. The view passes `request.prefetched` to its service: the entry's bytes, or None after a miss or without Redis.
 """
 
 from collections.abc import Callable
@@ -14,12 +10,11 @@ from typing import Any
 
 from core.http.principal import Principal
 
+# From the principal and the path's parameters to a Redis key, or None to read nothing.
 type KeyFunction = Callable[[Principal, dict[str, str]], bytes | None]
 
 
 def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
-    """Prefetch the Redis key that the key function returns, for the decorated view."""
-
     def decorate(view: F) -> F:
         view.prefetch = key  # type: ignore[attr-defined]
         return view
@@ -28,6 +23,4 @@ def prefetch[F: Callable[..., Any]](key: KeyFunction) -> Callable[[F], F]:
 
 
 def key_function_of(view: Callable[..., Any]) -> KeyFunction | None:
-    """Return the key function that `@prefetch` attached to the view, or None."""
-    found: KeyFunction | None = getattr(view, "prefetch", None)
-    return found
+    return getattr(view, "prefetch", None)

@@ -46,8 +46,7 @@ def problem_of(error: Exception) -> Problem | None:
 def as_problem(request: Request, response: HttpResponseBase) -> HttpResponseBase:
     """Return the response, or a problem in place of an error page."""
     status = response.status_code
-    is_problem = response.headers.get("Content-Type") == CONTENT_TYPE or isinstance(response, ProblemPage)
-    if status < 400 or is_problem:
+    if status < 400 or response.headers.get("Content-Type") == CONTENT_TYPE or isinstance(response, ProblemPage):
         return response
     problem = BY_STATUS.get(status, MalformedRequest if status < 500 else InternalError)()
     problem.headers |= {name: response[name] for name in KEPT_HEADERS if name in response}
@@ -55,7 +54,6 @@ def as_problem(request: Request, response: HttpResponseBase) -> HttpResponseBase
 
 
 def problem_response(request: Request, problem: Problem) -> HttpResponse:
-    """Return the problem as an `application/problem+json` response."""
     # `instance` must be a URI reference, and the server has already decoded the path.
     instance = quote(request.path, safe=SAFE_IN_PATHS)
     body = orjson.dumps(problem.members(instance, request.request_id), option=orjson.OPT_NON_STR_KEYS)

@@ -11,9 +11,7 @@
     412  PreconditionFailed
     413  ContentTooLarge
 
-Views and services raise a problem: `raise NotFound`. Middleware returns `problem_response(request, NotFound())`
-(core/http/problem_responses.py), because ninja does not handle exceptions of middleware. Each problem has a page at
-/problems/{slug}.
+Views and services raise a problem: `raise NotFound`. Middleware returns `problem_response(request, NotFound())`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,10 +33,7 @@ class FieldError(TypedDict):
 
 
 def json_pointer(steps: Iterable[str | int]) -> str:
-    """Return a JSON pointer as a URI fragment (RFC 6901, section 6), without percent-encoding.
-
-    A pointer longer than MAX_POINTER_CHARS is cut, so that it leads to an enclosing value.
-    """
+    """Return a JSON pointer as a URI fragment (RFC 6901, section 6). A long pointer stops at an enclosing value."""
     pointer = "#"
     for step in steps:
         text = str(step)
@@ -71,8 +66,8 @@ class Problem(Exception):
         self.extensions = extensions
 
     def members(self, instance: str, request_id: str) -> dict[str, Any]:
-        """Return the JSON object of the problem."""
-        body: dict[str, Any] = {
+        errors = {"errors": self.errors} if self.errors else {}
+        return {
             "type": f"/problems/{self.slug}",
             "title": self.title,
             "status": self.status,
@@ -80,10 +75,8 @@ class Problem(Exception):
             "instance": instance,
             "request_id": request_id,
             **self.extensions,
+            **errors,
         }
-        if self.errors:
-            body["errors"] = self.errors
-        return body
 
 
 class MalformedRequest(Problem):
@@ -103,9 +96,7 @@ class InvalidHeader(Problem):
 
 class HostNotAllowed(Problem):
     slug, title, status = "host-not-allowed", "This host is not served here", 400
-    explanation = (
-        "The Host header must be sent once and name a host in ALLOWED_HOSTS. Use such a host, or add it to the setting."
-    )
+    explanation = "Send the Host header once. It must name a host in ALLOWED_HOSTS."
 
 
 class Unauthorized(Problem):
@@ -148,9 +139,7 @@ class RequestTimeout(Problem):
 
 class Conflict(Problem):
     slug, title, status = "conflict", "The request conflicts with the current state", 409
-    explanation = (
-        "The current state of the resource does not permit the request. Read it, then decide whether to retry."
-    )
+    explanation = "The resource's current state does not permit the request. Read it, then decide whether to retry."
 
 
 class IdempotencyInProgress(Problem):
@@ -160,9 +149,7 @@ class IdempotencyInProgress(Problem):
 
 class PreconditionFailed(Problem):
     slug, title, status = "precondition-failed", "The resource has changed", 412
-    explanation = (
-        "The current version, which ETag names, does not meet the precondition. Read it, merge the changes and retry."
-    )
+    explanation = "The current version (ETag) fails the precondition. Read it, merge the changes and retry."
 
 
 class ContentTooLarge(Problem):
@@ -198,9 +185,7 @@ class PreconditionRequired(Problem):
 
 class TooManyRequests(Problem):
     slug, title, status = "too-many-requests", "The rate limit is used up", 429
-    explanation = (
-        "Wait for the time in Retry-After. The RateLimit-Policy and RateLimit headers show limits and remainder."
-    )
+    explanation = "Wait for the time in Retry-After. RateLimit-Policy and RateLimit show limits and remainder."
 
 
 class AccountLocked(Problem):
@@ -215,9 +200,7 @@ class HeadTooLarge(Problem):
 
 class InternalError(Problem):
     slug, title, status = "internal-error", "Something went wrong in the service", 500
-    explanation = (
-        "The service failed; the request is not at fault. The service's log has the cause under the request_id."
-    )
+    explanation = "The service failed; the request is not at fault. Its log has the cause under the request_id."
 
 
 class ServiceUnavailable(Problem):
@@ -235,7 +218,6 @@ PROBLEMS = {problem.slug: problem for problem in Problem.__subclasses__()}
 
 
 def explain(problem: type[Problem]) -> dict[str, Any]:
-    """Return the JSON object that describes a problem type."""
     return {
         "type": f"/problems/{problem.slug}",
         "title": problem.title,
@@ -245,5 +227,4 @@ def explain(problem: type[Problem]) -> dict[str, Any]:
 
 
 def explain_all() -> list[dict[str, Any]]:
-    """Describe all problem types in the order of their statuses."""
     return [explain(problem) for problem in sorted(PROBLEMS.values(), key=lambda one: (one.status, one.slug))]

@@ -59,10 +59,7 @@ def each_once[T: str](values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def parse_query[M: BaseModel](request: Request, model: type[M]) -> M:
-    """Parse the query string into a frozen model. Parameters of its list fields may be repeated.
-
-    Raises ValidationFailed, which names each parameter that is unknown, repeated or not valid.
-    """
+    """Parse the query string into a frozen model. Raises ValidationFailed, which names each faulty parameter."""
     query_string = request.scope["query_string"]
     parse = _cached_parse if len(query_string) <= CACHED_LENGTH else _parse
     return parse(query_string, model)  # type: ignore[return-value]
@@ -87,7 +84,7 @@ _cached_parse = lru_cache(maxsize=1024)(_parse)
 
 
 def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[FieldError]]:
-    """Return the values by parameter, and the errors that do not depend on a parameter's type."""
+    """Return the values by parameter, and the errors that do not depend on a type. Lists may be repeated."""
     given: dict[str, Any] = {}
     errors: list[FieldError] = []
     for name, value in _pairs(query_string):
@@ -106,7 +103,6 @@ def _read(query_string: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], 
 
 
 def query_pairs(request: Request, *, without: str) -> list[tuple[str, str]]:
-    """Return the parameters of the query string in their order, without one of them."""
     return [(name, value) for name, value in _pairs(request.scope["query_string"]) if name != without]
 
 

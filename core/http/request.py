@@ -19,11 +19,7 @@ from core.http.routing import Route
 
 
 class Request(ASGIRequest):
-    """Django's request, which builds META, GET and the like only on first use.
-
-    Building META takes longer than most of the service's own work on a request, so the service reads `raw_headers`.
-    `response_headers` are sent with every response to the request, errors included.
-    """
+    """Django's request, but META and its dependents are built on first use: the service reads `raw_headers`."""
 
     route: Route | None = None
     route_params: dict[str, str]
@@ -32,13 +28,12 @@ class Request(ASGIRequest):
     request_id: str = ""
     is_https: bool = False
     prefetched: bytes | None = None
-    """The cache entry that the rate limit's call to Redis brought along (core/http/prefetch.py)."""
+    """See core/http/prefetch.py."""
     refusal: Problem | None = None
     """Why the server refuses the request (core/server/refusals.py)."""
     is_body_unread: bool = False
     """The server stopped reading the body, and the client may still be sending it."""
     is_answered: bool = False
-    """The response is being sent."""
     client_left: bool = False
     watcher: asyncio.Task[None] | None = None
     """Waits for the client to disconnect (core/server/handler.py)."""
@@ -51,11 +46,12 @@ class Request(ASGIRequest):
         self.script_name = ""
         # The last line of a repeated header. scope["headers"] has all lines.
         self.raw_headers = raw_headers
+        # Sent with every response, errors included.
         self.response_headers: list[tuple[bytes, bytes]] = []
         self.client_ip = scope["client"][0] if scope.get("client") else ""
         self.resolver_match = None
         self.route_params = {}
-        self._body = body
+        self._body, self._stream = body, BytesIO(body)
         self._read_started = True
         self._post_parse_error = False
 
@@ -76,10 +72,6 @@ class Request(ASGIRequest):
         return QueryDict(self.scope["query_string"])
 
     @cached_property
-    def _stream(self) -> BytesIO:  # type: ignore[override]
-        return BytesIO(self._body)
-
-    @cached_property
     def content_type(self) -> str | None:  # type: ignore[override]
         self._set_content_type_params(self.META)  # type: ignore[attr-defined]
         found: str | None = self.__dict__["content_type"]
@@ -92,15 +84,13 @@ class Request(ASGIRequest):
         return found
 
     def list_header(self, name: bytes) -> bytes | None:
-        """Return a list header with its lines joined (RFC 9110, section 5.3), or None. The name is in lower case."""
+        """Return a list header with its lines joined (RFC 9110, section 5.3), or None."""
         return b",".join(self.header_lines(name)) if name in self.raw_headers else None
 
     def header_lines(self, name: bytes) -> list[bytes]:
-        """Return the values of all lines of a header. The name is in lower case."""
         return [value for line_name, value in self.scope["headers"] if line_name == name]
 
     def header(self, name: bytes) -> str | None:
-        """Return a header's value, or None. The name is in lower case."""
         value = self.raw_headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -110,7 +100,7 @@ type GetResponse = Callable[[Request], Awaitable[HttpResponseBase]]
 
 
 def view_name(request: Request) -> str:
-    """Return the route's template. Paths without a route share a few names, so clients cannot create new ones."""
+    """Return the route's template, or one of a few names, so that clients cannot create new ones."""
     if request.route is not None:
         return request.route.template
     return next((prefix for prefix in DJANGO_PREFIXES if request.path.startswith(prefix)), "unmatched")

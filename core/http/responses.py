@@ -17,13 +17,11 @@ class ProblemPage(HttpResponse):
 
 
 def json_response(payload: bytes | Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return a response with JSON bytes, or with a value that orjson encodes."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
     return HttpResponse(body, status=status, content_type=JSON, headers=headers)
 
 
 def empty_response(*, status: int = 204, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return a response without a body and without Content-Type."""
     response = HttpResponse(status=status, headers=headers)
     del response["Content-Type"]
     return response

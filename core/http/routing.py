@@ -1,11 +1,11 @@
 """Routing: a tree of path segments, with one dictionary look-up for each segment.
 
-The tree holds the API's operations and the plain views. Django's own resolver, which tries one regular expression
-after the other, keeps the admin and the static files (docs/decisions/0001-lean-handler.md).
+Django's own, slower resolver keeps the admin and the static files (docs/decisions/0001-lean-handler.md).
 """
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import cast
 
 from django.http.response import HttpResponseBase
@@ -20,19 +20,16 @@ PARAMETER = re.compile(r"[<{](?:str:)?(\w+)[>}]")
 View = Callable[..., Awaitable[HttpResponseBase]]
 
 
+@dataclass
 class Route:
     """A path template, such as /v1/items/{item_id}, with the view of each method and its prefetch key function."""
 
-    __slots__ = ("prefetch_keys", "template", "views")
-
-    def __init__(self, template: str) -> None:
-        self.template = template
-        self.views: dict[str, View] = {}
-        self.prefetch_keys: dict[str, KeyFunction] = {}
+    template: str
+    views: dict[str, View] = field(default_factory=dict)
+    prefetch_keys: dict[str, KeyFunction] = field(default_factory=dict)
 
     @property
     def allow(self) -> str:
-        """The value of the Allow header."""
         return ", ".join(sorted({*self.views, "OPTIONS"}))
 
     def add(self, method: str, view: View, prefetch_key: KeyFunction | None = None) -> None:
@@ -43,14 +40,12 @@ class Route:
                 self.prefetch_keys[name] = prefetch_key
 
 
+@dataclass
 class _Node:
-    __slots__ = ("children", "parameter", "parameter_name", "route")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.parameter: _Node | None = None
-        self.parameter_name = ""
-        self.route: Route | None = None
+    children: "dict[str, _Node]" = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    parameter_name: str = ""
+    route: Route | None = None
 
 
 class Router:
@@ -61,18 +56,13 @@ class Router:
         self.routes: dict[str, Route] = {}
 
     def add_operations(self, operations: Iterable[tuple[str, Operation]]) -> None:
-        """Add ninja's operations, each with its full path."""
         for path, operation in operations:
             route = self.route(path)
             for method in operation.methods:
                 route.add(method, cast("View", operation.run), key_function_of(operation.view_func))
 
     def add_views(self, patterns: Iterable[URLPattern | URLResolver]) -> None:
-        """Add Django's URL patterns with an asynchronous view for GET.
-
-        Patterns that the tree cannot hold are skipped: includes, regular expressions, and parameters that may span
-        more than one segment.
-        """
+        """Add Django's URL patterns with an asynchronous view for GET, except patterns that the tree cannot hold."""
         for pattern in patterns:
             if not (isinstance(pattern, URLPattern) and isinstance(pattern.pattern, RoutePattern)):
                 continue
@@ -81,10 +71,7 @@ class Router:
                 self.route(path).add("GET", pattern.callback)
 
     def route(self, path: str) -> Route:
-        """Return the route of a path, and create it if it does not exist.
-
-        Raises ValueError if another path has a different name for the same parameter.
-        """
+        """Return the route of a path, and create it if it does not exist."""
         node = self._root
         for segment in _segments(path):
             if parameter := PARAMETER.fullmatch(segment):
@@ -101,7 +88,6 @@ class Router:
         return node.route
 
     def resolve(self, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route of a path with its parameters, or None."""
         node, params = self._root, {}
         for segment in _segments(path):
             child = node.children.get(segment)

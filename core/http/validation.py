@@ -25,7 +25,7 @@ MESSAGES = {
 
 
 def validation_problem(faults: list[dict[str, Any]]) -> ValidationFailed:
-    """Return one problem for pydantic's errors, whose `loc` starts with "body" or "query"."""
+    """Return one problem for pydantic's errors. Each `loc` starts with "body" or "query"."""
     errors = [_field_error(fault) for fault in faults]
     detail = "1 field is not valid" if len(errors) == 1 else f"{len(errors)} fields are not valid"
     return ValidationFailed(detail, errors=errors)

@@ -19,10 +19,9 @@ MESSAGE = "Request processed"
 CLIENT_CLOSED_REQUEST = 499
 
 logger = logging.getLogger("agent_router.access")
-# The constructor of a record and the search for its caller take 4 µs per request and find nothing that a line shows.
-_RECORD = vars(
-    logging.makeLogRecord({"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"})
-)
+# Building a record and finding its caller would take 4 µs per request, for nothing that a line shows.
+_TEMPLATE = {"name": logger.name, "msg": MESSAGE, "levelno": logging.INFO, "levelname": "INFO"}
+_RECORD = vars(logging.makeLogRecord(_TEMPLATE))
 
 
 @async_only_middleware

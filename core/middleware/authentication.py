@@ -15,10 +15,7 @@ logger = logging.getLogger(__name__)
 
 @async_only_middleware
 def authentication(get_response: GetResponse) -> GetResponse:
-    """Set `request.principal`, or `request.credentials_problem` for invalid credentials, below /v1/ only.
-
-    `Bearer` (core/auth/credentials/bearer.py) raises that problem for operations that need credentials.
-    """
+    """Set `request.principal` below /v1/, or `request.credentials_problem`, which `Bearer` raises where it matters."""
 
     async def middleware(request: Request) -> HttpResponseBase:
         header = request.raw_headers.get(b"authorization")

@@ -1,8 +1,4 @@
-"""The client's address and scheme: `request.client_ip` and `request.is_https`.
-
-X-Forwarded-For and X-Forwarded-Proto count only as far as TRUSTED_PROXIES permits. `Forwarded` is ignored, because
-proxies that do not know it pass on the client's own.
-"""
+"""The client's address and scheme. `Forwarded` is ignored: proxies that do not know it pass on the client's own."""
 
 from functools import lru_cache
 
@@ -19,7 +15,7 @@ SOCKET_ADDRESS = "127.0.0.1"
 
 @async_only_middleware
 def client_address(get_response: GetResponse) -> GetResponse:
-    """Set the client's address and scheme. Must come before everything that logs, counts or limits by address."""
+    """Set `request.client_ip` and `is_https`. Must come before everything that logs, counts or limits by address."""
     proxies: TrustedProxies = settings.TRUSTED_PROXIES
 
     async def middleware(request: Request) -> HttpResponseBase:

@@ -1,10 +1,11 @@
 """Rate limits for /v1/ and for the admin's password forms.
 
-One round trip to Redis counts the request and prefetches the view's cache entry (core/http/prefetch.py). Without
-Redis, the process counts on its own. The headers follow draft-ietf-httpapi-ratelimit-headers-10.
+One round trip to Redis counts the request and prefetches the view's cache entry (core/http/prefetch.py). The headers
+follow draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv6Network
 
@@ -75,14 +76,10 @@ def _refuse(request: Request, plan: LimitPlan, verdict: bytes) -> HttpResponseBa
     return problem_response(request, TooManyRequests(detail, headers={"Retry-After": str(wait)}))
 
 
+@lru_cache(maxsize=4096)
 def address_tag(address: str) -> bytes:
     """Return the key for an address. An IPv6 address counts as its /64 network, which belongs to one client."""
-    return _network_tag(address) if ":" in address else address.encode()
-
-
-@lru_cache(maxsize=4096)
-def _network_tag(address: str) -> bytes:
-    try:
-        return str(IPv6Network((address.partition("%")[0], 64), strict=False)).encode()
-    except ValueError:
-        return address.encode()
+    if ":" in address:
+        with suppress(ValueError):
+            return str(IPv6Network((address.partition("%")[0], 64), strict=False)).encode()
+    return address.encode()

@@ -40,6 +40,5 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def parse_trace_id(traceparent: bytes) -> str | None:
-    """Return the trace id of a traceparent header (W3C Trace Context), or None if it is not valid."""
     found = _trace_of(traceparent)
     return found[1].decode() if found else None

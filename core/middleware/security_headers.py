@@ -6,22 +6,12 @@ from django.utils.decorators import async_only_middleware
 
 from core.http.paths import ADMIN_PREFIX, API_PREFIX
 from core.http.request import GetResponse, Request
-from core.http.security_headers import (
-    COMMON,
-    NO_REFERRER,
-    POLICY,
-    SAME_ORIGIN_REFERRER,
-    TRANSPORT_SECURITY,
-    Headers,
-)
+from core.http.security_headers import COMMON, NO_REFERRER, POLICY, SAME_ORIGIN_REFERRER, TRANSPORT_SECURITY, Headers
 
 
 @async_only_middleware
 def security_headers(get_response: GetResponse) -> GetResponse:
-    """Put the headers on the request, which sends them with any response.
-
-    Strict-Transport-Security is sent over HTTPS, and always in production, where a proxy terminates TLS.
-    """
+    """Send Strict-Transport-Security over HTTPS, and always in production, where a proxy terminates TLS."""
     is_production = settings.IS_PRODUCTION
     plain: Headers = [POLICY, NO_REFERRER, *COMMON]
     secure: Headers = [*plain, TRANSPORT_SECURITY]

@@ -1,7 +1,6 @@
 """A server span around each request, made by opentelemetry-instrumentation-django.
 
-The instrumentation's middleware is synchronous, so Django would run it in a thread. This middleware calls its steps
-on the event loop instead, and passes a copy of the request without query string and credentials.
+The instrumentation's middleware is synchronous. This middleware calls its steps on the event loop instead of a thread.
 """
 
 import asyncio
@@ -28,18 +27,17 @@ SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"}
 
 
 class _TracedRequest(ASGIRequest):
-    """The parts of a request that the instrumentation may see. It keeps its own state in META."""
+    """The request without query string and credentials. The instrumentation keeps its own state in META."""
 
     def __init__(self, request: Request) -> None:
         template = request.route.template if request.route else None
         scope = request.scope
-        path = redact_path(request.path, template)
-        self.method, self.path = request.method, path
+        self.method, self.path = request.method, redact_path(request.path, template)
         self.META: dict[str, Any] = {}
         self.resolver_match = SimpleNamespace(route=view_name(request))  # type: ignore[assignment]
         self.scope = {
             **scope,
-            "path": path,
+            "path": self.path,
             "query_string": b"",
             "client": (request.client_ip, scope["client"][1]) if scope.get("client") else None,
             "headers": [
@@ -50,16 +48,13 @@ class _TracedRequest(ASGIRequest):
         }
 
     def build_absolute_uri(self, location: str | None = None) -> str:
-        """Return the path. The instrumentation uses it only to skip excluded paths."""
+        # The instrumentation uses the URI only to skip excluded paths.
         return self.path
 
 
 @async_only_middleware
 def server_span(get_response: GetResponse) -> GetResponse:
-    """Continue the client's `traceparent`, send a new one, and put the span's ids into all log lines.
-
-    Must come after the client's address and before the access log. Removed unless tracing is on.
-    """
+    """Continue the client's trace. Must come after the client's address and before the access log."""
     if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
         raise MiddlewareNotUsed
     from core.telemetry.tracing_setup import SPAN_KEY, make_machinery

@@ -1,9 +1,7 @@
-"""Admission: which requests begin now and which wait in a queue.
+"""Admission: only a few requests begin in each turn of the event loop; the others wait in order of arrival.
 
-If a thousand requests run at once, each step of one waits for the same step of all others. Time limits then expire,
-and the event loop accepts new connections too slowly. So only a few requests begin in each turn of the event loop;
-the others wait in order of arrival. An unbounded queue would delay every response, so core/server/refusals.py refuses
-requests when `is_full`. docs/performance.md has the measurements.
+If a thousand ran at once, each step of one would wait for the same step of all others, and time limits would expire.
+docs/performance.md has the measurements.
 """
 
 import asyncio
@@ -50,7 +48,7 @@ class Admission:
         self._turn: asyncio.Handle | None = None
 
     def is_full(self) -> bool:
-        """Whether the latest request, which `in_flight` already counts, is one too many."""
+        """Whether the latest request, which `in_flight` already counts, is too many."""
         return self.in_flight - len(self._refused.waiting) > settings.MAX_REQUESTS_IN_FLIGHT
 
     def slot(self, *, is_refused: bool) -> asyncio.Future[None] | None:

@@ -1,6 +1,6 @@
-"""Limits of a connection below HTTP: how long and how large a request's head may be, and how slowly a client may read.
+"""Limits that uvicorn does not have: on the time and size of a request's head, and on clients that read slowly.
 
-uvicorn has none of these limits. docs/decisions/0007-connection-bounds.md explains each of them.
+docs/decisions/0007-connection-bounds.md explains each of them.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _message_ended = False
     """Whether the last data received ended a request."""
     _head_bytes = 0
-    """At least the size of the current head: data that came before the head in the same read counts, too."""
+    """At least the size of the current head: all data of its reads counts."""
     _bytes_without_body = 0
     """Received in a row after the head without adding to the body: chunk extensions and trailers."""
     _head_timer: asyncio.TimerHandle | None = None
@@ -90,9 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 to input that is not HTTP, unless this connection has refused a request already."""
-        if not self._ignores_input and not self._leave_to_earlier_request():
-            self._ignores_input = True
+        if not self._ignores_input and not self._ignore_input():
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
@@ -106,8 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _latest(self) -> RequestResponseCycle | None:
-        """The request whose head arrived last; None before the first request."""
-        return self.cycle
+        return self.cycle  # None before the first request
 
     def _should_upgrade(self) -> bool:
         return False
@@ -131,26 +128,24 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._bytes_without_body > MAX_HEAD_BYTES:
                 self.send_400_response("Chunk extensions or trailers are too large.")
 
-    def _leave_to_earlier_request(self) -> bool:
-        """Close after the response to an earlier request, if one is pending. Return whether one is.
+    def _ignore_input(self) -> bool:
+        """Ignore further input. Return whether an earlier request is pending; its response closes the connection.
 
-        A client would take a refusal sent now for the response to that request.
+        A client would take a refusal sent now for that response.
         """
+        self._ignores_input = True
+        self._stop_head_timer()
         latest = self._latest
         if latest is None or latest.response_complete or latest.more_body:
             return False
-        self._ignores_input = True
-        self._stop_head_timer()
         latest.keep_alive = False
         return True
 
     def _refuse_head(self) -> None:
         """Answer 431 as a problem, and close. The application never sees this request."""
-        if self._leave_to_earlier_request():
+        if self._ignore_input():
             return
         logger.warning("A request's head was too large", extra={"client": self.client[0] if self.client else None})
-        self._ignores_input = True
-        self._stop_head_timer()
         request_id = str(uuid7())
         body = orjson.dumps(HeadTooLarge().members("", request_id))
         headers = [
@@ -177,8 +172,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _on_head_timeout(self) -> None:
         self._head_timer = None
-        if not self._leave_to_earlier_request():
-            self._ignores_input = True
+        if not self._ignore_input():
             self.transport.close()
 
     def _start_write_timer(self) -> None:

@@ -1,7 +1,6 @@
-"""The ASGI handler: awaits Django's middleware and views on the event loop.
+"""The ASGI handler: awaits middleware and views on the event loop (docs/decisions/0001-lean-handler.md).
 
-Why not Django's own ASGIHandler: docs/decisions/0001-lean-handler.md. /admin/ and /static/ are Django's synchronous
-code and run on asgiref's one shared thread.
+/admin/ and /static/ are Django's synchronous code and run on asgiref's one shared thread.
 """
 
 import asyncio
@@ -46,10 +45,7 @@ class Handler(ASGIHandler):
         super().__init__()
 
     def load_middleware(self, is_async: bool = True) -> None:
-        """Chain settings.MIDDLEWARE around the view, without Django's wrapper around each step.
-
-        That wrapper turns exceptions into responses; here `_respond` does it once for the whole chain.
-        """
+        """Chain settings.MIDDLEWARE around the view. `_respond` turns exceptions into responses once for the chain."""
         chain: Any = self._get_response_async
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
@@ -164,7 +160,6 @@ def _respond_without_view(request: Request, route: Route) -> HttpResponse:
 
 
 def _respond_to(request: Request, error: Exception) -> HttpResponse:
-    """Return the problem of an exception. An unexpected exception is logged with its traceback."""
     problem = problem_of(error)
     if problem is None:
         logger.error("Unexpected error", exc_info=error, extra={"request_id": request.request_id})

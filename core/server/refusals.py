@@ -7,13 +7,9 @@
     503     all unfinished bodies together take too much memory  request_body.py
     503     SHUTDOWN_TIMEOUT_SECONDS are over                    process/draining.py
 
-An overload is answered early in settings.MIDDLEWARE, before anything that costs more than the refusal. The other
-refusals pass all middleware, so host check, authentication and rate limit come first. Every refusal has security
-headers and a request id, and is logged and counted. A view that still runs at the end of a shutdown is cancelled: its
-client gets 503, and the access log shows 499.
-
-Other responses with 503 come from views: each `ServiceUnavailable` that they raise names its cause. A request head
-that is too large gets 431 from connection.py, below HTTP.
+An overload is answered early in settings.MIDDLEWARE, before anything that costs more. The other refusals come after
+host check, authentication and rate limit. Each `ServiceUnavailable` of a view names its cause. connection.py answers
+431 to a head that is too large.
 """
 
 from django.conf import settings
@@ -21,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from core.http.problem_responses import problem_response
-from core.http.problems import ContentTooLarge, Problem, RequestTimeout, ServiceUnavailable
+from core.http.problems import ContentTooLarge, Problem, ServiceUnavailable
 from core.http.request import GetResponse, Request
 from core.server.admission import admission
 
@@ -42,7 +38,7 @@ class BodyRefused(Exception):
 
 
 def refuse_if_overloaded(request: Request) -> bool:
-    """Refuse the request if too many others are in flight. Return whether it is refused for that reason."""
+    """Refuse the request if too many others are in flight. Return whether it is refused."""
     if not admission.is_full():
         return False
     request.refusal = Overload("More requests are in flight than can be answered in time")
@@ -51,8 +47,6 @@ def refuse_if_overloaded(request: Request) -> bool:
 
 @async_only_middleware
 def answer_overload(get_response: GetResponse) -> GetResponse:
-    """Answer the requests that `refuse_if_overloaded` refused."""
-
     async def middleware(request: Request) -> HttpResponseBase:
         if isinstance(request.refusal, Overload):
             return problem_response(request, request.refusal)
@@ -64,14 +58,6 @@ def answer_overload(get_response: GetResponse) -> GetResponse:
 def body_too_large(*, is_unread: bool) -> BodyRefused:
     problem = ContentTooLarge(f"The body is larger than {settings.MAX_BODY_BYTES} bytes")
     return BodyRefused(problem, is_unread=is_unread)
-
-
-def body_too_slow() -> BodyRefused:
-    return BodyRefused(RequestTimeout(), is_unread=True)
-
-
-def too_many_bodies() -> BodyRefused:
-    return BodyRefused(ServiceUnavailable("Too many request bodies are being received at once"), is_unread=True)
 
 
 def stopping() -> Problem:

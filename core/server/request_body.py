@@ -3,24 +3,22 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, cast
 
 from django.conf import settings
 
+from core.http.problems import RequestTimeout, ServiceUnavailable
 from core.process.lifespan import Receive
-from core.server.refusals import body_too_large, body_too_slow, too_many_bodies
+from core.server.refusals import BodyRefused, body_too_large
 
-# After a refusal, the rest of the body is read and thrown away for this long.
+# After a refusal, the service reads and drops the rest of the body for this long.
 LINGER_SECONDS = 2.0
 # Unfinished bodies may together take the memory of this many bodies of the largest size.
 MAX_UNFINISHED_BODIES = 256
 
 
-class _UnfinishedBodies:
-    bytes = 0
-
-
-unfinished_bodies = _UnfinishedBodies()
+unfinished_bodies = SimpleNamespace(bytes=0)
 
 
 class ClientDisconnected(Exception):
@@ -28,11 +26,7 @@ class ClientDisconnected(Exception):
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """Return the request's body, of at most MAX_BODY_BYTES.
-
-    Raises BodyRefused as soon as the body is too large, too slow, or too much for the memory of unfinished bodies,
-    and ClientDisconnected.
-    """
+    """Return the request's body. Raises BodyRefused as soon as it breaks a limit, and ClientDisconnected."""
     declared = headers.get(b"content-length", b"")
     # Python raises ValueError for a number of thousands of digits, and leading zeros are allowed.
     if declared.isdigit() and int(declared.lstrip(b"0")[:20] or b"0") > settings.MAX_BODY_BYTES:
@@ -54,9 +48,10 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
                 body += chunk
                 unfinished_bodies.bytes += len(chunk)
                 if unfinished_bodies.bytes > MAX_UNFINISHED_BODIES * settings.MAX_BODY_BYTES:
-                    raise too_many_bodies()
+                    problem = ServiceUnavailable("Too many request bodies are being received at once")
+                    raise BodyRefused(problem, is_unread=True)
     except TimeoutError:
-        raise body_too_slow() from None
+        raise BodyRefused(RequestTimeout(), is_unread=True) from None
     finally:
         unfinished_bodies.bytes -= len(body)
 
@@ -73,10 +68,7 @@ def has_disconnected(receive: Receive) -> bool:
 
 
 async def discard_body(receive: Receive) -> None:
-    """Read and drop the rest of a body for up to LINGER_SECONDS.
-
-    Closing a connection with unread data resets it, and the client may lose the response (RFC 9112, section 9.6).
-    """
+    """Drop the rest of a body. Closing with unread data resets a connection, and a response is lost (RFC 9112, 9.6)."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             while (await receive()).get("more_body", False):

@@ -12,7 +12,6 @@ WITHOUT_BODY = (204, 304)
 
 
 async def send_response(request: Request, response: HttpResponseBase, send: Send) -> None:
-    """Send the response, with the headers that middleware collected on the request."""
     request.is_answered = True
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
@@ -39,7 +38,7 @@ async def _send_stream(request: Request, response: Any, start: dict[str, Any], s
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": request.is_body_unread})
     finally:
-        # Close the generator now; the garbage collector might release its resources much later.
+        # The garbage collector might release the generator's resources much later.
         if hasattr(response._iterator, "aclose"):
             await response._iterator.aclose()
         response.close()

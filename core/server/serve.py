@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import nullcontext
 
 import uvicorn
 
@@ -12,21 +13,30 @@ CONNECTION = "core.server.connection:BoundedProtocol"
 
 
 class CannotListenError(Exception):
-    """The service cannot listen on a host and port; the message tells why and what to do."""
+    """The service cannot listen on a host and port. The message names the cause and the remedy."""
 
 
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve HTTP until a signal stops the service. Raise CannotListenError if the address is not usable."""
+    """Serve HTTP until a signal stops the service. Raises CannotListenError."""
     check_address(host, port)
-    if workers == 1:
-        _run(host, port, workers)
-    else:
-        with multiprocess.shared_directory(f"{host}-{port}"):
-            _run(host, port, workers)
+    metrics_directory = multiprocess.shared_directory(f"{host}-{port}") if workers > 1 else nullcontext()
+    with metrics_directory:
+        uvicorn.run(
+            APPLICATION,
+            host=host,
+            port=port,
+            workers=workers,
+            http=CONNECTION,
+            # The service itself writes the access log, reads forwarded addresses and sets headers.
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            # settings.LOGGING holds for this process already, and each worker loads the settings again.
+            log_config=None,
+        )
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise CannotListenError if the service could not listen there."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -41,19 +51,3 @@ def check_address(host: str, port: int) -> None:
         else:
             reason = f"Cannot listen on HOST={host} PORT={port}: {error.strerror or error}"
         raise CannotListenError(reason) from error
-
-
-def _run(host: str, port: int, workers: int) -> None:
-    uvicorn.run(
-        APPLICATION,
-        host=host,
-        port=port,
-        workers=workers,
-        http=CONNECTION,
-        # The service itself writes the access log, reads forwarded addresses and sets headers.
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        # settings.LOGGING holds for this process already, and each worker loads the settings again.
-        log_config=None,
-    )

@@ -1,7 +1,4 @@
-"""The two forms of a log line: JSON for programs, text for people (LOG_FORMAT, or a terminal).
-
-Both receive the fields that core/telemetry/logs.py collects from a record.
-"""
+"""The two forms of a log line: JSON for programs, text for people (LOG_FORMAT, or a terminal)."""
 
 import re
 from collections.abc import Mapping
@@ -19,13 +16,13 @@ _DIM = 2
 # Logged text from clients must not forge lines or control the terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL_EXCEPT_LINE_FEED = re.compile(r"(?!\n)" + _CONTROL.pattern)
-# The text form shows these fields in places of their own; a correlation id is noise for a person.
+# The text form shows these fields elsewhere, and no correlation id.
 _PLACED = ("timestamp", "level", "message", "logger", "traceback", "stack", "correlation_id")
 _REQUEST = ("method", "path", "status", "duration_ms")
 
 
 def json_line(fields: Mapping[str, Any]) -> bytes:
-    """Render the fields as one line of JSON. Values that JSON cannot represent become text."""
+    """Return one line of JSON. Values that JSON cannot represent become text."""
     try:
         line = orjson.dumps(fields, None, _JSON_OPTIONS)
     except TypeError:
@@ -49,7 +46,7 @@ def _representable(value: Any) -> Any:
 
 
 def text_line(fields: Mapping[str, Any], *, has_colour: bool = False) -> bytes:
-    """Render time, level, message, logger and other fields on one line. A traceback follows on lines of its own."""
+    """Return time, level, message, logger and other fields on one line, then the lines of a traceback."""
     level = str(fields["level"])
     time = fields["timestamp"].astimezone().strftime("%H:%M:%S.%f")[:-3]
     rest = {name: value for name, value in fields.items() if name not in _PLACED and value is not None}

@@ -1,8 +1,7 @@
 """Writes log lines to a file descriptor without blocking the event loop when the reader is slow.
 
-While the writer is open, lines wait in a queue and a thread writes them in batches. Lines that exceed the queue's limit
-are dropped and counted. A closed writer writes each line directly: at startup, at exit and in management commands.
-docs/decisions/0010-log-writer.md compares this writer with logging's QueueHandler.
+While the writer is open, a thread writes the lines; a full queue drops and counts them. A closed writer writes each
+line directly. docs/decisions/0010-log-writer.md compares this writer with logging's QueueHandler.
 """
 
 import logging
@@ -36,7 +35,6 @@ class LineWriter:
 
     @property
     def dropped_lines(self) -> int:
-        """The number of lines lost since the process started."""
         return self._refused_lines + self._failed_lines
 
     def open(self) -> None:
@@ -62,9 +60,12 @@ class LineWriter:
         self._thread = None
 
     def write(self, line: bytes) -> None:
-        """Write or queue a line that ends with a line feed."""
         if self._thread is None:
-            self._write_directly(line)
+            # A reader that stopped reading must not keep the process from exiting.
+            if self._is_blocked and not select.select([], [self.descriptor], [], 0)[1]:
+                self._failed_lines += 1
+            else:
+                self._write_batch([line])
         elif self._queued_bytes - self._written_bytes > self.max_waiting_bytes:
             self._refused_lines += 1
         else:
@@ -72,17 +73,9 @@ class LineWriter:
             self._queue.put(line)
 
     def flush(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
-        """Wait until all queued lines are written, or the timeout has passed."""
         deadline = time.monotonic() + timeout_seconds
         while self._written_bytes < self._queued_bytes and self._thread and time.monotonic() < deadline:
             time.sleep(BATCH_SECONDS / 2)
-
-    def _write_directly(self, line: bytes) -> None:
-        # A reader that stopped reading must not keep the process from exiting.
-        if self._is_blocked and not select.select([], [self.descriptor], [], 0)[1]:
-            self._failed_lines += 1
-        else:
-            self._write_batch([line])
 
     def _run(self) -> None:
         reported = 0
@@ -97,7 +90,6 @@ class LineWriter:
                 reported = dropped
 
     def _write_waiting(self, first: bytes = b"") -> None:
-        """Write the first line and all waiting lines, as many with each system call as ATOMIC_BYTES allows."""
         batch, size, total = [first], len(first), len(first)
         while not self._queue.empty():
             line = self._queue.get()
@@ -119,7 +111,7 @@ class LineWriter:
 
 
 def write_all(descriptor: int, data: bytes) -> bool:
-    """Write all data, waiting for the reader if necessary. Return False if the descriptor takes no more data."""
+    """Write all data. Wait for a slow reader; return False if the descriptor is closed."""
     view = memoryview(data)
     while view:
         try:

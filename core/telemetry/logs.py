@@ -1,8 +1,6 @@
 """Logging: each record becomes one line on stdout, without secrets.
 
-`configuration` is settings.LOGGING. core/telemetry/log_format.py defines the form of a line,
-core/telemetry/redaction.py removes secrets, and core/telemetry/log_writer.py writes. The access log
-(core/middleware/access_log.py) sets `access_fields` on its records: complete fields, already free of secrets.
+`configuration` is settings.LOGGING. Records of the access log have `access_fields`: all fields, free of secrets.
 """
 
 import logging
@@ -31,12 +29,10 @@ logger = logging.getLogger("agent_router.logging")
 
 
 def configuration(level: str = "INFO", format: str = "auto") -> dict[str, Any]:  # noqa: A002
-    """Return the value of settings.LOGGING. `format` is json, text or auto, which is text on a terminal.
-
-    Removes the handlers that uvicorn and Django set up for their loggers. Also logs warnings of the warnings module.
-    """
+    """Return the value of settings.LOGGING. `format` is json, text or auto, which is text on a terminal."""
     logging.captureWarnings(True)
     others = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "django", "django.server")
+    # Replaces the handlers that uvicorn and Django set up.
     inherited = {"handlers": [], "level": "NOTSET", "propagate": True}
     return {
         "version": 1,
@@ -53,8 +49,6 @@ def configuration(level: str = "INFO", format: str = "auto") -> dict[str, Any]: 
 
 
 class StdoutHandler(logging.Handler):
-    """Writes each record as one line."""
-
     def __init__(self, format: str = "auto", writer: LineWriter = stdout) -> None:  # noqa: A002
         super().__init__()
         self.writer = writer
@@ -73,7 +67,7 @@ class StdoutHandler(logging.Handler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Log that a record could not be written. The standard method would print the arguments, secrets included."""
+        # The standard method would print the arguments, secrets included.
         message = "A log record could not be written"
         fields = {"timestamp": datetime.now(UTC), "level": "ERROR", "message": message, "logger": record.name}
         self.writer.write(self.render(fields))
@@ -83,7 +77,6 @@ class StdoutHandler(logging.Handler):
 
 
 def event_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the fields of a record as plain data without secrets."""
     try:
         message = record.getMessage()
     except Exception:  # the arguments do not fit the message
@@ -108,10 +101,7 @@ def event_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class LogOutput:
-    """Writes logs from a thread while the service runs, and logs errors that end a thread.
-
-    Opens first and closes last, so that no other component blocks the event loop by logging.
-    """
+    """Writes logs from a thread. Opens first and closes last, so that no log line blocks the event loop."""
 
     async def open(self) -> None:
         stdout.open()

@@ -1,8 +1,7 @@
 """The service's metrics, except those that a package keeps next to the code that it measures.
 
-HTTP metrics have django-prometheus' names, but core/middleware/access_log.py feeds them: django-prometheus' middleware
-is synchronous and counts each request a dozen times. Its database and cache back ends and its migration metrics are in
-use. core/telemetry/multiprocess.py adds up the values of several workers.
+HTTP metrics have django-prometheus' names, but core/middleware/access_log.py feeds them, because django-prometheus'
+middleware is synchronous.
 """
 
 from functools import cache
@@ -49,7 +48,7 @@ BUILD_INFO = Gauge(
 
 
 def _replace_migration_gauge(state: str) -> None:
-    """Replace one of django-prometheus' gauges, which would keep a stale series for each worker's process id."""
+    """Replace a gauge of django-prometheus, which would keep a stale series for each worker's process id."""
     name = f"{state}_migrations"
     REGISTRY.unregister(getattr(migrations, name))
     gauge = Gauge(
@@ -67,7 +66,7 @@ _replace_migration_gauge("applied")
 
 
 def count_request(method: str | None, view: str, status: int, seconds: float) -> None:
-    """Count a request and its latency. `view` is a route template or another of a bounded number of names."""
+    """Count a request. The number of values for `view` must be bounded."""
     responses, latency = _series(method if method in METHODS else "OTHER", view, status)
     responses.inc()
     latency.observe(seconds)

@@ -1,10 +1,7 @@
 """Metrics of several workers, through prometheus_client's multiprocess mode.
 
 Each worker keeps its values in files in PROMETHEUS_MULTIPROC_DIR, and any worker answers a scrape for all of them.
-`manage.py serve` sets the variable for several workers. A single process keeps its values in memory, which is faster.
-
-prometheus_client chooses the mode when it is first imported. `prepare` must run before that, so this module imports
-prometheus_client only inside functions.
+prometheus_client chooses its mode on import. `prepare` must run before, so only functions import prometheus_client.
 """
 
 import fcntl
@@ -29,10 +26,9 @@ ARCHIVE = "0"
 
 @contextmanager
 def shared_directory(name: str) -> Iterator[None]:
-    """Name an empty, private directory to the workers that this process starts, and remove it afterwards.
+    """Set PROMETHEUS_MULTIPROC_DIR to a private directory for this process's workers, unless the operator has set it.
 
-    A directory that the operator has named stays, and its contents too. Without permission to create a directory, the
-    variable stays unset, and each worker reports only itself. `name` is unique among the services of a host.
+    If the directory cannot be created, each worker reports only itself. `name` is unique among the services of a host.
     """
     if VARIABLE in os.environ:
         # The parent of the workers has no metrics.
@@ -61,33 +57,30 @@ def prepare() -> None:
     os.environ.setdefault("PROMETHEUS_DISABLE_CREATED_SERIES", "true")
     if not is_active():
         return
-    directory = _directory()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(directory):
-        descriptor = os.open(_registration(directory), os.O_RDWR | os.O_CREAT, 0o600)
-        # The descriptor stays open, and so the lock lasts until the process ends, however it ends.
+    Path(os.environ[VARIABLE]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked() as directory:
+        # The descriptor stays open, so the lock lasts until the process ends.
+        descriptor = os.open(directory / f"{os.getpid()}.worker", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 def is_active() -> bool:
-    """Return whether values are kept in files."""
     return VARIABLE in os.environ
 
 
 def is_missing() -> bool:
-    """Return whether this is one of several workers that share no directory."""
+    """Whether this is a worker that shares no directory with the others."""
     return parent_process() is not None and not is_active()
 
 
 @contextmanager
 def all_workers() -> "Iterator[CollectorRegistry]":
-    """Yield a registry with the sums over all workers, ended ones included. No worker changes the files meanwhile."""
+    """Yield a registry with the sums over all workers, ended workers included."""
     from prometheus_client import CollectorRegistry
 
     from core.telemetry.process_metrics import WorkersCollector
 
-    directory = _directory()
-    with _locked(directory):
+    with _locked() as directory:
         _fold_ended_workers(directory)
         registry = CollectorRegistry()
         registry.register(_FilesCollector(directory))
@@ -110,9 +103,7 @@ class _FilesCollector:
 
 
 def count_workers() -> int:
-    """Return how many running processes keep their values in the directory."""
-    directory = _directory()
-    with _locked(directory):
+    with _locked() as directory:
         return len(_running(directory))
 
 
@@ -120,18 +111,14 @@ def sign_off() -> None:
     """Remove this process's registration and gauges. Its counts stay."""
     if not is_active():
         return
-    directory = _directory()
-    with suppress(OSError), _locked(directory):
-        _registration(directory).unlink(missing_ok=True)
+    with suppress(OSError), _locked() as directory:
+        (directory / f"{os.getpid()}.worker").unlink(missing_ok=True)
         for file in directory.glob(f"gauge_*_{os.getpid()}.db"):
             file.unlink()
 
 
 def _fold_ended_workers(directory: Path) -> None:
-    """Move the counts of ended workers into one file, and delete their gauges.
-
-    Otherwise, each replaced worker would add files to every scrape.
-    """
+    """Move the counts of ended workers into one file, so that replaced workers do not slow down every scrape."""
     from prometheus_client.mmap_dict import MmapedDict
 
     running = {str(pid) for pid in (*_running(directory), os.getpid())}
@@ -162,17 +149,9 @@ def _running(directory: Path) -> list[int]:
     return found
 
 
-def _directory() -> Path:
-    return Path(os.environ[VARIABLE])
-
-
-def _registration(directory: Path) -> Path:
-    return directory / f"{os.getpid()}.worker"
-
-
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time work on the files."""
+def _locked() -> Iterator[Path]:
+    directory = Path(os.environ[VARIABLE])
     with (directory / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield directory

@@ -1,7 +1,4 @@
-"""Process metrics (CPU, memory, file descriptors) of all workers together, for /metrics.
-
-prometheus_client reports only its own process, and no process in multiprocess mode.
-"""
+"""CPU, memory and file descriptors of all workers, which prometheus_client omits in multiprocess mode."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,13 +21,10 @@ COMBINED_BY: dict[str, Callable[[list[float]], float]] = {
 
 
 class WorkersCollector(Collector):
-    """Collects the metrics of prometheus_client's ProcessCollector for several processes with the same parent."""
-
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = list(pids)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield one family for each metric; none without /proc."""
         found: dict[str, list[float]] = {"process_cpu_seconds_total": list(_seconds_of_ended_workers())}
         documentation = {}
         for pid in self._pids:

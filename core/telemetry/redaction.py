@@ -13,8 +13,7 @@ MAX_DEPTH, MAX_ENTRIES = 5, 100
 _NAMES = r"pass(?:word|wd|phrase)|secret|token|api[_-]?key|private[_-]?key|credential|sessionid"
 _SECRET_NAME = re.compile(rf"{_NAMES}|authorization|cookie|dsn", re.IGNORECASE)
 
-# Each alternative starts with a fixed text or at the start of a word and repeats only one class of characters, so that
-# hostile text cannot make the search slower than linear.
+# Each alternative has a fixed start and repeats only one class of characters, so the search takes linear time.
 _SECRET = re.compile(
     rf"""
     (?P<pem> -----BEGIN\ [A-Z ]{{0,40}}PRIVATE\ KEY----- ) .*?(?:-----END|\Z)
@@ -43,7 +42,6 @@ def hide(values: Iterable[str]) -> None:
 
 
 def redact_text(text: str) -> str:
-    """Return the text without anything that looks like a token, key or password."""
     if len(text) > MAX_TEXT_CHARS:
         half = MAX_TEXT_CHARS // 2
         text = f"{text[:half]} … {len(text) - 2 * half} characters left out … {text[-half:]}"
@@ -54,7 +52,7 @@ def redact_text(text: str) -> str:
 
 
 def _redacted(found: re.Match[str]) -> str:
-    """Keep the named group, which introduces the secret."""
+    # A named group introduces the secret.
     return (found[found.lastgroup] if found.lastgroup else "") + REDACTED
 
 

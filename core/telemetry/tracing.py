@@ -1,7 +1,4 @@
-"""Tracing with OpenTelemetry, which is imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set.
-
-core/telemetry/tracing_setup.py configures the exporter; core/middleware/server_span.py makes the spans of requests.
-"""
+"""Tracing with OpenTelemetry, which is imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 import asyncio
 import threading
@@ -19,8 +16,6 @@ POLL_SECONDS = 0.02
 
 
 class Tracing:
-    """Sends the last spans when the process stops."""
-
     def __init__(self) -> None:
         self._provider: TracerProvider | None = None
 

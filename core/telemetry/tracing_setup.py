@@ -24,8 +24,6 @@ NOT_TRACED = "^/health/,^/metrics$"
 
 
 class CommandClient(Protocol):
-    """The part of the Redis client that tracing needs."""
-
     @property
     def configured(self) -> bool: ...
 
@@ -57,7 +55,6 @@ class RequestsOnly(Sampler):
 
 
 def make_provider() -> TracerProvider:
-    """Make a provider that exports spans in batches from a thread: an unreachable collector delays no request."""
     attributes = {SERVICE_VERSION: settings.APP_VERSION}
     is_named = "OTEL_SERVICE_NAME" in os.environ
     if not is_named and "service.name=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
@@ -71,7 +68,6 @@ def make_provider() -> TracerProvider:
 
 
 def _exporter() -> SpanExporter:
-    """Choose gRPC or HTTP by OTEL_EXPORTER_OTLP_PROTOCOL. The exporter itself reads the other variables."""
     general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general).startswith("http"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HTTPExporter
@@ -83,7 +79,6 @@ def _exporter() -> SpanExporter:
 
 
 def instrument(provider: TracerProvider, redis: CommandClient) -> None:
-    """Make Django, the database drivers and the Redis client report spans."""
     # The stable semantic conventions, unless the operator chooses otherwise.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     excluded = None if "OTEL_PYTHON_DJANGO_EXCLUDED_URLS" in os.environ else NOT_TRACED
@@ -99,7 +94,6 @@ def instrument(provider: TracerProvider, redis: CommandClient) -> None:
 
 
 def make_machinery() -> Any:
-    """Return the instrumentation's middleware. The caller uses only its steps before and after a view."""
     return _DjangoMiddleware(None)  # type: ignore[no-untyped-call]
 
 
@@ -122,8 +116,7 @@ def _traced(redis: CommandClient, tracer: trace.Tracer) -> Callable[[Sequence[An
 
 
 def _command_name(command: Any) -> str:
-    """Return the name of a command. Prepacked commands are scripts."""
-    if not isinstance(command, tuple):
+    if not isinstance(command, tuple):  # a prepacked script
         return "EVALSHA"
     name = command[0]
     return name.decode() if isinstance(name, bytes) else str(name)
