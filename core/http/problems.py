@@ -96,7 +96,7 @@ class InvalidHeader(Problem):
 
 class HostNotAllowed(Problem):
     slug, title, status = "host-not-allowed", "This host is not served here", 400
-    explanation = "Send the Host header once. It must name a host in ALLOWED_HOSTS."
+    explanation = "Send the Host header once, with a host in ALLOWED_HOSTS, or add the host to that setting."
 
 
 class Unauthorized(Problem):
@@ -200,7 +200,7 @@ class HeadTooLarge(Problem):
 
 class InternalError(Problem):
     slug, title, status = "internal-error", "Something went wrong in the service", 500
-    explanation = "The service failed; the request is not at fault. Its log has the cause under the request_id."
+    explanation = "The service failed, not the request. The service's log has the cause under the request_id."
 
 
 class ServiceUnavailable(Problem):
