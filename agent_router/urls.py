@@ -8,8 +8,7 @@ from agent_router.api import api
 from core.operations import health
 from core.operations.metrics_endpoint import metrics_view
 from core.pages import problems, root, static_files
-from core.pages.docs import docs
-from core.pages.openapi import OpenAPIPage
+from core.pages.docs import OpenAPIPage, docs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", root.root),

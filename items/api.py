@@ -3,9 +3,8 @@
 from django.http import HttpResponse
 from ninja import Router
 
-from core.api.contract import JSON, MERGE_PATCH, Success, documented
+from core.api.contract import JSON, MERGE_PATCH, Success, documented, tag
 from core.api.headers import CACHE_CONTROL, ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, VARY
-from core.api.tags import tag
 from core.auth.credentials.bearer import Bearer, principal_of
 from core.http.conditional import entity_tag, not_modified, precondition
 from core.http.json_body import parse_body

@@ -10,9 +10,8 @@ class AgentRouterAdminConfig(SimpleAdminConfig):
     default_site = "core.admin_site.site.AgentRouterAdminSite"
 
     def ready(self) -> None:
-        """Register the models of every app's admin.py, then the models of core."""
         super().ready()
         admin.autodiscover()
-        # These modules register their models. They import models, which Django loads before it calls `ready`.
+        # These modules register models, which Django loads before it calls `ready`.
         from core.admin_site import idempotency_records  # noqa: F401
         from core.admin_site.accounts import access, events, groups, users  # noqa: F401

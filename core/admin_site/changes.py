@@ -1,7 +1,4 @@
-"""Changes that staff made: the values before and after, kept in Django's admin log, and their line differences.
-
-Django's log keeps only the names of the changed fields. Entries written here also keep the values and the version.
-"""
+"""Changes that staff made: the values before and after, added to Django's admin log, and their line differences."""
 
 from __future__ import annotations
 
@@ -35,14 +32,12 @@ class Line:
 
     @property
     def sign(self) -> str:
-        """A sign for readers who do not see colours."""
+        # For readers who do not see colours.
         return SIGNS.get(self.kind, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A changed field and the difference between its old and new text."""
-
     field: str
     lines: list[Line]
 
@@ -59,7 +54,6 @@ def record_values(message: list[dict[str, Any]], form: ModelForm[Any], *, versio
 
 
 def _loggable(value: Any) -> Any:
-    """Return the value if the log's JSON can hold it, else its text (dates, UUIDs, related objects)."""
     return value if value is None or isinstance(value, bool | int | float | str | dict | list) else str(value)
 
 

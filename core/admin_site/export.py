@@ -1,8 +1,7 @@
 """Exports: the rows of a list as a download, however many rows there are.
 
-A job of the database pool reads one page of rows, and the service sends the page before it reads the next. So an
-export holds one page in memory, holds no transaction or lock, and runs as fast as its download. Each page starts
-after the last row of the page before, by the index of the list's order, so the last page costs as much as the first.
+The service reads and sends one page at a time, without a transaction or lock. Each page starts after the last row of
+the page before, by the index of the list's order, so the last page costs as much as the first.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ _turn = asyncio.Lock()
 
 
 def export(request: HttpRequest, rows: ResourceQuerySet[Any], form: Format, *, selection: str) -> HttpResponseBase:
-    """Return a download of the rows, sorted by their first sort column and then by id.
-
-    The audit log records the export, with `selection` as the description of the rows, before the first row is sent.
-    """
+    """Return a download of the rows, and record the export with `selection` as the description of the rows."""
     plural = str(rows.model._meta.verbose_name_plural)
-    _record(request, f"{plural} as {form.name}, {selection}")
+    detail = f"{plural} as {form.name}, {selection}"[:MAX_DETAIL_CHARS]
+    user_id: Any = request.user.pk
+    event = audit.record(Event.EXPORTED, caller_of(request), user_id=user_id, detail=detail)
+    transaction.on_commit(partial(audit.announce, [event]))
     response = StreamingHttpResponse(stream(rows, form), content_type=form.content_type)
     response["Content-Disposition"] = f'attachment; filename="{plural}-{now():%Y%m%d-%H%M%S}.{form.suffix}"'
     return response
@@ -74,7 +73,7 @@ async def stream(rows: ResourceQuerySet[Any], form: Format) -> AsyncIterator[byt
 
 
 class PageReader:
-    """Reads a queryset page by page, each page after the last row of the page before."""
+    """Reads a queryset page by page, sorted by its first sort column and then by id."""
 
     def __init__(self, rows: ResourceQuerySet[Any], form: Format) -> None:
         first_sort = str(next(iter(rows.query.order_by), "-created_at"))
@@ -103,13 +102,6 @@ class PageReader:
 
 
 def _python_value(field: models.Field[Any, Any], text: Any) -> Any:
-    """Turn a value of a row, which is text for ids and timestamps, into a value for queries."""
     if isinstance(field, models.DateTimeField):
         return datetime.fromisoformat(rfc3339(text))
     return UUID(text) if isinstance(field, models.UUIDField) else text
-
-
-def _record(request: HttpRequest, detail: str) -> None:
-    user_id: Any = request.user.pk
-    event = audit.record(Event.EXPORTED, caller_of(request), user_id=user_id, detail=detail[:MAX_DETAIL_CHARS])
-    transaction.on_commit(partial(audit.announce, [event]))

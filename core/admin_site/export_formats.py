@@ -1,4 +1,4 @@
-"""The file formats of exports: CSV for spreadsheets, JSON for programs. Both are built page by page."""
+"""The file formats of exports: CSV for spreadsheets, JSON for programs."""
 
 import csv
 import re
@@ -12,6 +12,8 @@ from core.resources.model import ResourceQuerySet
 from core.values import canonical_uuid, rfc3339
 
 type Row = Any  # a named tuple of Resource.row_type
+# A format has `beginning`, then pages of rows, then `end`.
+type Format = JSONFormat | CSVFormat
 
 # Spreadsheets read a file with this mark as UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -20,20 +22,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FORMULA = re.compile(r"[\s\x00-\x1f\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]")
 
 
-class Format:
-    """A file format: `beginning`, then pages of rows, then `end`."""
-
-    name: str
-    suffix: str
-    content_type: str
-    beginning: bytes
-    end: bytes
-
-    def page(self, rows: Sequence[Row], *, is_first: bool) -> bytes:
-        raise NotImplementedError
-
-
-class JSONFormat(Format):
+class JSONFormat:
     """A JSON array with one row per line, each exactly as the API returns it."""
 
     name, suffix, content_type = "JSON", "json", "application/json"
@@ -47,7 +36,7 @@ class JSONFormat(Format):
         return lines if is_first or not rows else b",\n" + lines
 
 
-class CSVFormat(Format):
+class CSVFormat:
     """CSV (RFC 4180) of the fields of `as_rows`, with a header line. No cell is a formula."""
 
     name, suffix, content_type = "CSV", "csv", "text/csv; charset=utf-8"

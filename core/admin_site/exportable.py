@@ -15,20 +15,18 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
 from core.admin_site.export import export
-from core.admin_site.export_formats import CSVFormat, Format, JSONFormat, Row
+from core.admin_site.export_formats import CSVFormat, Format, JSONFormat
 from core.admin_site.large_tables import LargeTableAdmin
+from core.resources.store import Store
 
 
 class ExportableAdmin(LargeTableAdmin):
     """The admin of a resource's model. Staff who may view the list may export it."""
 
+    store: Store[Any]
     change_list_template = "admin/exportable_list.html"
     actions = ("export_csv", "export_json")
     unbounded_actions = actions
-
-    def to_json(self, row: Row) -> bytes:
-        """Return a row of `as_rows` as the API's JSON."""
-        raise NotImplementedError
 
     def get_urls(self) -> list[Any]:
         """Add a download per format, which takes the same query parameters as the list."""
@@ -57,7 +55,7 @@ class ExportableAdmin(LargeTableAdmin):
         return self._export(request, rows, suffix, selection=selection)
 
     def _export(self, request: HttpRequest, rows: Any, suffix: str, *, selection: str) -> HttpResponseBase:
-        form: Format = CSVFormat(rows) if suffix == "csv" else JSONFormat(self.to_json)
+        form: Format = CSVFormat(rows) if suffix == "csv" else JSONFormat(self.store.representer.to_json)
         return export(request, rows, form, selection=selection)
 
     @admin.action(description="Export selected %(verbose_name_plural)s as CSV", permissions=["view"])

@@ -85,6 +85,5 @@ class IdempotencyRecordAdmin(LargeTableAdmin):
         return format_html('<pre class="json">{}</pre>', bytes(record.body).decode("utf-8", "replace"))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by the beginning of the digest, along the primary key's index."""
         term = search_term.strip().removesuffix("…").lower()
         return (queryset.filter(pk__gte=term, pk__lt=term + "g") if term else queryset), False

@@ -1,8 +1,7 @@
 """Sessions, CSRF protection, log-in and messages of the admin.
 
-Each of Django's four middleware would hop to a thread and back twice for every request of the service. This
-middleware combines all four: it passes requests outside /admin/ on, and serves requests to /admin/ with two hops in
-total. It subclasses all four to satisfy the admin's system checks.
+Each of Django's four middleware would hop to a thread twice for every request of the service. This middleware
+combines them, and does so only for /admin/. It subclasses all four to satisfy the admin's system checks.
 """
 
 from collections.abc import Awaitable, Callable
@@ -74,7 +73,6 @@ class AdminMiddleware(  # type: ignore[misc]  # their process_response methods h
 
 
 def _has_session_ended(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Return whether a request with a session cookie is redirected to the log-in page."""
     is_redirect = response.status_code == HTTPStatus.FOUND
     is_to_log_in = is_redirect and response["Location"].startswith(reverse("admin:login"))
     return is_to_log_in and settings.SESSION_COOKIE_NAME in request.COOKIES

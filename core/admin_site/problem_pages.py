@@ -1,6 +1,5 @@
 """Problems as HTML pages for people who use the admin in a browser, with a link back to the admin."""
 
-from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -40,14 +39,11 @@ def admin_pages(get_response: GetResponse) -> GetResponse:
     if not settings.ADMIN_ENABLED:
         raise MiddlewareNotUsed
 
-    async def serve(request: Request) -> HttpResponseBase:
+    async def middleware(request: Request) -> HttpResponseBase:
         response = await get_response(request)
-        if response.headers.get("Content-Type") != CONTENT_TYPE or not _prefers_html(request):
+        if not request.path.startswith(ADMIN_PREFIX) or response.headers.get("Content-Type") != CONTENT_TYPE:
             return response
-        return await sync_to_async(_page)(response)
-
-    def middleware(request: Request) -> Awaitable[HttpResponseBase]:
-        return serve(request) if request.path.startswith(ADMIN_PREFIX) else get_response(request)
+        return await sync_to_async(_page)(response) if _prefers_html(request) else response
 
     return middleware
 

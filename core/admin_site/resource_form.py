@@ -17,11 +17,13 @@ from core.values import same_json
 
 # Browsers send a line break of a textarea as CR LF, and drop it from an input.
 _LINE_BREAK = re.compile(r"\r\n?|\n")
+CONFLICT = (
+    "Nothing was saved: the current version is {}, and you were editing version {}. "
+    '<a href="">Open version {}</a> in another tab and repeat your changes there.'
+)
 
 
 class JSONTextArea(forms.Textarea):
-    """A text area in a monospaced font."""
-
     def __init__(self) -> None:
         super().__init__(attrs={"class": "vLargeTextField json", "rows": 16, "spellcheck": "false"})
 
@@ -90,13 +92,7 @@ class ResourceForm(forms.ModelForm):  # type: ignore[type-arg]
                 name = str(fault["loc"][0])
                 if name in given:  # the form has already reported errors of the other fields
                     self.add_error(name, f"This {describe(dict(fault))}.")
-        if not self.instance._state.adding and cleaned.get("seen_version") != self.instance.version:
-            raise ValidationError(self._conflict_message(cleaned.get("seen_version")), code="newer")
+        seen, current = cleaned.get("seen_version"), self.instance.version
+        if not self.instance._state.adding and seen != current:
+            raise ValidationError(format_html(CONFLICT, current, seen or "?", current), code="newer")
         return cleaned
-
-    def _conflict_message(self, seen: int | None) -> str:
-        text = (
-            "Nothing was saved: the current version is {}, and you were editing version {}. "
-            '<a href="">Open version {}</a> in another tab and repeat your changes there.'
-        )
-        return format_html(text, self.instance.version, seen or "?", self.instance.version)

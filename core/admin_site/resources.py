@@ -4,21 +4,19 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ORDER_VAR
 from django.db import connection, models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
 from core.admin_site.changes import record_values
-from core.admin_site.export_formats import Row
 from core.admin_site.exportable import ExportableAdmin
-from core.admin_site.large_tables import is_sorted_by_user
 from core.admin_site.resource_form import JSONFormField, JSONTextArea, ResourceForm
 from core.admin_site.user_column import user_column
 from core.database.fields import JSONTextField
 from core.resources.cache.epoch import turn_on_commit
 from core.resources.model import Resource
-from core.resources.store import Store
 
 # Every text that starts with a prefix sorts before the prefix followed by this character.
 _LAST_CHARACTER = "\U0010ffff"
@@ -32,15 +30,10 @@ class ResourceAdmin(ExportableAdmin):
             store = services.store
             list_display = ("name", "status", "owner", "version", "created_at")
 
-    A new field of the model and the schema needs no edit here. The form shows every field of the store's schema, in
-    its order, with its description as help text. The history and both exports include the field too.
-
-    To override: `content` selects and orders the form's fields, a field declared in a `form` (a `ResourceForm`)
-    replaces a generated one, and `list_display`, `list_filter`, `sortable_by` and `search_fields` work as in Django.
-    Lists stay fast only if each field in `sortable_by` has an index.
+    A new field of the model and the schema needs no edit here: the form, the history and the exports include it.
+    `content` selects and orders the form's fields, and a field declared in `form` replaces a generated field.
     """
 
-    store: Store[Any]
     form = ResourceForm
     content: ClassVar[tuple[str, ...]] = ()
     formfield_overrides = {
@@ -58,9 +51,6 @@ class ResourceAdmin(ExportableAdmin):
     object_history_template = "admin/resource_history.html"
     search_fields = ("id", "name")
     search_help_text = "An id, or the beginning of a name (case-sensitive)"
-
-    def to_json(self, row: Row) -> bytes:
-        return self.store.representer.to_json(row)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("owner")
@@ -86,7 +76,6 @@ class ResourceAdmin(ExportableAdmin):
         return form
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        """Return the form field of a model field, with the schema's description as its help text."""
         described = self.store.content.model_fields.get(db_field.name)
         if described is not None and described.description:
             options["help_text"] = described.description
@@ -96,7 +85,6 @@ class ResourceAdmin(ExportableAdmin):
         return [user_column(request, "owner") if name == "owner" else name for name in self.list_display]
 
     def _read_only(self, name: str) -> Any:
-        """Return the field's name, or for JSON a function that shows it indented."""
         if not isinstance(self.model._meta.get_field(name), JSONTextField):
             return name
 
@@ -120,13 +108,11 @@ class ResourceAdmin(ExportableAdmin):
             turn_on_commit()
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """Add the old and new values to Django's message, which only names the changed fields."""
         message: Any = super().construct_change_message(request, form, formsets, add)
         record_values(message, form, version=None if add else form.initial["seen_version"] + 1)
         return message
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[QuerySet[Any], bool]:
-        """Search by id, or by the beginning of the name along its index."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -136,7 +122,7 @@ class ResourceAdmin(ExportableAdmin):
             found = queryset.filter(name__gte=term, name__lt=term + _LAST_CHARACTER)
         else:
             found = queryset.filter(name__startswith=term)
-        return found if is_sorted_by_user(request) else found.order_by("name", "pk"), False
+        return found if ORDER_VAR in request.GET else found.order_by("name", "pk"), False
 
 
 def _as_uuid(text: str) -> UUID | None:

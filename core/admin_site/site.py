@@ -18,11 +18,7 @@ LINKS = (
 
 
 class AgentRouterAdminSite(AdminSite):
-    """The site on which all models register.
-
-    Templates in core/templates/admin replace Django's, because `core` comes first in INSTALLED_APPS.
-    """
-
+    # Templates in core/templates/admin replace Django's, because `core` comes first in INSTALLED_APPS.
     login_form = LoginForm
     site_header = "Agent Router"
     site_title = "Agent Router"

@@ -12,16 +12,14 @@ from django.utils.html import format_html
 
 
 def user_column(request: HttpRequest, field: str) -> Callable[[Any], str]:
-    """Return the column of a row's user: a link to the account, or only the id without permission to view users.
-
-    The function is the same on every call, because the admin compares the columns of a page.
-    """
+    """Return the column of a row's user: a link to the account, or only the id without permission to view users."""
     opts = get_user_model()._meta
     user: Any = request.user
     verbs = ("view", "change")
     return _column(field, any(user.has_perm(f"{opts.app_label}.{verb}_{opts.model_name}") for verb in verbs))
 
 
+# The admin compares the columns of a page, so each call must return the same function.
 @cache
 def _column(field: str, may_view: bool) -> Callable[[Any], str]:
     opts = get_user_model()._meta

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,8 +25,6 @@ class Described(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A response header."""
-
     name: str
     description: str
     schema: JSONObject
@@ -73,8 +71,6 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The arguments of `documented`."""
-
     success: Success
     body: type[BaseModel] | None = None
     body_types: Sequence[str] = (JSON,)
@@ -85,15 +81,23 @@ class Contract:
 
     @property
     def failures(self) -> list[Failure]:
-        """The operation's own problems and those of its request headers."""
         own = [problem if isinstance(problem, Failure) else Failure(problem) for problem in self.problems]
         return own + [failure for header in self.takes for failure in header.failures]
 
 
-class RouteOptions(TypedDict):
-    """Keyword arguments of a ninja route."""
+class Tag(str):
+    """The name of a group of operations, with its description for the document."""
 
-    openapi_extra: JSONObject
+    __slots__ = ("description",)
+
+    description: str
+
+
+def tag(name: str, description: str) -> Tag:
+    """Return a tag for `Router(tags=[...])`. The document describes the tag if one of its operations has it."""
+    described = Tag(name)
+    described.description = description
+    return described
 
 
 def documented(
@@ -105,12 +109,11 @@ def documented(
     query: type[BaseModel] | None = None,
     takes: Sequence[RequestHeader] = (),
     problems: Sequence[type[Problem] | Failure] = (),
-) -> RouteOptions:
-    """Return the keyword arguments that attach a contract to a ninja route. Requests do not pay for it.
+) -> dict[str, Any]:
+    """Return the keyword arguments that attach a contract to a ninja route.
 
-    `body` and `query` are the models of views that parse the request themselves; ninja finds the models in the
-    parameters of other views. `example` is a request body, `takes` are request headers. `problems` are only the
-    operation's own: `core.api.failures` adds the problems that follow from its traits.
+    `body` and `query` are the models of views that parse the request themselves. `example` is a request body,
+    `takes` are request headers. `core.api.failures` adds the problems that follow from the operation's traits.
     """
     contract = Contract(success, body, body_types, example, query, takes, problems)
     return {"openapi_extra": {EXTRA: contract}}

@@ -1,35 +1,8 @@
-"""Problems that follow from the traits of an operation, so that authors do not list them.
-
-| Operation | Problems |
-| --- | --- |
-| any | 400 host-not-allowed, 406, 431, 500 |
-| under /v1 | 429, 503 |
-| with `auth=` | 401, 403 forbidden (API keys), or with a scope 403 insufficient-scope |
-| with a body | 400 malformed-json, 408, 413, 415, 422 validation-error |
-| with query parameters | 422 validation-error |
-| with a path parameter | 404 |
-"""
+"""Problems that follow from the traits of an operation, so that authors do not list them."""
 
 from core.api.contract import Failure, Header
 from core.api.headers import ACCEPT_PATCH, ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE
-from core.http.problems import (
-    ContentTooLarge,
-    Forbidden,
-    HeadTooLarge,
-    HostNotAllowed,
-    InsufficientScope,
-    InternalError,
-    MalformedJSON,
-    NotAcceptable,
-    NotFound,
-    Problem,
-    RequestTimeout,
-    ServiceUnavailable,
-    TooManyRequests,
-    Unauthorized,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
+from core.http import problems
 
 # Headers that every response with this status has.
 STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
@@ -52,21 +25,21 @@ def automatic_failures(
     query: bool = False,
     path: bool = False,
 ) -> list[Failure]:
-    """Return the problems of an operation with these traits: rate limited, with a body, with a path parameter ..."""
-    kinds: list[tuple[bool, tuple[type[Problem], ...]]] = [
-        (True, (HostNotAllowed, HeadTooLarge, InternalError)),
-        (negotiated, (NotAcceptable,)),
-        (limited, (TooManyRequests, ServiceUnavailable)),
-        (auth, (Unauthorized,)),
-        (body, (MalformedJSON, RequestTimeout, ContentTooLarge)),
-        (body or query, (ValidationFailed,)),
-        (path, (NotFound,)),
+    """Return the problems of an operation with these traits."""
+    kinds: list[tuple[bool, tuple[type[problems.Problem], ...]]] = [
+        (True, (problems.HostNotAllowed, problems.HeadTooLarge, problems.InternalError)),
+        (negotiated, (problems.NotAcceptable,)),
+        (limited, (problems.TooManyRequests, problems.ServiceUnavailable)),
+        (auth, (problems.Unauthorized,)),
+        (body, (problems.MalformedJSON, problems.RequestTimeout, problems.ContentTooLarge)),
+        (body or query, (problems.ValidationFailed,)),
+        (path, (problems.NotFound,)),
     ]
-    failures = [Failure(problem) for applies, problems in kinds if applies for problem in problems]
+    failures = [Failure(problem) for applies, group in kinds if applies for problem in group]
     if body:
-        failures.append(Failure(UnsupportedMediaType, headers=(ACCEPT_PATCH,) if patch else ()))
+        failures.append(Failure(problems.UnsupportedMediaType, headers=(ACCEPT_PATCH,) if patch else ()))
     if scope:
-        failures.append(Failure(InsufficientScope, headers=(WWW_AUTHENTICATE,)))
+        failures.append(Failure(problems.InsufficientScope, headers=(WWW_AUTHENTICATE,)))
     elif auth:
-        failures.append(Failure(Forbidden, "API keys cannot manage accounts."))
+        failures.append(Failure(problems.Forbidden, "API keys cannot manage accounts."))
     return failures

@@ -1,13 +1,7 @@
 """The request and response headers of the service, each described once."""
 
 from core.api.contract import Failure, Header, RequestHeader
-from core.http.problems import (
-    IdempotencyInProgress,
-    IdempotencyMismatch,
-    InvalidHeader,
-    PreconditionFailed,
-    PreconditionRequired,
-)
+from core.http import problems
 
 TEXT = {"type": "string"}
 SECONDS = {"type": "integer", "minimum": 0}
@@ -16,8 +10,6 @@ IDEMPOTENCY_KEY_PATTERN = r'^("[!#-\[\]-~]{1,255}"|[!#-~][!-~]{0,254})$'
 # `*` or a list of entity tags (RFC 9110).
 ENTITY_TAGS_PATTERN = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
 ENTITY_TAG = {"type": "string", "pattern": '^"[^"]+"$'}
-
-# Response headers
 
 REQUEST_ID = Header(
     "X-Request-ID",
@@ -68,10 +60,9 @@ WWW_AUTHENTICATE = Header(
 ACCEPT_PATCH = Header("Accept-Patch", "The media type of a patch.", TEXT, "application/merge-patch+json")
 ALLOW = Header("Allow", "The methods that the path allows.", TEXT, "GET, HEAD, POST, OPTIONS")
 
-# Headers of every response, of every response under /v1, and of every success under /v1.
+# Headers of every response, and of every response under /v1.
 EVERYWHERE = (REQUEST_ID, VARY)
 LIMITED = (RATE_LIMIT, RATE_LIMIT_POLICY)
-SUCCESSFUL = (CACHE_CONTROL,)
 
 # Request headers. They have no `example`, because Swagger UI would send it.
 
@@ -82,9 +73,9 @@ IDEMPOTENCY_KEY = RequestHeader(
     "Keys expire after 24 hours by default (draft-ietf-httpapi-idempotency-key-header).",
     schema={"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
     failures=(
-        Failure(InvalidHeader, "The `Idempotency-Key` is malformed or repeated."),
-        Failure(IdempotencyInProgress, headers=(RETRY_AFTER,)),
-        Failure(IdempotencyMismatch),
+        Failure(problems.InvalidHeader, "The `Idempotency-Key` is malformed or repeated."),
+        Failure(problems.IdempotencyInProgress, headers=(RETRY_AFTER,)),
+        Failure(problems.IdempotencyMismatch),
     ),
     success_headers=(IDEMPOTENT_REPLAYED,),
 )
@@ -93,9 +84,9 @@ IF_MATCH = RequestHeader(
     description='Makes the change only if the current `ETag` matches: one such as `"3"`, a list, or `*` (RFC 9110).',
     schema={"type": "string", "pattern": ENTITY_TAGS_PATTERN},
     failures=(
-        Failure(InvalidHeader, "The `If-Match` is malformed."),
-        Failure(PreconditionFailed),
-        Failure(PreconditionRequired),
+        Failure(problems.InvalidHeader, "The `If-Match` is malformed."),
+        Failure(problems.PreconditionFailed),
+        Failure(problems.PreconditionRequired),
     ),
 )
 IF_NONE_MATCH = RequestHeader(

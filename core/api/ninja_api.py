@@ -23,8 +23,6 @@ class _JSONParser(Parser):
 
 
 class API(NinjaAPI):
-    """Mounts routers and turns errors of their operations into problems."""
-
     def __init__(self, **options: Any) -> None:
         super().__init__(parser=_JSONParser(), docs_url=None, openapi_url=None, **options)
 

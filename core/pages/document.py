@@ -2,10 +2,18 @@
 
 import gzip
 import hashlib
+from typing import Any
 
+import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.template.loader import render_to_string
 from django.utils.http import parse_etags
 
+from core.http.accept import prefers
+from core.http.request import Request
+from core.http.security_headers import PAGE_POLICY
+
+JSON, HTML = "application/json", "text/html; charset=utf-8"
 COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/svg+xml")
 # A smaller body fits into one network packet anyway.
 COMPRESS_FROM_BYTES = 1400
@@ -13,8 +21,6 @@ COMPRESS_FROM_BYTES = 1400
 
 class StaticDocument:
     """A body and its media type. `digest` identifies the content; `gzipped` is None if gzip saves nothing."""
-
-    __slots__ = ("body", "content_type", "digest", "gzipped")
 
     def __init__(self, body: bytes, content_type: str) -> None:
         self.body, self.content_type = body, content_type
@@ -38,6 +44,21 @@ class StaticDocument:
             headers.pop("Content-Encoding", None)
             return HttpResponseNotModified(headers=headers)
         return HttpResponse(body, content_type=self.content_type, headers=headers)
+
+
+class NegotiatedDocument:
+    """A document in JSON for programs, and as the page of a template for browsers, which prefer HTML."""
+
+    def __init__(self, content: dict[str, Any], template: str, **page_context: Any) -> None:
+        self._json = StaticDocument(orjson.dumps(content), JSON)
+        self._page = StaticDocument(render_to_string(template, content | page_context).encode(), HTML)
+
+    def respond(self, request: Request) -> HttpResponse:
+        if not prefers(request.list_header(b"accept"), "text/html", over=JSON):
+            return self._json.respond(request, vary="Accept")
+        response = self._page.respond(request, vary="Accept")
+        response["Content-Security-Policy"] = PAGE_POLICY
+        return response
 
 
 def _compressed(body: bytes, content_type: str) -> bytes | None:

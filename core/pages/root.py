@@ -2,16 +2,12 @@
 
 from functools import cache
 
-import orjson
 from django.conf import settings
 from django.http import HttpResponse, HttpResponsePermanentRedirect
-from django.template.loader import render_to_string
 
-from core.http.accept import prefers
 from core.http.paths import ADMIN_PREFIX
 from core.http.request import Request
-from core.http.security_headers import PAGE_POLICY
-from core.pages.document import StaticDocument
+from core.pages.document import NegotiatedDocument
 
 LINKS = {
     "docs": "/docs",
@@ -25,12 +21,7 @@ LINKS = {
 
 
 async def root(request: Request) -> HttpResponse:
-    """Describe the service, in JSON or HTML."""
-    if prefers(request.list_header(b"accept"), "text/html", over="application/json"):
-        response = _page().respond(request, vary="Accept")
-        response["Content-Security-Policy"] = PAGE_POLICY
-        return response
-    return _json().respond(request, vary="Accept")
+    return _document().respond(request)
 
 
 async def redirect_to_admin(request: Request) -> HttpResponse:
@@ -38,7 +29,6 @@ async def redirect_to_admin(request: Request) -> HttpResponse:
 
 
 def describe_service() -> dict[str, object]:
-    """Return the members of the JSON response."""
     return {
         "name": settings.APP_NAME,
         "version": settings.APP_VERSION,
@@ -48,10 +38,5 @@ def describe_service() -> dict[str, object]:
 
 
 @cache
-def _json() -> StaticDocument:
-    return StaticDocument(orjson.dumps(describe_service()), "application/json")
-
-
-@cache
-def _page() -> StaticDocument:
-    return StaticDocument(render_to_string("docs/root.html", describe_service()).encode(), "text/html; charset=utf-8")
+def _document() -> NegotiatedDocument:
+    return NegotiatedDocument(describe_service(), "docs/root.html")

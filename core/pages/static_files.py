@@ -1,8 +1,6 @@
-"""Static files of the service and the installed apps, served without a build step.
+"""Static files of the service and the installed apps, served from memory and without a build step.
 
-Django's finders list the files when the process first needs one. A request's path is only looked up in that list, so
-a path cannot reach any other file. Each file is read once, and stays in memory with its gzip form.
-
+A request's path is only looked up in the list of Django's finders, so a path cannot reach any other file.
 WhiteNoise is synchronous middleware, which would cost every request two thread hops.
 """
 
@@ -43,14 +41,12 @@ class VersionedStorage(StaticFilesStorage):
     """Adds the file's digest to static URLs, so that browsers may cache each version permanently."""
 
     def url(self, name: str | None, force: bool = False) -> str:
-        """Return the file's URL; the URL of a missing file has no version."""
         url: str = super().url(name)
         found = load_file(name or "")
         return f"{url}?v={found.digest}" if found else url
 
 
 async def serve_static_file(request: Request, path: str) -> HttpResponse:
-    """Answer GET, HEAD and OPTIONS for a static file."""
     allow = {"Allow": "GET, HEAD, OPTIONS"}
     if request.method == "OPTIONS":
         return empty_response(headers=allow)
@@ -64,7 +60,7 @@ async def serve_static_file(request: Request, path: str) -> HttpResponse:
 
 
 async def serve_favicon(request: Request) -> HttpResponse:
-    """Answer /favicon.ico, which browsers request when they show JSON."""
+    # Browsers request /favicon.ico when they show JSON.
     return await serve_static_file(request, "docs/favicon.svg")
 
 
@@ -93,5 +89,4 @@ def _paths() -> dict[str, Path]:
 
 
 def content_type_of(name: str) -> str:
-    """Return the media type by the name's suffix."""
     return TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"

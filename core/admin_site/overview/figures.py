@@ -1,5 +1,6 @@
 """Numbers from the Prometheus metrics of this process, or the sums of all workers."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,6 @@ class Samples:
         return ((dict(labels), value) for labels, value in self.values.get(name, {}).items())
 
     def total(self, name: str, **labels: str) -> float:
-        """Return the sum of the series that have these labels."""
         return sum(value for found, value in self.labelled(name) if found.items() >= labels.items())
 
 
@@ -73,8 +73,6 @@ def _families() -> Iterable[Any]:
 
 @dataclass(slots=True)
 class Traffic:
-    """Requests to the API, or to one of its routes."""
-
     requests: float = 0
     client_errors: float = 0
     server_errors: float = 0
@@ -82,7 +80,6 @@ class Traffic:
 
     @property
     def server_error_share(self) -> float | None:
-        """The share of 5xx, from 0 to 1. None without requests."""
         return self.server_errors / self.requests if self.requests else None
 
     @property
@@ -94,31 +91,26 @@ class Traffic:
         seconds = quantile(self.buckets, share)
         return None if seconds is None else seconds * 1000
 
-    def count_responses(self, status: str, count: float) -> None:
+    def add(self, labels: Labels, count: float) -> None:
+        """Add a count of responses with a status, or of latencies up to a limit."""
+        if "le" in labels:
+            limit = float(labels["le"])
+            self.buckets[limit] = self.buckets.get(limit, 0) + count
+            return
         self.requests += count
-        self.client_errors += count if status.startswith("4") else 0
-        self.server_errors += count if status.startswith("5") else 0
-
-    def count_latency(self, limit: float, count: float) -> None:
-        self.buckets[limit] = self.buckets.get(limit, 0) + count
+        self.client_errors += count if labels["status"].startswith("4") else 0
+        self.server_errors += count if labels["status"].startswith("5") else 0
 
 
 def traffic_of(samples: Samples) -> tuple[Traffic, dict[tuple[str, str], Traffic]]:
     """Return the traffic of the whole API, and of each method and route."""
-    whole, routes = Traffic(), dict[tuple[str, str], Traffic]()
-    for labels, value in samples.labelled(RESPONSES):
-        for traffic in _counted_in(labels, whole, routes):
-            traffic.count_responses(labels["status"], value)
-    for labels, value in samples.labelled(f"{LATENCY}_bucket"):
-        for traffic in _counted_in(labels, whole, routes):
-            traffic.count_latency(float(labels["le"]), value)
+    whole, routes = Traffic(), defaultdict[tuple[str, str], Traffic](Traffic)
+    for name in (RESPONSES, f"{LATENCY}_bucket"):
+        for labels, value in samples.labelled(name):
+            if labels["view"].startswith(API_PREFIX):
+                whole.add(labels, value)
+                routes[labels["method"], labels["view"]].add(labels, value)
     return whole, routes
-
-
-def _counted_in(labels: Labels, whole: Traffic, routes: dict[tuple[str, str], Traffic]) -> tuple[Traffic, ...]:
-    if not labels["view"].startswith(API_PREFIX):
-        return ()
-    return whole, routes.setdefault((labels["method"], labels["view"]), Traffic())
 
 
 def quantile(buckets: dict[float, float], share: float) -> float | None:

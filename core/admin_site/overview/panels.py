@@ -34,8 +34,6 @@ DJANGO_CACHES = ("locmem", "redis")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A named value: its recent value, its total if it has one, and its tone."""
-
     name: str
     now: str
     whole: str = ""
@@ -64,7 +62,6 @@ def front_page(request: Any) -> dict[str, Any]:
 
 
 def health_panel() -> dict[str, Any]:
-    """Return the checks of /health/ready and their overall result."""
     report = async_to_sync(health.readiness.report)()
     word, tone = "ready", "good"
     if draining.is_draining:
@@ -152,11 +149,8 @@ def _limit_rows(span: Span, name: str, scope: str, rates: Sequence[Rate]) -> lis
 
 def redis_panel(span: Span) -> list[Figure]:
     if redis.state == "disabled":
-        return [
-            Figure("Redis", "not configured"),
-            Figure("Rate limits", "counted in each process"),
-            _cache_hits(span),
-        ]
+        limits = Figure("Rate limits", "counted in each process")
+        return [Figure("Redis", "not configured"), limits, _cache_hits(span)]
     is_up = redis.state == "up"
     failures, all_failures = (samples.total("redis_failures_total") for samples in (span.recent, span.whole))
     is_open = span.whole.total("redis_breaker_state") > 0

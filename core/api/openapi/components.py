@@ -8,9 +8,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
 from core.api.contract import Header, JSONObject
-from core.http.problems import CONTENT_TYPE, Problem
-
-REQUEST_ID_EXAMPLE = "0199c0de-7a11-7000-8000-000000000001"
+from core.api.headers import REQUEST_ID
+from core.http.problems import CONTENT_TYPE, Problem, ValidationFailed
 
 PROBLEM_SCHEMA: JSONObject = {
     "title": "Problem",
@@ -74,7 +73,6 @@ class Components:
         self.add_schemas({"Problem": PROBLEM_SCHEMA, "FieldError": FIELD_ERROR_SCHEMA})
 
     def add_schemas(self, schemas: JSONObject) -> None:
-        """Add schemas by name. Raise ValueError if a different schema has the same name."""
         for name, schema in schemas.items():
             if self.schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two schemas of the OpenAPI document are called {name}: rename one of the models")
@@ -87,7 +85,6 @@ class Components:
         return {"$ref": REF_TEMPLATE.format(model=model.__name__)}
 
     def response_headers(self, headers: list[Header]) -> JSONObject:
-        """Add the headers and return the `headers` member of a response."""
         for header in headers:
             described = {"description": header.description, "schema": header.schema, "example": header.example}
             if self.headers.setdefault(header.name, described) != described:
@@ -108,8 +105,8 @@ def example_of(problem: type[Problem]) -> dict[str, Any]:
         "status": problem.status,
         "detail": problem.title,
         "instance": "/v1/items/",
-        "request_id": REQUEST_ID_EXAMPLE,
+        "request_id": REQUEST_ID.example,
     }
-    if problem.status == 422 and problem.slug == "validation-error":
+    if problem is ValidationFailed:
         members |= {"detail": "2 fields are not valid", "errors": FIELD_ERRORS_EXAMPLE}
     return members

@@ -7,11 +7,10 @@ from typing import Any
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
-from core.api.contract import EXTRA, MERGE_PATCH, Contract, JSONObject
+from core.api.contract import EXTRA, MERGE_PATCH, Contract, JSONObject, Tag
 from core.api.failures import automatic_failures
 from core.api.ninja_api import API
 from core.api.openapi.components import Components
-from core.api.openapi.introduction import INTRODUCTION
 from core.api.openapi.operations import (
     describe_body,
     describe_query,
@@ -21,8 +20,26 @@ from core.api.openapi.operations import (
     with_example,
 )
 from core.api.openapi.plain_paths import PLAIN_OPERATIONS, SERVICE, PlainOperation
-from core.api.tags import Tag
 
+DESCRIPTION = """\
+**Authentication**: send `Authorization: Bearer …` with an access token from `POST /v1/auth/login` or an API key.
+On this page, press *Authorize* and paste either of them.
+
+**Errors** are problems (RFC 9457, `application/problem+json`). The `type` of a problem is the path of a page that
+explains it, and [the list of problems](/problems/) links to all of them. Quote the `request_id` when you ask for help.
+
+**Conditional requests**: the `ETag` of a resource is its version. With `If-None-Match` an unchanged resource is not
+sent again. With `If-Match` a change cannot overwrite the change of another client.
+
+**Retries**: a `POST` with an `Idempotency-Key` has one effect, however often you send it.
+
+**Rate limits**: every response under `/v1` has the limits in `RateLimit-Policy` and the remaining quota in
+`RateLimit`. A 429 says in `Retry-After` how many seconds to wait.
+
+`HEAD` works wherever `GET` does, and `OPTIONS` lists the methods of a path. Every response has an `X-Request-ID`: the
+id that you sent, if it is well-formed, or a new one. The service refuses unknown fields and query parameters, so that
+misspelled names are not silently ignored.
+"""
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
@@ -35,7 +52,7 @@ ID_PARAMETER = re.compile(r"{(\w+)_id}")
 
 
 def build_document(api: API) -> JSONObject:
-    """Return the document. Raise ValueError if two of its parts have the same name."""
+    """Return the document. Raise ValueError if two of its parts have the same name, or a route has no contract."""
     return dict(Document(api))
 
 
@@ -43,11 +60,11 @@ class Document(OpenAPISchema):
     """ninja's document with the responses, headers and bodies of the contracts."""
 
     def __init__(self, api: API) -> None:
+        self.api: API
         self.operation_ids: set[str] = set()
         self.tags: dict[str, str] = {}
-        self.api: API
         super().__init__(api, "")
-        self["info"] |= INTRODUCTION
+        self["info"] |= {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}
         if not api.servers:
             # A document without servers describes the server that sends it.
             del self["servers"]
@@ -81,7 +98,7 @@ class Document(OpenAPISchema):
         contract: Contract | None = (operation.openapi_extra or {}).get(EXTRA)
         if contract is None:
             raise ValueError(f"{operation.view_func.__qualname__} has no contract: **documented(...) is missing")
-        summary, description = _texts(operation)
+        summary, _, description = operation.signature.docstring.partition("\n")
         parameters = self._parameters(operation, contract)
         body = describe_body(contract, self.components) or self._ninja_body(operation, contract)
         scopes = [scope for auth in operation.auth_callbacks if (scope := getattr(auth, "scope", None))]
@@ -97,8 +114,8 @@ class Document(OpenAPISchema):
         )
         details: JSONObject = {
             "operationId": self._operation_id(operation.operation_id or operation.view_func.__name__),
-            "summary": summary,
-            "description": description,
+            "summary": summary.rstrip(".") or operation.summary,
+            "description": description.strip() or None,
             "tags": self._describe_tags(operation.tags or []),
             "parameters": parameters,
             "requestBody": body,
@@ -123,13 +140,11 @@ class Document(OpenAPISchema):
         return operation_id
 
     def _parameters(self, operation: Operation, contract: Contract) -> list[JSONObject]:
-        found = [tidy_parameter(parameter) for parameter in self.operation_parameters(operation)]
-        if contract.query is not None:
-            found += describe_query(contract.query, self.components)
-        return found + describe_request_headers(contract)
+        of_view = [tidy_parameter(parameter) for parameter in self.operation_parameters(operation)]
+        of_query = describe_query(contract.query, self.components) if contract.query else []
+        return of_view + of_query + describe_request_headers(contract)
 
     def _ninja_body(self, operation: Operation, contract: Contract) -> JSONObject | None:
-        """Return the body that ninja parses, in each media type of the contract."""
         body: dict[str, Any] = self.request_body(operation)
         if not body:
             return None
@@ -147,8 +162,3 @@ class Document(OpenAPISchema):
             "responses": describe_responses(plain.contract, failures, self.components, limited=False),
             **({"security": list(plain.security)} if plain.security else {}),
         }
-
-
-def _texts(operation: Operation) -> tuple[str, str | None]:
-    first, _, rest = operation.signature.docstring.partition("\n")
-    return first.rstrip(".") or operation.summary, rest.strip() or None

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from core.api.contract import Contract, Failure, Header, JSONObject, Success
 from core.api.failures import STATUS_HEADERS
-from core.api.headers import CACHE_CONTROL, EVERYWHERE, LIMITED, SUCCESSFUL
+from core.api.headers import CACHE_CONTROL, EVERYWHERE, LIMITED
 from core.api.openapi.components import Components, SchemaGenerator
 
 NOT_MODIFIED = "The resource still has the version in `If-None-Match`. The response has no body."
@@ -22,7 +22,7 @@ def describe_responses(
     common = [*EVERYWHERE, *(LIMITED if limited else ())]
     success = contract.success
     extra = [header for taken in contract.takes for header in taken.success_headers]
-    headers = [*success.headers, *extra, *(SUCCESSFUL if limited else ()), *common]
+    headers = [*success.headers, *extra, *((CACHE_CONTROL,) if limited else ()), *common]
     responses = {str(success.status): _describe_success(success, headers, components)}
     if any(taken.not_modified for taken in contract.takes):
         kept = [header for header in headers if header.name in {"ETag", "Cache-Control"}]

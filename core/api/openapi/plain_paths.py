@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.api.contract import HTML, JSON, Contract, Failure, JSONObject, Success
-from core.api.headers import CACHE_CONTROL, ETAG, IF_NONE_MATCH
-from core.api.tags import tag
+from core.api.contract import HTML, JSON, Contract, Failure, JSONObject, Success, tag
+from core.api.headers import CACHE_CONTROL, ETAG, IF_NONE_MATCH, TEXT
 from core.http.problems import NotFound, ServiceUnavailable, Unauthorized, explain
 
 SERVICE = tag("Service", "Information about the service. No credentials needed, no rate limits.")
-TEXT = {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,8 @@
 from django.http import HttpResponse
 from ninja import Router
 
-from core.api.contract import Failure, Success, documented
+from core.api.contract import Failure, Success, documented, tag
 from core.api.headers import CACHE_CONTROL
-from core.api.tags import tag
 from core.auth import login, sessions
 from core.auth.caller import caller_of
 from core.auth.credentials.bearer import Bearer, principal_of

@@ -10,11 +10,10 @@ from ninja.security import HttpBearer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.api.contract import JSON, MERGE_PATCH, Failure, Header, Success, documented
+from core.api.contract import JSON, MERGE_PATCH, Failure, Header, Success, documented, tag
 from core.api.headers import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION
 from core.api.ninja_api import API
 from core.api.openapi.document import build_document
-from core.api.tags import tag
 from core.http.problems import Conflict, Forbidden
 
 type JSONObject = dict[str, Any]
