@@ -116,7 +116,6 @@ def _count_same(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _near_changes(lines: list[Line]) -> Iterator[Line]:
-    """Yield the changed lines and their context; one omitted line replaces each run of other lines."""
     shown = {
         index + offset
         for index, line in enumerate(lines)

@@ -1,4 +1,4 @@
-"""Actions on selected rows that ask for confirmation on a page of their own."""
+"""Actions on selected rows that ask for confirmation on a separate page."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
 
 MAX_NAMED = 100
-# Django's fields of the action form, which the confirmation sends again. On an object's page one has a prefix.
+# Django's fields of the action form, which the confirmation sends again. On an object's page the action has a prefix.
 _ACTION_FIELDS = ("_selected_action", "action", "select_across", "index")
 
 type Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponseBase | None]
@@ -23,10 +23,7 @@ type Narrow = Callable[[HttpRequest, QuerySet[Any]], QuerySet[Any]]
 
 
 def confirmed(*, question: str, consequence: str, only: Narrow, none: str) -> Callable[[Action], Action]:
-    """Ask before the action runs, and run the action only on the selected rows that `only` keeps.
-
-    The page shows `question` as its title and then `consequence`. If `only` keeps no row, a message says `none`.
-    """
+    """Ask before the action runs on the selected rows that `only` keeps. If it keeps no row, a message says `none`."""
 
     def decorate(action: Action) -> Action:
         @wraps(action)

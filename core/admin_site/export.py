@@ -85,7 +85,7 @@ class PageReader:
         self._last: Row | None = None
 
     def next_page(self) -> tuple[bytes, int]:
-        """Read the next page in a database thread. Return its part of the file and the number of its rows."""
+        """Return the next page's part of the file and the number of its rows. Call this in a database thread."""
         rows = self._sorted if self._last is None else self._rows_after(self._last)
         page: list[Row] = list(map(self._model.row_type()._make, rows.as_rows()[:PAGE_ROWS]))
         content = self._form.page(page, is_first=self._last is None)

@@ -29,7 +29,6 @@ class ExportableAdmin(LargeTableAdmin):
     unbounded_actions = actions
 
     def get_urls(self) -> list[Any]:
-        """Add a download per format, which takes the same query parameters as the list."""
         model = f"{self.opts.app_label}_{self.opts.model_name}"
         exports = []
         for suffix in ("csv", "json"):

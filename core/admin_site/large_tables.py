@@ -83,7 +83,7 @@ class _IndexedDates:
         return {"first": self._first(self._rows), "last": self._first(self._rows, "-")}
 
     def datetimes(self, field: str, kind: str) -> list[datetime]:
-        """Return the start of each day, month or year with a row. Each one takes one step along the index."""
+        """Return the start of each day, month or year with a row. Each period takes one step along the index."""
         starts = []
         lower, upper = f"{self._field}__gte", f"{self._field}__lt"
         before_end = {upper: self._period[upper]} if upper in self._period else {}
@@ -100,7 +100,7 @@ class _IndexedDates:
 
 
 def _bounds(moment: datetime, kind: str) -> tuple[datetime, datetime]:
-    """Return the start of the day, month or year around the moment, and of the next one."""
+    """Return the start of the day, month or year around the moment, and the start of the next period."""
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     if kind == "day":
         return day, day + timedelta(days=1)
@@ -137,7 +137,6 @@ class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def response_action(
         self, request: HttpRequest, queryset: models.QuerySet[Any], *arguments: Any, **options: Any
     ) -> HttpResponse | None:
-        """Run the action, unless it selects across pages and finds more than MAX_SELECTED rows."""
         is_bounded = not set(request.POST.getlist("action")) & set(self.unbounded_actions)
         is_across = request.POST.get("select_across") == "1"
         if is_bounded and is_across and queryset[: MAX_SELECTED + 1].count() > MAX_SELECTED:

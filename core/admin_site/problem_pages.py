@@ -32,10 +32,7 @@ ADVICE = {
 
 @async_only_middleware
 def admin_pages(get_response: GetResponse) -> GetResponse:
-    """Turn problems under /admin/ into pages. Programs, which do not ask for HTML, still receive problems.
-
-    Must come before every middleware that may refuse a request.
-    """
+    """Turn problems under /admin/ into pages for browsers. Must come before middleware that may refuse a request."""
     if not settings.ADMIN_ENABLED:
         raise MiddlewareNotUsed
 

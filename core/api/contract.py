@@ -33,7 +33,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A problem that an operation can return, with the operation's own reason and headers, if it has any."""
+    """A problem that an operation can return, with the operation's own reason and headers."""
 
     problem: type[Problem]
     why: str = ""
@@ -54,10 +54,7 @@ class RequestHeader:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A successful response. Without a model and a schema it has no body.
-
-    `also` lists media types that the route returns instead, as text, if the client prefers them.
-    """
+    """A successful response. `also` lists media types that the route returns as text if the client prefers them."""
 
     status: int
     model: type[BaseModel] | None = None

@@ -16,8 +16,7 @@ STATUS_HEADERS: dict[int, tuple[Header, ...]] = {
 
 def automatic_failures(
     *,
-    limited: bool = False,
-    negotiated: bool = False,
+    in_api: bool = False,
     auth: bool = False,
     scope: bool = False,
     body: bool = False,
@@ -28,8 +27,7 @@ def automatic_failures(
     """Return the problems of an operation with these traits."""
     kinds: list[tuple[bool, tuple[type[problems.Problem], ...]]] = [
         (True, (problems.HostNotAllowed, problems.HeadTooLarge, problems.InternalError)),
-        (negotiated, (problems.NotAcceptable,)),
-        (limited, (problems.TooManyRequests, problems.ServiceUnavailable)),
+        (in_api, (problems.NotAcceptable, problems.TooManyRequests, problems.ServiceUnavailable)),
         (auth, (problems.Unauthorized,)),
         (body, (problems.MalformedJSON, problems.RequestTimeout, problems.ContentTooLarge)),
         (body or query, (problems.ValidationFailed,)),

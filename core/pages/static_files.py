@@ -80,7 +80,7 @@ def load_file(name: str) -> StaticDocument | None:
 
 @cache
 def _paths() -> dict[str, Path]:
-    """Return the path of every static file by name. Like Django, prefer the first of several with the same name."""
+    # Like Django, prefer the first of several files with the same name.
     paths: dict[str, Path] = {}
     for finder in get_finders():
         for name, storage in finder.list([]):

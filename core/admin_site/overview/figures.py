@@ -87,7 +87,6 @@ class Traffic:
         return self.client_errors / self.requests if self.requests else None
 
     def quantile_ms(self, share: float) -> float | None:
-        """Return the latency in milliseconds that this share of the requests did not exceed, as an estimate."""
         seconds = quantile(self.buckets, share)
         return None if seconds is None else seconds * 1000
 

@@ -7,7 +7,6 @@ _PERIODS = {seconds: unit for unit, seconds in UNITS.items()}
 
 
 def share_text(share: float | None) -> str:
-    """Format a share from 0 to 1 as a percentage. A small share is not rounded to zero."""
     if share is None:
         return NONE
     return "< 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
@@ -20,7 +19,6 @@ def ms_text(milliseconds: float | None) -> str:
 
 
 def rate_text(rate: Rate) -> str:
-    """Format a rate limit, such as `100 a minute`."""
     period = _PERIODS.get(rate.window_seconds)
     if period is None:
         return f"{rate.quota:,} in {rate.window_seconds:,} s"
@@ -28,7 +26,6 @@ def rate_text(rate: Rate) -> str:
 
 
 def size_text(size_bytes: int | None) -> str:
-    """Format a size in the largest unit of which there is at least one."""
     if size_bytes is None:
         return NONE
     size, unit = float(size_bytes), "B"

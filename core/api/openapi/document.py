@@ -71,7 +71,6 @@ class Document(OpenAPISchema):
         self["tags"] = [{"name": name, "description": text} for name, text in self.tags.items()]
 
     def get_paths(self) -> JSONObject:
-        """Describe every path. A collection's path ends with a slash, and an id parameter is called `id`."""
         self.components = Components(self.schemas)
         paths: JSONObject = {}
         for path, operation in self.api.operations():
@@ -103,8 +102,7 @@ class Document(OpenAPISchema):
         body = describe_body(contract, self.components) or self._ninja_body(operation, contract)
         scopes = [scope for auth in operation.auth_callbacks if (scope := getattr(auth, "scope", None))]
         failures = automatic_failures(
-            limited=True,
-            negotiated=True,
+            in_api=True,
             auth=bool(operation.auth_callbacks),
             scope=bool(scopes),
             body=body is not None,

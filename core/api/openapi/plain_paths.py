@@ -12,8 +12,6 @@ SERVICE = tag("Service", "Information about the service. No credentials needed, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainOperation:
-    """A GET of a plain Django view."""
-
     path: str
     operation_id: str
     summary: str
