@@ -55,10 +55,7 @@ class Environment:
         self.errors.setdefault(name, why)
 
     def parsed[T](self, name: str, default: Any, parse: Callable[[str], T]) -> T:
-        """Return the variable, converted by `parse`; a ValueError from `parse` is recorded as an error.
-
-        After an error, the result is the parsed default, or None if there is none, so that reading can continue.
-        """
+        """Return the variable, converted by `parse`. After an error, return the default or None to read on."""
         # Env.str would replace a value that starts with $ by the variable of that name.
         text = self._variables.get(name)
         if default is REQUIRED:
@@ -75,15 +72,13 @@ class Environment:
             return None  # type: ignore[return-value]
 
     def text(self, name: str, default: Any = "", *, choices: tuple[str, ...] = ()) -> str:
-        """Return the variable unchanged. If there are `choices`, it must be one of them."""
         return self.parsed(name, default, partial(_parse_text, choices=choices))
 
     def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
-        """Return the variable as an integer from `minimum` to `maximum`, both included."""
         return self.parsed(name, str(default), partial(_parse_integer, minimum=minimum, maximum=maximum))
 
     def boolean(self, name: str, default: bool) -> bool:
-        """Return the variable as a boolean. An unknown word is an error; django-environ would read it as false."""
+        # django-environ would read an unknown word as false.
         return self.parsed(name, str(default).lower(), _parse_boolean)
 
     def strings(self, name: str, default: list[str], *, check: Callable[[list[str]], None] | None = None) -> list[str]:
@@ -94,13 +89,10 @@ class Environment:
         """Exit with one message for all errors, if there are any: with code 1, or 3 in one of several workers."""
         if not self.errors:
             return
-        lines = [f"  {name}: {why}" for name, why in self.errors.items()]
-        message = "\n".join(
-            [
-                "The configuration is not valid; nothing was started.",
-                *lines,
-                "Settings are environment variables; docs/settings.md and env.example explain each of them.",
-            ]
+        lines = "".join(f"  {name}: {why}\n" for name, why in self.errors.items())
+        message = (
+            f"The configuration is not valid; nothing was started.\n{lines}"
+            "Settings are environment variables; docs/settings.md and env.example explain each of them."
         )
         if parent_process() is None:
             raise SystemExit(message)
@@ -130,7 +122,7 @@ def _parse_boolean(text: str) -> bool:
 
 def _parse_strings(text: str, *, check: Callable[[list[str]], None] | None) -> list[str]:
     value = parse_json(text)
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise ValueError('must be a JSON list of strings, such as ["a", "b"]')
     if check is not None:
         check(value)

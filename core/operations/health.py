@@ -1,8 +1,4 @@
-"""GET /health/live, /health/ready and /health/startup.
-
-Load balancers and orchestrators probe often. All probes within a second share one round of checks, which run in
-parallel, each with a timeout.
-"""
+"""GET /health/live, /health/ready and /health/startup. Probes within a second share one round of checks."""
 
 import asyncio
 import logging
@@ -34,7 +30,7 @@ type Check = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of one round of checks. `checks` holds the status and latency of each, by name."""
+    """The result of one round of checks. `checks` holds the status and latency of each check by name."""
 
     checks: dict[str, dict[str, Any]]
     is_ready: bool
@@ -51,7 +47,6 @@ class Readiness:
         self._checked_at = 0.0
 
     async def report(self) -> Report:
-        """Return the current or last round of checks, or start a new round if the last is over CACHED_SECONDS old."""
         if self._checking is None or self._is_outdated(self._checking):
             self._checking = asyncio.create_task(self._check_all(), name="readiness")
         # Other probes may wait for the same task when this one disconnects.
@@ -74,7 +69,6 @@ class Readiness:
 
 
 async def _run(name: str, check: Check) -> dict[str, Any]:
-    """Return the status and latency of a check. A check that raises is down."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.HEALTH_TIMEOUT_SECONDS):
@@ -113,7 +107,6 @@ def _count_pending_migrations() -> int:
 
 
 async def check_redis() -> str:
-    """Return "disabled" without REDIS_URL."""
     if redis.state == "disabled":
         return "disabled"
     return "up" if await redis.ping() else "down"

@@ -14,7 +14,7 @@ from core.telemetry import multiprocess
 
 
 async def metrics_view(request: Request) -> HttpResponse:
-    """GET /metrics. Raises Unauthorized if METRICS_TOKEN is set and the request's bearer token differs."""
+    """Raise Unauthorized if METRICS_TOKEN is set and the request's bearer token differs."""
     if settings.METRICS_TOKEN and not _has_token(request, settings.METRICS_TOKEN):
         sent = b"authorization" in request.raw_headers
         challenge = 'Bearer realm="metrics"' + (', error="invalid_token"' if sent else "")

@@ -37,7 +37,6 @@ class Sampler:
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stop, and withdraw this process's gauges."""
         await self._task.stop()
         multiprocess.sign_off()
 

@@ -1,6 +1,7 @@
 """Background tasks of components."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -21,3 +22,19 @@ class BackgroundTask:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+class BackgroundComponent(ABC):
+    """A component that consists of one background task."""
+
+    def __init__(self) -> None:
+        self._task = BackgroundTask(type(self).__name__)
+
+    async def open(self) -> None:
+        self._task.start(self.run())
+
+    async def close(self) -> None:
+        await self._task.stop()
+
+    @abstractmethod
+    async def run(self) -> None: ...

@@ -32,15 +32,13 @@ class Draining:
     def install(self) -> None:
         """Delay the server's own handling of SIGTERM and SIGINT by DRAIN_SECONDS.
 
-        The server would close idle connections at once, even if a client's request is already on its way. During the
-        drain each response says `Connection: close`, so clients connect elsewhere.
+        The server would close idle connections at once, even if a client's request is already on its way.
         """
         if threading.current_thread() is not threading.main_thread():
             return  # Python handles signals in the main thread only.
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            handler = signal.getsignal(number)
-            if callable(handler):
+            if callable(handler := signal.getsignal(number)):
                 self._server_handlers[number] = handler
                 signal.signal(number, self._on_signal)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from core.process.background import BackgroundTask
+from core.process.background import BackgroundComponent
 
 # The first requests should not compete with this work.
 AFTER_SECONDS = 0.5
@@ -12,20 +12,14 @@ AFTER_SECONDS = 0.5
 logger = logging.getLogger("agent_router.lifespan")
 
 
-class WarmUp:
-    """Runs the jobs one after the other in the background. A job that fails is logged."""
+class WarmUp(BackgroundComponent):
+    """Runs the jobs one after the other. A job that fails is logged."""
 
     def __init__(self, jobs: Sequence[Callable[[], Awaitable[object]]]) -> None:
+        super().__init__()
         self._jobs = jobs
-        self._task = BackgroundTask("warm-up")
 
-    async def open(self) -> None:
-        self._task.start(self._run())
-
-    async def close(self) -> None:
-        await self._task.stop()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         await asyncio.sleep(AFTER_SECONDS)
         for job in self._jobs:
             try:

@@ -2,6 +2,7 @@
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,8 +22,18 @@ class Command(BaseCommand):
         port = os.environ.get("PORT") or "8000"
         workers = os.environ.get("WORKERS") or os.environ.get("WEB_CONCURRENCY") or "1"
         parser.add_argument("--host", default=host, help="address to listen on (default: HOST, or 127.0.0.1)")
-        parser.add_argument("--port", type=_port, default=port, help="port to listen on (default: PORT, or 8000)")
-        parser.add_argument("--workers", type=_workers, default=workers, help="processes (default: WORKERS, or 1)")
+        parser.add_argument(
+            "--port",
+            type=partial(_number, "PORT", MAX_PORT),
+            default=port,
+            help="port to listen on (default: PORT, or 8000)",
+        )
+        parser.add_argument(
+            "--workers",
+            type=partial(_number, "WORKERS", MAX_WORKERS),
+            default=workers,
+            help="processes (default: WORKERS, or 1)",
+        )
 
     def handle(self, *_: Any, host: str, port: int, workers: int, **__: Any) -> None:
         try:
@@ -31,15 +42,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
 
-def _port(text: str) -> int:
-    return _number("PORT", text, MAX_PORT)
-
-
-def _workers(text: str) -> int:
-    return _number("WORKERS", text, MAX_WORKERS)
-
-
-def _number(name: str, text: str, maximum: int) -> int:
+def _number(name: str, maximum: int, text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= maximum):
         raise ArgumentTypeError(f"{name}={text} is not a number from 1 to {maximum}")
     return int(text)

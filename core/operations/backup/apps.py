@@ -6,4 +6,3 @@ from django.apps import AppConfig
 class BackupConfig(AppConfig):
     name = "core.operations.backup"
     label = "backup"
-    default_auto_field = "django.db.models.BigAutoField"

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.db import connection
 from psycopg.conninfo import make_conninfo
@@ -40,21 +40,20 @@ def connection_arguments() -> dict[str, Any]:
 
 
 def target() -> str:
-    """Return the configured database as an argument of a program, without the password."""
+    """Return the configured database without the password, as an argument of a program."""
     return make_conninfo(**{name: value for name, value in connection_arguments().items() if name != PASSWORD})
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a program, which contains the password."""
     password = connection_arguments().get(PASSWORD)
     return {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
 
 
-def run(name: str, *arguments: str) -> str:
+def run(name: str, *arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> str:
     """Run a program and return its output. Raises BackupError with its error output."""
     done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
-        [program(name), *arguments], env=environment(), capture_output=True, text=True, check=False
+        [program(name), *arguments], env=environment(), stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
         raise BackupError(f"{name} failed: {done.stderr.strip()}")
-    return done.stdout
+    return done.stdout or ""

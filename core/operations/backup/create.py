@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from core.operations.backup import folder as folders
 from core.operations.backup import postgresql, sqlite
-from core.operations.backup.durable import sha256
+from core.operations.backup.durable import create_private, sha256
 from core.operations.backup.failures import BackupError
 from core.operations.backup.folder import Backup
 from core.operations.backup.manifest import Contents, Manifest
@@ -26,7 +26,8 @@ def create_backup(folder: Path) -> Backup:
     moment, began = now(), time.monotonic()
     with folders.only_one(folder):
         name = folders.new_name(connection.vendor, moment, folder)
-        partial = folders.partial_file(folder, name)
+        partial = folder / (name + folders.PARTIAL)
+        create_private(partial)
         try:
             contents = _copy(partial)
             manifest = Manifest(
@@ -57,7 +58,6 @@ def _copy(partial: Path) -> Contents:
 
 
 def _record(manifest: Manifest) -> None:
-    """Record the backup for the metrics. The table may be missing before the first migration."""
     values = {
         "created_at": datetime.fromisoformat(manifest.created_at),
         "file": manifest.file,
@@ -66,5 +66,5 @@ def _record(manifest: Manifest) -> None:
     }
     try:
         LastBackup.objects.update_or_create(id=ONLY_ID, defaults=values)
-    except DatabaseError as error:
+    except DatabaseError as error:  # the table may be missing before the first migration
         logger.warning("The backup is good, but the metrics will not show it: %s", str(error).strip())

@@ -8,7 +8,6 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def create_private(path: Path) -> None:
-    """Create an empty file with mode 0600. Raises FileExistsError."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 

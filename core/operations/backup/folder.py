@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 from core.operations.backup.durable import create_private, put_on_disk
@@ -51,11 +52,7 @@ def finished(folder: Path) -> list[Backup]:
     """Return the folder's finished backups, oldest first. Ignores other files."""
     names = [file.name for file in folder.iterdir() if NAME.fullmatch(file.name)]
     backups = [Backup.at(folder / name) for name in sorted(names) if manifest_path(folder / name).exists()]
-    return sorted(backups, key=_created_at)
-
-
-def _created_at(backup: Backup) -> str:
-    return backup.manifest.created_at
+    return sorted(backups, key=attrgetter("manifest.created_at"))
 
 
 def newest(folder: Path) -> Backup:
@@ -84,13 +81,6 @@ def only_one(folder: Path) -> Iterator[None]:
         for leftover in folder.glob(f"agent-router-*{PARTIAL}*"):
             leftover.unlink()
         yield
-
-
-def partial_file(folder: Path, name: str) -> Path:
-    """Create the private file that holds a backup's data until the backup is finished."""
-    path = folder / (name + PARTIAL)
-    create_private(path)
-    return path
 
 
 def finish(partial: Path, manifest: Manifest) -> Backup:

@@ -1,8 +1,7 @@
 """PostgreSQL: dumps a snapshot, and checks that a dump is complete."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from psycopg import sql
@@ -16,12 +15,15 @@ ENGINE = "postgresql"
 
 
 def dump_online(target: Path) -> Contents:
-    """Dump one snapshot into `target`, an empty file, and return its contents. Raises BackupError.
-
-    The rows are counted in the same snapshot. The dump contains no owners or grants, so another role can restore it.
-    """
+    """Dump one snapshot, without owners and grants, into an empty file, and return its contents. Raises BackupError."""
     try:
-        with _snapshot() as snapshot:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # The transaction is idle while pg_dump works, and counting rows may take long.
+            for timeout in ("idle_in_transaction_session_timeout", "statement_timeout"):
+                cursor.execute(f"SET LOCAL {timeout} = 0")
+            # pg_dump reads the same snapshot.
+            snapshot = read_value("SELECT pg_export_snapshot()")
             contents = read_contents()
             client_programs.run(
                 "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}",
@@ -59,29 +61,20 @@ def read_contents() -> Contents:
     return Contents(engine=ENGINE, engine_version=version, migrations=migrations, rows=rows)
 
 
+def read_value(query: str, *parameters: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        [value] = cursor.fetchone()
+        return value
+
+
 def schema_name() -> str:
     """Return the schema of the service's tables. Raises BackupError if there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_schema()")
-        [name] = cursor.fetchone()
-    if name is None:
+    if (name := read_value("SELECT current_schema()")) is None:
         raise BackupError("no schema of the database's search_path exists")
     return str(name)
 
 
-def quoted(name: str) -> str:
-    """Quote a name as an SQL identifier, which is also the syntax of pg_dump's patterns."""
-    return str(sql.Identifier(name).as_string(None))
-
-
-@contextmanager
-def _snapshot() -> Iterator[str]:
-    """Open a transaction and yield its exported snapshot, which pg_dump can read too."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        # The transaction is idle while pg_dump works, and counting rows may take long.
-        for timeout in ("idle_in_transaction_session_timeout", "statement_timeout"):
-            cursor.execute(f"SET LOCAL {timeout} = 0")
-        cursor.execute("SELECT pg_export_snapshot()")
-        [name] = cursor.fetchone()
-        yield name
+def quoted(*names: str) -> str:
+    """Quote names as an SQL identifier, which is also the syntax of pg_dump's patterns."""
+    return str(sql.Identifier(*names).as_string(None))

@@ -1,7 +1,6 @@
-"""PostgreSQL: restores a dump into the schema of the configured database, in a single transaction.
+"""PostgreSQL: restores a dump in a single transaction, which renames the existing schema and creates a new schema.
 
-The transaction renames the existing schema and restores the dump into a new schema of the same name. This needs no
-further rights than the service has, and keeps the database's settings and grants.
+This needs no further rights than the service has, and keeps the database's settings and grants.
 """
 
 import subprocess
@@ -19,11 +18,16 @@ from psycopg import sql
 from core.operations.backup import client_programs
 from core.operations.backup.failures import BackupError
 from core.operations.backup.folder import Backup
-from core.operations.backup.postgresql import quoted, schema_name
+from core.operations.backup.postgresql import quoted, read_value, schema_name
 from core.resources.search import building
 from core.resources.search.tables import searched_tables
 
 DISCONNECT_SECONDS = 5.0
+HAS_TABLES = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = current_schema())"
+COUNT_CONNECTIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND application_name = current_setting('application_name') AND application_name <> ''"
+)
 
 
 def restore(backup: Backup, suffix: str, emptied: list[str], *, force: bool) -> str:
@@ -32,12 +36,13 @@ def restore(backup: Backup, suffix: str, emptied: list[str], *, force: bool) -> 
     `emptied` are tables to empty after the restore. Raises BackupError, and then the database is unchanged.
     """
     try:
-        schema, has_tables = schema_name(), _has_tables()
+        schema, has_tables = schema_name(), read_value(HAS_TABLES)
         if has_tables and not force:
             raise BackupError("the database has tables. With --force, the old tables are kept in another schema")
         _wait_for_disconnects()
         old = f"{schema}_{suffix}" if has_tables else ""
-        after = [*_checks(schema, backup.manifest.rows), *_deletions(schema, emptied)]
+        deletions = [f"DELETE FROM {quoted(schema, table)};" for table in emptied]  # noqa: S608  # names are quoted
+        after = [*_checks(schema, backup.manifest.rows), *deletions]
         _run_script(backup.data, schema, list(_preparations(schema, old)), after)
         # The restore is committed. A timeout from here on must not report it as failed.
         with suppress(DatabaseError):
@@ -57,32 +62,16 @@ def _optimize() -> None:
         cursor.execute("ANALYZE")
 
 
-def _has_tables() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = current_schema())")
-        return bool(cursor.fetchone()[0])
-
-
 def _wait_for_disconnects() -> None:
     """Raise BackupError if the service stays connected. The server notices ended processes with a short delay."""
     deadline = time.monotonic() + DISCONNECT_SECONDS
-    while count := _count_connections():
+    while count := read_value(COUNT_CONNECTIONS):
         if time.monotonic() > deadline:
             hint = ". RECONNECT in PgBouncer's console closes idle connections" if settings.DB_BEHIND_PGBOUNCER else ""
             raise BackupError(
                 f"the database is in use ({count} connections). Stop all processes of the service first{hint}"
             )
         time.sleep(0.1)
-
-
-def _count_connections() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND application_name = current_setting('application_name') AND application_name <> ''"
-        )
-        [count] = cursor.fetchone()
-    return int(count)
 
 
 def _preparations(schema: str, old: str) -> Iterator[str]:
@@ -97,17 +86,12 @@ def _preparations(schema: str, old: str) -> Iterator[str]:
 def _checks(schema: str, rows: dict[str, int]) -> Iterator[str]:
     """Yield statements that abort the transaction if a table has another number of rows."""
     for table, count in rows.items():
-        name = sql.Identifier(schema, table).as_string(None)
+        name = quoted(schema, table)
         message = sql.Literal(f"{table} does not have its {count} rows").as_string(None)
         yield (
             f"DO $check$ BEGIN IF (SELECT count(*) FROM {name}) <> {count} "  # noqa: S608  # names are quoted
             f"THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF; END $check$;"
         )
-
-
-def _deletions(schema: str, tables: list[str]) -> Iterator[str]:
-    for table in tables:
-        yield f"DELETE FROM {sql.Identifier(schema, table).as_string(None)};"  # noqa: S608  # names are quoted
 
 
 def _run_script(dump: Path, schema: str, before: list[str], after: list[str]) -> None:
@@ -150,21 +134,12 @@ def _write(script: IO[str], statements: list[str]) -> None:
 
 
 def _write_dump(dump: Path, schema: str, script: IO[str]) -> None:
-    """Write the dump's SQL. Raises BackupError if pg_restore cannot read the whole dump."""
     with NamedTemporaryFile("w", suffix=".list") as chosen:
         chosen.write(_without_search_indexes(client_programs.run("pg_restore", "--list", str(dump))))
         chosen.flush()
         # --schema restores the contents of the schema, but does not create the schema.
         arguments = ["--no-owner", "--no-privileges", f"--schema={schema}", f"--use-list={chosen.name}", "--file=-"]
-        done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
-            [client_programs.program("pg_restore"), *arguments, str(dump)],
-            stdout=script,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise BackupError(f"pg_restore failed: {done.stderr.strip()}")
+        client_programs.run("pg_restore", *arguments, str(dump), stdout=script)
 
 
 def _without_search_indexes(listed: str) -> str:

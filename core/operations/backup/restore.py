@@ -9,8 +9,7 @@ from core.operations.backup import postgresql_restore, sqlite, sqlite_swap
 from core.operations.backup.durable import copy_with_checksum, sha256
 from core.operations.backup.failures import BackupError
 from core.operations.backup.folder import Backup
-from core.operations.backup.migrations_known import refuse_unknown
-from core.operations.backup.verify import check_checksum, check_contents, check_size
+from core.operations.backup.verify import check_checksum, check_contents, check_size, refuse_unknown
 from core.values import now
 
 # Redis may hold entries of the backup's cache epoch that are newer than the backup. Without a row, the service starts a
@@ -21,8 +20,7 @@ EMPTIED = (CacheEpoch._meta.db_table,)
 def restore_backup(backup: Backup, *, force: bool = False) -> str:
     """Restore a backup, and return the name of the kept old database ("" if there was none).
 
-    Raises BackupError, and then changes nothing: if the backup is damaged, or comes from another engine or a newer
-    version; if the database is in use; and, without `force`, if the database is not empty.
+    Raises BackupError, and then changes nothing. Without `force`, the database must be empty.
     """
     engine = connection.vendor
     if backup.manifest.engine != engine:

@@ -15,10 +15,7 @@ MAX_FAULTS = 5
 
 
 def copy_online(source: Path, target: Path) -> None:
-    """Copy one state of the database into `target`, an empty file, and flush it to the disk. Raises BackupError.
-
-    The copy is made in one step. In WAL mode it blocks no writer, and sees no later writes.
-    """
+    """Copy one state of the database into `target`, an empty file, and flush it to the disk. Raises BackupError."""
     if not source.is_file():
         raise BackupError(f"there is no database {source}")
     try:
@@ -26,6 +23,7 @@ def copy_online(source: Path, target: Path) -> None:
             # A failed copy is deleted, so it needs no journal, and one flush at the end is enough.
             copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA synchronous=OFF")
+            # A single step blocks no writer in WAL mode, and sees no later writes.
             live.backup(copy, pages=-1)
             # The copy is a single file that does not change when it is opened.
             copy.execute("PRAGMA journal_mode=DELETE")

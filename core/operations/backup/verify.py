@@ -1,13 +1,15 @@
 """Checks that a backup has not changed since it was created."""
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from django.db.migrations.loader import MigrationLoader
 
 from core.operations.backup import postgresql, sqlite
 from core.operations.backup.durable import sha256
 from core.operations.backup.failures import BackupError
 from core.operations.backup.folder import Backup
 from core.operations.backup.manifest import Contents, Manifest
-from core.operations.backup.migrations_known import refuse_unknown
 
 MAX_TABLES_SHOWN = 5
 
@@ -23,15 +25,32 @@ def verify_backup(backup: Backup) -> None:
     refuse_unknown(backup.manifest.migrations)
 
 
+def unknown_migrations(applied: Iterable[str]) -> list[str]:
+    """Return the applied migrations (`app.name`) that have no file in this version of the service."""
+    migrations = MigrationLoader(None).disk_migrations
+    known = {".".join(key) for key in migrations}
+    for migration in migrations.values():
+        # Databases keep the names of the migrations that a squashed migration replaces.
+        known |= {".".join(key) for key in migration.replaces}
+    return sorted(set(applied) - known)
+
+
+def refuse_unknown(applied: Iterable[str]) -> None:
+    """Raise BackupError if a newer version created the backup."""
+    if unknown := unknown_migrations(applied):
+        raise BackupError(
+            "the backup was created by a newer version of the service and has unknown migrations: "
+            f"{', '.join(unknown)}. Restore it with that version"
+        )
+
+
 def check_size(backup: Backup) -> None:
-    """Raise BackupError if the file was truncated or extended."""
     size = backup.data.stat().st_size
     if size != backup.manifest.size_bytes:
         raise BackupError(f"{backup.data} has {size} bytes; its manifest says {backup.manifest.size_bytes}")
 
 
 def check_checksum(backup: Backup, checksum: str) -> None:
-    """Raise BackupError if the checksum differs from the manifest."""
     if checksum != backup.manifest.sha256:
         raise BackupError(f"{backup.data} is changed or damaged: its SHA-256 differs from its manifest")
 

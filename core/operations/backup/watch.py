@@ -7,7 +7,7 @@ from prometheus_client import Gauge
 
 from core.database.pool import database
 from core.operations.backup.models import LastBackup
-from core.process.background import BackgroundTask
+from core.process.background import BackgroundComponent
 
 INTERVAL_SECONDS = 30.0
 
@@ -22,19 +22,10 @@ SECONDS = Gauge("backup_last_duration_seconds", "Duration of the newest good bac
 logger = logging.getLogger("agent_router.backup")
 
 
-class BackupWatch:
+class BackupWatch(BackgroundComponent):
     """Opens after the database."""
 
-    def __init__(self) -> None:
-        self._task = BackgroundTask("backup-watch")
-
-    async def open(self) -> None:
-        self._task.start(self._run())
-
-    async def close(self) -> None:
-        await self._task.stop()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         while True:
             try:
                 set_gauges(await database.read(LastBackup.objects.first))

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from core.operations.backup.postgresql import read_value
 from core.operations.doctor import sqlite_file
 from core.operations.doctor.findings import Finding, error, ok, warning
 from core.redis.client import RedisClient
@@ -44,13 +45,10 @@ def _compare(name: str, ahead_seconds: float) -> Finding:
 
 
 def _database() -> float | None:
-    """Return PostgreSQL's time in seconds since 1970. SQLite uses this machine's clock."""
-    if connection.vendor == "sqlite":
+    if connection.vendor == "sqlite":  # it uses this machine's clock
         return None
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            return float(cursor.fetchone()[0])
+        return float(read_value("SELECT extract(epoch FROM clock_timestamp())"))
     except DatabaseError:  # the database check reports the error
         return None
 

@@ -1,4 +1,4 @@
-"""The database, SQLite or PostgreSQL: reachable, migrated to this version, writable."""
+"""The database, SQLite or PostgreSQL: reachable, migrated to this version, writable, indexed for searches."""
 
 import secrets
 from collections.abc import Iterator
@@ -9,12 +9,16 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from core.models import IdempotencyRecord
-from core.operations.backup.migrations_known import unknown_migrations
-from core.operations.doctor import postgresql, search_index, sqlite_file
-from core.operations.doctor.findings import Finding, error, info, ok
+from core.operations.backup.verify import unknown_migrations
+from core.operations.doctor import postgresql, sqlite_file
+from core.operations.doctor.findings import Finding, error, info, ok, warning
+from core.resources.search import building, postgresql_index, sqlite_index
+from core.resources.search.tables import SearchedTable, searched_tables
 from core.values import now
 
 MAX_MIGRATIONS_SHOWN = 3
+# Each waiting row costs a search several microseconds.
+MAX_BACKLOG = 100_000
 
 
 def check() -> Iterator[Finding]:
@@ -43,12 +47,13 @@ def check() -> Iterator[Finding]:
 
 
 def _contents() -> Iterator[Finding]:
-    if (pending := _pending_migrations()) is not None:
+    if pending := _pending_migrations():
         yield pending
     else:
         yield ok("All migrations are applied")
         yield _write()
-        yield from search_index.check()
+        for table in searched_tables():
+            yield _search_index(table)
     yield from _newer_migrations()
     yield from (sqlite_file.check() if connection.vendor == "sqlite" else postgresql.check())
 
@@ -90,3 +95,22 @@ def _write() -> Finding:
             "Check for a full or read-only disk, a lock of another process, and missing rights of the user",
         )
     return ok("The database is writable")
+
+
+def _search_index(table: SearchedTable) -> Finding:
+    if not building.is_whole(table):
+        message = f"Searches (q=…) in {table.name} read every row: the search index is missing or incomplete"
+        return warning(message, _obstacle() or "Run python manage.py build_search_index")
+    backlog = sqlite_index.backlog(table, at_most=MAX_BACKLOG) if connection.vendor == "sqlite" else 0
+    if backlog > MAX_BACKLOG:
+        return info(
+            f"About {backlog:,} rows of {table.name} are not indexed yet and slow down each search",
+            "The service indexes them gradually; python manage.py build_search_index indexes them at once",
+        )
+    return ok(f"Searches in {table.name} use an index")
+
+
+def _obstacle() -> str:
+    if connection.vendor == "sqlite":
+        return "" if sqlite_index.is_supported() else building.NO_FTS5
+    return "" if postgresql_index.has_extension() else building.NO_PG_TRGM

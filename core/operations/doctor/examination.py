@@ -6,7 +6,6 @@ from core.operations.doctor import (
     configuration,
     database,
     files,
-    proxies,
     redis_server,
     secret_values,
     tracing,
@@ -22,7 +21,7 @@ CHECKS: dict[str, Check] = {
     "redis": redis_server.check,
     "clock": clock.check,
     "workers": workers.check,
-    "proxies": proxies.check,
+    "proxies": configuration.check_proxies,
     "files": files.check,
     "tracing": tracing.check,
 }

@@ -29,15 +29,15 @@ def ok(message: str) -> Finding:
 
 
 def info(message: str, remedy: str = "") -> Finding:
-    """A fact that the operator should know."""
+    """Report a fact that the operator should know."""
     return Finding(Level.INFO, message, remedy)
 
 
 def warning(message: str, remedy: str) -> Finding:
-    """A risk: the service works, but a further fault or an attack would do harm."""
+    """Report a risk: the service works, but a further fault or an attack would do harm."""
     return Finding(Level.WARNING, message, remedy)
 
 
 def error(message: str, remedy: str) -> Finding:
-    """A fault: the service does not work, or may lose data."""
+    """Report a fault: the service does not work, or may lose data."""
     return Finding(Level.ERROR, message, remedy)

@@ -1,12 +1,17 @@
-"""PostgreSQL: durability, timeouts, number of connections, TLS, encoding, role."""
+"""PostgreSQL: durability, timeouts, number of connections, TLS, encoding, role, read replicas."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
-from core.operations.doctor import replicas
+from core.database.postgresql.connection import use_server
+from core.database.postgresql.outage import Outage
+from core.database.postgresql.replica import name_of, wait_and_find_status
+from core.database.postgresql.wal_position import Position, StandbyStatus, find_system, find_written
+from core.operations.backup.postgresql import read_value
 from core.operations.doctor.findings import Finding, error, info, ok, warning
 from core.operations.doctor.workers import count_workers
 
@@ -19,24 +24,23 @@ UNSAFE = {
 
 
 def check() -> Iterator[Finding]:
-    """Check the server. Needs an open connection."""
     yield from _durability()
     yield from _timeouts()
     yield from _connections()
     yield from _transport()
     if _setting("server_encoding") != "UTF8":
         yield error("The database's encoding is not UTF8", "Recreate it with CREATE DATABASE … ENCODING 'UTF8'")
-    if _value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+    if read_value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         yield warning(
             "The service is a superuser of the database server",
             "Create a role for it: CREATE ROLE app LOGIN PASSWORD …; ALTER DATABASE … OWNER TO app",
         )
-    if not _value("SELECT pg_is_in_recovery()"):
-        yield from replicas.check()
+    if not read_value("SELECT pg_is_in_recovery()"):
+        yield from _replicas()
 
 
 def _durability() -> Iterator[Finding]:
-    if _value("SELECT pg_is_in_recovery()"):
+    if read_value("SELECT pg_is_in_recovery()"):
         yield error("The server is a standby and read-only", "Set DB_DSN to the primary")
     unsafe = [name for name in UNSAFE if _setting(name) == "off"]
     for name in unsafe:
@@ -46,11 +50,11 @@ def _durability() -> Iterator[Finding]:
 
 
 def _timeouts() -> Iterator[Finding]:
-    """Yield findings about timeouts of the role. The service sets its own for each connection."""
+    # The service sets its own limit for each connection; only commands run with the limit of the role.
     if (limit := _setting("statement_timeout")) != "0":
         yield info(
             f"statement_timeout is {limit}: migrations and search indexes that take longer fail",
-            f"ALTER ROLE {_value('SELECT current_user')} RESET statement_timeout; requests have their own limit",
+            f"ALTER ROLE {read_value('SELECT current_user')} RESET statement_timeout; requests have their own limit",
         )
 
 
@@ -79,12 +83,44 @@ def _transport() -> Iterator[Finding]:
         )
 
 
+def _replicas() -> Iterator[Finding]:
+    system = find_system() if settings.DB_REPLICAS else 0
+    for entry in settings.DB_REPLICAS:
+        written, name = find_written(), name_of(entry)
+        try:
+            # Django opens a separate connection in each thread.
+            with ThreadPoolExecutor(1) as thread:
+                standby = thread.submit(_read_status, entry, written).result()
+        except DatabaseError as failure:
+            yield warning(
+                f"The read replica {name} is unreachable: {str(failure).strip()}",
+                "Check that it runs, and DB_REPLICA_DSN. Until then, the primary serves its reads",
+            )
+        else:
+            yield _judge(name, standby, system=system, written=written)
+
+
+def _read_status(entry: dict[str, Any], written: Position) -> StandbyStatus:
+    use_server(entry, Outage(is_logged=False))
+    try:
+        return wait_and_find_status(written)
+    finally:
+        connection.close()
+
+
+def _judge(name: str, standby: StandbyStatus, *, system: int, written: Position) -> Finding:
+    if standby.system != system or standby.replayed is None:
+        return error(
+            f"{name} is not a replica of the server in DB_DSN, and is not used",
+            "Set DB_REPLICA_DSN to hot standbys that stream from that server, one entry for each",
+        )
+    if written.timeline not in standby.timelines or standby.replayed < written.at:
+        return warning(
+            f"The read replica {name} is behind the primary, which serves its reads",
+            "Check pg_stat_replication on the primary: it shows whether the replica is connected",
+        )
+    return ok(f"The read replica {name} is up to date")
+
+
 def _setting(name: str) -> str:
-    return str(_value("SELECT current_setting(%s)", name))
-
-
-def _value(query: str, *parameters: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        [value] = cursor.fetchone()
-        return value
+    return str(read_value("SELECT current_setting(%s)", name))

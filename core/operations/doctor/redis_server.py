@@ -19,8 +19,6 @@ LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 
 
 class Client(RedisClient):
-    """The service's client, which remembers why Redis is down."""
-
     reason = ""
 
     def turn_down(self, reason: str) -> None:
@@ -34,7 +32,7 @@ def check() -> Iterator[Finding]:
             "Set REDIS_URL if the service has several processes",
         )
         return
-    facts, latencies, reason = asyncio.run(_visit())
+    facts, latencies, reason = asyncio.run(_measure())
     if not latencies:
         problem = error if settings.REDIS_REQUIRED else warning
         yield problem(
@@ -48,7 +46,7 @@ def check() -> Iterator[Finding]:
     yield from _django_cache()
 
 
-async def _visit() -> tuple[dict[str, str], list[float], str]:
+async def _measure() -> tuple[dict[str, str], list[float], str]:
     """Return the fields of INFO, the seconds of each answered PING, and the reason if Redis is down."""
     client, latencies = Client(), []
     await client.open()

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from django.db import OperationalError, connection
@@ -30,7 +31,6 @@ def missing() -> Path | None:
 
 
 def check() -> Iterator[Finding]:
-    """Check library and file. Needs an open connection."""
     file = Path(connection.settings_dict["NAME"])
     yield from _library()
     yield from _pragmas()
@@ -70,13 +70,8 @@ def _pragmas() -> Iterator[Finding]:
 
 
 def _integrity() -> Iterator[Finding]:
-    connection.ensure_connection()
-    deadline = time.monotonic() + QUICK_CHECK_SECONDS
-
-    def is_late() -> bool:
-        return time.monotonic() > deadline
-
-    # A true result interrupts the query.
+    # A true result of the handler interrupts the query.
+    is_late = partial(_is_past, time.monotonic() + QUICK_CHECK_SECONDS)
     connection.connection.set_progress_handler(is_late, PROGRESS_STEPS)
     try:
         faults = _find_faults()
@@ -94,6 +89,10 @@ def _integrity() -> Iterator[Finding]:
             yield ok("The file's pages, indexes and references are intact")
     finally:
         connection.connection.set_progress_handler(None, 0)
+
+
+def _is_past(moment: float) -> bool:
+    return time.monotonic() > moment
 
 
 def _find_faults() -> list[str]:

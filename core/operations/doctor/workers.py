@@ -8,12 +8,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from core.operations.doctor.disk import MIB
 from core.operations.doctor.findings import Finding, error, info, ok, warning
 
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 MEMORY = Path("/proc/meminfo")
 MINIMUM_FILES = 4096
-MIB = 1024 * 1024
 
 
 def count_workers() -> int:
@@ -23,7 +23,6 @@ def count_workers() -> int:
 
 
 def check() -> Iterator[Finding]:
-    """Check the number in the environment, not the running processes."""
     workers = count_workers()
     for name in ("WORKERS", "WEB_CONCURRENCY"):
         text = os.environ.get(name, "")

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from core.auth import sessions
 from core.auth.caller import UNKNOWN_CALLER
 from core.auth.models import APIKey, AuditEvent, Lockout, RefreshToken, Session, User
-from core.operations.purging import PURGES
+from core.management.commands.purge_expired import PURGES
 from core.values import now
 from tests.core.auth.calls import again, is_refused, query, refresh, tokens_of
 from tests.databases import IS_POSTGRES

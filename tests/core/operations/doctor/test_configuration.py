@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from core.http.forwarded import TrustedProxies
-from core.operations.doctor import configuration, proxies, secret_values
+from core.operations.doctor import configuration, secret_values
 from core.operations.doctor.findings import Level
 from tests.core.operations.doctor.findings_of import complaints, the_one
 
@@ -34,7 +34,7 @@ def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_good_settings_have_no_findings(production: Settings) -> None:
-    for check in (configuration.check, secret_values.check, proxies.check):
+    for check in (configuration.check, secret_values.check, configuration.check_proxies):
         assert complaints(check) == []
 
 
@@ -126,9 +126,9 @@ def test_readable_settings_file_is_a_warning(
 )
 def test_trusted_proxies_are_checked(production: Settings, value: TrustedProxies, level: Level) -> None:
     production.TRUSTED_PROXIES = value
-    assert "TRUSTED_PROXIES" in the_one(proxies.check, level).message
+    assert "TRUSTED_PROXIES" in the_one(configuration.check_proxies, level).message
 
 
 def test_no_proxy_is_fine_in_development(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = TrustedProxies()
-    assert complaints(proxies.check) == []
+    assert complaints(configuration.check_proxies) == []
