@@ -82,7 +82,7 @@ class Environment:
         return self.parsed(name, str(default).lower(), _parse_boolean)
 
     def strings(self, name: str, default: list[str], *, check: Callable[[list[str]], None] | None = None) -> list[str]:
-        """Return the variable as a JSON list of strings. `check` raises ValueError for a list that is not valid."""
+        """Return a JSON list of strings. `check` raises ValueError for a list that is not valid."""
         return self.parsed(name, json.dumps(default), partial(_parse_strings, check=check))
 
     def finish(self) -> None:

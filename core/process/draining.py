@@ -44,7 +44,7 @@ class Draining:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that closing one component may take. None before shutdown."""
+        """Return the seconds that closing one component may take, or None before shutdown."""
         return None if self._deadline is None else max(self._deadline - time.monotonic(), MIN_CLOSE_SECONDS)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

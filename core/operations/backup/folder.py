@@ -64,10 +64,7 @@ def newest(folder: Path) -> Backup:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Create the folder if necessary, and lock it against a second backup.
-
-    While the lock is held, partial files come from an interrupted backup, so they are deleted.
-    """
+    """Create the folder if necessary, lock it against a second backup, and delete interrupted backups."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")

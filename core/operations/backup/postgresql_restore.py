@@ -31,9 +31,9 @@ COUNT_CONNECTIONS = (
 
 
 def restore(backup: Backup, suffix: str, emptied: list[str], *, force: bool) -> str:
-    """Restore a dump, and return the schema that keeps the old tables ("" if there were none).
+    """Restore a dump, empty some tables, and return the schema with the old tables ("" if there were none).
 
-    `emptied` are tables to empty after the restore. Raises BackupError, and then the database is unchanged.
+    Raises BackupError, and then the database is unchanged.
     """
     try:
         schema, has_tables = schema_name(), read_value(HAS_TABLES)

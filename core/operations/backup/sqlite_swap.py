@@ -18,10 +18,8 @@ COMPANIONS = ("-wal", "-shm")
 
 @contextmanager
 def locked(database: Path) -> Iterator[None]:
-    """Lock the database file. Raises BackupError if a process has it open.
-
-    Takes the lock without SQLite, which would refuse a damaged file and change an intact one.
-    """
+    """Lock the database file. Raises BackupError if a process has it open."""
+    # SQLite itself would refuse to lock a damaged file, and would change an intact file.
     with database.open("r+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_LOCKS_BYTES, SHARED_LOCKS_START)

@@ -36,7 +36,6 @@ def unknown_migrations(applied: Iterable[str]) -> list[str]:
 
 
 def refuse_unknown(applied: Iterable[str]) -> None:
-    """Raise BackupError if a newer version created the backup."""
     if unknown := unknown_migrations(applied):
         raise BackupError(
             "the backup was created by a newer version of the service and has unknown migrations: "

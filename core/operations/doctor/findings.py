@@ -29,7 +29,6 @@ def ok(message: str) -> Finding:
 
 
 def info(message: str, remedy: str = "") -> Finding:
-    """Report a fact that the operator should know."""
     return Finding(Level.INFO, message, remedy)
 
 

@@ -17,7 +17,6 @@ def worst(found: Mapping[str, Iterable[Finding]]) -> Level:
 
 
 def as_lines(found: Mapping[str, list[Finding]], style: Style) -> Iterator[str]:
-    """Yield a heading for each check, a line for each finding, and a line for each remedy."""
     colours: dict[Level, Callable[[str], str]] = {
         Level.OK: style.SUCCESS,
         Level.INFO: str,
