@@ -1,8 +1,4 @@
-"""Case-insensitive search in Unicode text, on both databases.
-
-SQLite's LIKE ignores the case of ASCII letters only, so each connection gets a Python function; PostgreSQL's lower()
-knows Unicode.
-"""
+"""Case-insensitive search in Unicode text. SQLite folds ASCII only, so its connections get a Python function."""
 
 from __future__ import annotations
 
@@ -14,8 +10,6 @@ from django.db.backends.signals import connection_created
 
 
 class Folded(models.Func):
-    """Text without its case."""
-
     function = "LOWER"
     arity = 1
     output_field = models.TextField()
@@ -49,5 +43,4 @@ def _add_functions(*, connection: Any, **_: Any) -> None:
 
 
 def install() -> None:
-    """Add the function to every new connection of Django."""
     connection_created.connect(_add_functions, dispatch_uid="core.database.case_folding")

@@ -1,10 +1,9 @@
-"""Statements that the ORM compiles once per process; every later call only fills in the parameters.
+"""Statements that the ORM compiles once per process. Every later call only fills in the parameters.
 
     find = CompiledQuery(lambda: Item.objects.filter(id=parameter(Item, "id")).values_list("id", "name"))
-    row = find.fetch_one(id=some_uuid)
-    row.name
+    name = find.fetch_one(id=some_uuid).name
 
-Rows are named tuples: read their values by name. Reasons and figures: docs/decisions/0002-compiled-statements.md
+Reasons and figures: docs/decisions/0002-compiled-statements.md
 """
 
 from __future__ import annotations
@@ -39,10 +38,9 @@ class Parameter(Expression):
 
 
 class Compiled:
-    """SQL with parameters. `build` returns both when the statement first runs.
+    """SQL with parameters; `build` returns both when the statement first runs.
 
-    With `force_custom_plan`, PostgreSQL plans the statement for its values on every execution. Otherwise PostgreSQL
-    may switch to one generic plan.
+    With `force_custom_plan`, PostgreSQL plans the statement for its values on every execution.
     """
 
     def __init__(self, build: Callable[[], tuple[str, Sequence[Any]]], *, force_custom_plan: bool = False) -> None:
@@ -55,14 +53,11 @@ class Compiled:
         sql, params = self._build()
         self._template = list(params)
         self._parameters = [(index, param) for index, param in enumerate(params) if isinstance(param, Parameter)]
-        # Assigned last: another thread takes a statement with SQL for compiled.
+        # Assigned last: other threads check this.
         self._sql = sql
 
     def execute(self, values: dict[str, Any]) -> Any:
-        """Run the statement on this thread's connection and return its cursor.
-
-        Raises KeyError for a parameter without a value, and Django's database errors.
-        """
+        """Run the statement on this thread's connection and return its cursor. Raises Django's database errors."""
         params = self._bind(values)
         if (fast_path := current_fast_path()) is not None:
             return fast_path.execute(self._sql, params, force_custom_plan=self._force_custom_plan)
@@ -80,11 +75,7 @@ class Compiled:
 
 
 class CompiledQuery[R: NamedTuple](Compiled):
-    """A SELECT whose rows are named tuples.
-
-    Rows have the names and the order of the queryset's `values_list`. If the caller passes its own named tuple class
-    as `row`, rows are instances of that class; it must have as many fields as the queryset has columns.
-    """
+    """A SELECT whose rows are named tuples: of the class `row`, or with the names of the queryset's `values_list`."""
 
     @overload
     def __init__(
@@ -114,13 +105,12 @@ class CompiledQuery[R: NamedTuple](Compiled):
         if len(row._fields) != len(names):
             raise ValueError(f"{row.__name__} has {len(row._fields)} fields, the query {len(names)} columns")
         self._make_row = row._make
-        # Text and numbers need no conversion; UUIDs and times do on SQLite.
+        # On SQLite, UUIDs and times need a conversion.
         self._converters = compiler.get_converters([column[0] for column in compiler.select])
         self._compiler = compiler
         return sql, params
 
     def fetch_one(self, **values: Any) -> R | None:
-        """Return the first row, or None."""
         with self.execute(values) as cursor:
             row = cursor.fetchone()
         return None if row is None else self._named([row])[0]
@@ -140,16 +130,13 @@ class CompiledStatement(Compiled):
     """An INSERT, UPDATE or DELETE."""
 
     def run(self, **values: Any) -> int:
-        """Run the statement and return the number of rows that it inserted, changed or deleted."""
+        """Return the number of rows that the statement inserted, changed or deleted."""
         with self.execute(values) as cursor:
             count: int = cursor.rowcount
         return count
 
     def queue(self, **values: Any) -> None:
-        """Send the statement together with a later one, at the latest with the transaction's COMMIT.
-
-        Its errors may be raised only there.
-        """
+        """Send the statement with a later one or with the COMMIT, which then raises its errors."""
         params = self._bind(values)
         if (fast_path := current_fast_path()) is not None:
             fast_path.queue(self._sql, params)

@@ -82,7 +82,6 @@ def _postgres(netloc: str, path: str, query: str, is_behind_pgbouncer: bool) -> 
 
 
 def _hosts(text: str) -> tuple[str, str]:
-    """Return hosts and ports for libpq, separated by commas: libpq tries them in turn."""
     hosts, ports = [], []
     for address in text.split(","):
         host, colon, port = address.rpartition(":") if not address.endswith("]") else (address, "", "")

@@ -7,7 +7,7 @@ from django.db import Error, InterfaceError, OperationalError
 
 from core.http.problems import ServiceUnavailable
 
-# https://www.sqlite.org/rescode.html: the primary codes for problems with the file, the disk or a lock.
+# Primary result codes: https://www.sqlite.org/rescode.html
 SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -45,7 +45,7 @@ FATAL_SEVERITIES = {"FATAL", "PANIC"}
 UNDEFINED = {"42P01", "42703"}  # no such table, no such column
 # Logged in place of an error that quotes the text.
 CORRUPT_TEXT = "database disk image is malformed: a text is not UTF-8"
-# Python raises the first while reading a row, the second in the function that folds text for a search.
+# The first comes from reading a row, the second from folding a text for a search.
 CORRUPT_TEXT_MESSAGES = ("Could not decode to UTF-8", "user-defined function raised exception")
 
 logger = logging.getLogger("agent_router.database")
@@ -73,13 +73,11 @@ def is_unavailability(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is lost: the error did not come from the server, or the server closes the connection."""
+    if not sqlstate(error):
+        return isinstance(error, OperationalError | InterfaceError)
     diagnostics = getattr(error.__cause__, "diag", None)
-    if sqlstate(error):
-        # PgBouncer sends the severity in the localized field only.
-        return (
-            diagnostics is not None and (diagnostics.severity_nonlocalized or diagnostics.severity) in FATAL_SEVERITIES
-        )
-    return isinstance(error, OperationalError | InterfaceError)
+    # PgBouncer sends the severity in the localized field only.
+    return diagnostics is not None and (diagnostics.severity_nonlocalized or diagnostics.severity) in FATAL_SEVERITIES
 
 
 def sqlstate(error: BaseException) -> str:
@@ -108,7 +106,6 @@ def operator_advice(error: Error) -> str | None:
 
 
 def _sqlite_code(error: BaseException | None) -> int | None:
-    """Return SQLite's primary result code, or None if SQLite did not cause the error."""
     while error is not None and not isinstance(error, sqlite3.Error):
         error = error.__cause__
     if error is None:
@@ -117,5 +114,5 @@ def _sqlite_code(error: BaseException | None) -> int | None:
 
 
 def _is_corrupt_text(error: BaseException) -> bool:
-    """Whether a stored text is damaged: SQLite itself does not check the pages of long texts."""
+    # SQLite itself does not check the pages of long texts.
     return any(message in str(error) for message in CORRUPT_TEXT_MESSAGES)

@@ -1,8 +1,6 @@
-"""The fast path of compiled statements: they skip Django's cursors and go straight to the driver.
+"""The fast path of compiled statements, from a thread straight to the driver, unless tracing or DEBUG watches cursors.
 
-Each thread that serves requests has a fast path, unless tracing or DEBUG watches Django's cursors. The two
-implementations are core/database/sqlite/fast_path.py and core/database/postgresql/fast_path.py;
-docs/decisions/0006-database-fast-paths.md has their figures.
+docs/decisions/0006-database-fast-paths.md
 """
 
 from __future__ import annotations
@@ -17,13 +15,9 @@ class Result(Protocol):
 
     @property
     def rowcount(self) -> int: ...
-
     def __enter__(self) -> Self: ...
-
     def __exit__(self, *_: object) -> None: ...
-
     def fetchone(self) -> Any: ...
-
     def fetchall(self) -> list[Any]: ...
 
 
@@ -31,7 +25,6 @@ class FastPath(Protocol):
     """Runs statements with Django's placeholders on the thread's own connection. Raises Django's database errors."""
 
     def execute(self, sql: str, values: Sequence[Any], *, force_custom_plan: bool = False) -> Result: ...
-
     def queue(self, sql: str, values: Sequence[Any]) -> None: ...
 
 

@@ -10,11 +10,7 @@ from django.db import models
 
 
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
-    """JSON stored as compact text on every database.
-
-    PostgreSQL's jsonb would return 1e300 as an integer of 301 digits, lose the order of keys, and have to be parsed
-    and serialized again for the response. Text is copied into the response unchanged.
-    """
+    """JSON as compact text, which responses copy unchanged. PostgreSQL's jsonb loses number formats and key order."""
 
     def from_db_value(self, value: str | None, *_: Any) -> Any:
         return None if value is None else orjson.loads(value)

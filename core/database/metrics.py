@@ -1,6 +1,8 @@
 """Metrics of the database: django-prometheus' metrics under their own names, and a few more."""
 
+from collections.abc import Callable
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 from django_prometheus.db import errors_total, execute_total, query_duration_seconds
@@ -24,23 +26,22 @@ class Statements:
         self._count: Counter = execute_total.labels(alias, vendor)
         self._labels = alias, vendor
 
-    def observe(self, seconds: float) -> None:
-        """Count a statement and the time that it took."""
-        self._seconds.observe(seconds)
-        self._count.inc()
-
-    def note_more(self, count: int) -> None:
-        """Count further statements of a round trip that was observed once."""
-        self._count.inc(count)
-
-    def note_error(self, error: BaseException) -> None:
-        """Count a failed statement under the exception's class."""
-        errors_total.labels(*self._labels, type(error).__name__).inc()
+    def measure[T](self, run: Callable[..., T], *args: Any, count: int = 1) -> T:
+        """Return `run(*args)`, measured as one round trip with `count` statements."""
+        began = perf_counter()
+        try:
+            return run(*args)
+        except Exception as error:
+            errors_total.labels(*self._labels, type(error).__name__).inc()
+            raise
+        finally:
+            self._seconds.observe(perf_counter() - began)
+            self._count.inc(count)
 
 
 @cache
 def statements(alias: str, vendor: str) -> Statements:
-    """Return the counters of one database. Caching saves the label lookups of each statement."""
+    """Return the metrics of one database, with their labels looked up."""
     return Statements(alias, vendor)
 
 

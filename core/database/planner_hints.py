@@ -11,8 +11,7 @@ from django.db.models.sql.datastructures import BaseTable
 class Unindexed(models.Func):
     """A column whose index SQLite does not use (https://www.sqlite.org/optoverview.html#uplus).
 
-    A list should walk the index of its order. SQLite has no statistics and prefers the index of a filter, then sorts
-    all rows that it finds. PostgreSQL has statistics and gets the plain column.
+    A list should walk the index of its order. SQLite has no statistics and prefers the index of a filter.
     """
 
     arity = 1
@@ -23,10 +22,7 @@ class Unindexed(models.Func):
 
 
 class Unsorted(Unindexed):
-    """A column whose index neither database uses to sort.
-
-    For few rows out of many: PostgreSQL would walk the index of the order and hope to meet those rows soon.
-    """
+    """A column whose index neither database uses to sort: for few rows, PostgreSQL would walk most of the index."""
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, template="COALESCE(%(expressions)s, %(expressions)s)", **context)

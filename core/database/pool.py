@@ -28,8 +28,6 @@ WRITE_TURNS = 6
 
 
 class Database:
-    """Owns the threads and, through them, the connections."""
-
     def __init__(self) -> None:
         self._is_sqlite = True
         self._readers: ThreadGroup | None = None
@@ -37,11 +35,11 @@ class Database:
         self._sqlite_writer = sqlite_jobs.Writer()
         self._replicas: Replicas | None = None
         self._watchdog = BackgroundTask("unresponsive-connections")
-        # How many writes this process has committed.
+        # Writes that this process has committed.
         self.writes = 0
 
     async def open(self) -> None:
-        """Start the threads. They connect in the background, so a database that is down does not prevent the start."""
+        """Start the threads. They connect in the background, so the service starts while the database is down."""
         self._is_sqlite = connection.vendor == "sqlite"
         if self._is_sqlite:
             self._open_sqlite()
@@ -82,7 +80,7 @@ class Database:
             self._replicas.open()
 
     async def close(self) -> None:
-        """Finish the jobs that were submitted, then close threads and connections."""
+        """Finish the submitted jobs, then close threads and connections."""
         if self._replicas is not None:
             await self._replicas.close()
             self._replicas = None
@@ -98,14 +96,11 @@ class Database:
         Raises what the job raises; ServiceUnavailable if the database is unavailable or busy.
         """
         assert self._readers is not None, "the database is not open"
-        run = job if self._is_sqlite else partial(postgres_jobs.read, job)
-        result: T = await self._readers.submit(run)
-        return result
+        return await self._readers.submit(job if self._is_sqlite else partial(postgres_jobs.read, job))
 
     async def read_anywhere[T](self, job: Callable[[], T]) -> T:
         """Read from a replica that has replayed everything committed before this call, otherwise from the primary."""
-        result: T = await (self.read(job) if self._replicas is None else self._replicas.read(job))
-        return result
+        return await (self.read(job) if self._replicas is None else self._replicas.read(job))
 
     async def write[T](self, job: Callable[[], T]) -> T:
         """Run a job in a transaction and return after its commit. If the job raises, its changes are rolled back.
@@ -114,8 +109,7 @@ class Database:
         Raises what the job raises; ServiceUnavailable if the database is unavailable or busy.
         """
         assert self._writers is not None, "the database is not open"
-        run = job if self._is_sqlite else partial(postgres_jobs.write, job)
-        result: T = await self._writers.submit(run)
+        result = await self._writers.submit(job if self._is_sqlite else partial(postgres_jobs.write, job))
         self.writes += 1
         return result
 
@@ -124,13 +118,11 @@ class Database:
         self._sqlite_writer.before_commit.append(step)
 
     def remove_commit_step(self, step: Callable[[], None]) -> None:
-        """Undo `add_commit_step`."""
         if step in self._sqlite_writer.before_commit:
             self._sqlite_writer.before_commit.remove(step)
 
     @property
     def are_replicas_in_use(self) -> bool:
-        """Whether every configured read replica takes reads."""
         return self._replicas is None or self._replicas.are_all_in_use
 
     def stats(self) -> dict[str, int]:
@@ -141,7 +133,7 @@ class Database:
         return {"size": sum(group.count for group in groups), "jobs": sum(group.waiting for group in groups)}
 
     def _groups(self) -> list[ThreadGroup]:
-        # On PostgreSQL readers and writers are the same group.
+        # On PostgreSQL, readers and writers are the same group.
         return list(dict.fromkeys(group for group in (self._readers, self._writers) if group is not None))
 
 

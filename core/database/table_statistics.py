@@ -1,9 +1,4 @@
-"""Planner statistics on PostgreSQL.
-
-For a table without statistics, the planner expects few rows per user: lists read all of the user's rows and sort
-them instead of walking an index. This happens after an import or a server upgrade, until autovacuum runs a minute
-or more later.
-"""
+"""Planner statistics on PostgreSQL: without them, after an import, lists sort all rows of a user."""
 
 import logging
 

@@ -24,9 +24,6 @@ def mark_hooks_robust() -> None:
 
 
 def check_not_doomed() -> None:
-    """Raise TransactionManagementError if the transaction can only be rolled back.
-
-    Django would roll back silently, and the caller would believe that the job succeeded.
-    """
+    """Raise TransactionManagementError if the transaction can only be rolled back: Django would do so silently."""
     if connection.needs_rollback:
         raise TransactionManagementError("the job went on after a database error")

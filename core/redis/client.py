@@ -1,8 +1,4 @@
-"""The client: callers receive replies while Redis is up, and None while it is down.
-
-REDIS_URL names one server, a Sentinel service or a cluster. The first two use one `ServerConnection`, a cluster uses
-one per node.
-"""
+"""The client: callers receive replies while Redis is up, and None while it is down."""
 
 import asyncio
 import logging
@@ -14,24 +10,21 @@ from django.conf import settings
 from core.redis import metrics
 from core.redis.cluster import Cluster
 from core.redis.connection import ServerConnection
+from core.redis.discovery import MASTER_CHECK_SECONDS, find_master
 from core.redis.error_replies import ErrorReplies
 from core.redis.pipeline import Command, Pipeline, Replies
-from core.redis.sentinel import MASTER_CHECK_SECONDS, find_master
 from core.redis.url import Address, Node, parse_url
 
 logger = logging.getLogger("agent_router.redis")
 
 type State = Literal["up", "down", "disabled"]
 
-PROBE_KEY = b"ar:probe"
-
 
 class RedisClient:
     """One per process and event loop. Before `open`, and without a URL, every call returns None.
 
     `generation` changes when a command may have been lost and when Redis comes back: values cached under another
-    generation may be stale. `run_id` identifies the running Redis by 40 hexadecimal digits, which change with a
-    restart, a failover and the nodes of a cluster; it is empty if Redis does not report one.
+    generation may be stale. `run_id` (40 hexadecimal digits, or empty if unknown) changes with the running Redis.
     """
 
     def __init__(self) -> None:
@@ -48,8 +41,7 @@ class RedisClient:
         """Return the replies in the order of the commands, after one round trip that concurrent calls share.
 
         None if Redis is not configured, is down, exceeds the timeout, or rejects one of the commands: any of the
-        commands may have been executed. Raises only for arguments that cannot be sent. In a cluster, each command
-        goes to the node of its key, all at the same time.
+        commands may have been executed. Raises only for arguments that cannot be sent.
         """
         pipeline = self._pipeline
         if pipeline is None or not pipeline.ready or pipeline.loop is not asyncio.get_running_loop():
@@ -72,7 +64,7 @@ class RedisClient:
         return await self.call([("PING",)]) is not None
 
     def register_script(self, source: str) -> bytes:
-        """Return the script's SHA-1 for EVALSHA. Every new connection, and a NOSCRIPT error, loads the script."""
+        """Return the script's SHA-1 for EVALSHA. Every new connection loads the script."""
         return self._error_replies.register_script(source)
 
     async def open(self, url: str | None = None, timeout_seconds: float | None = None) -> None:
@@ -89,7 +81,7 @@ class RedisClient:
             await self._backend.open()
 
     async def close(self) -> None:
-        """Close the connections and end the background tasks. Waiting calls return None."""
+        """Close the connections. Waiting calls return None."""
         if self._backend:
             await self._backend.close()
         self._url, self._is_up, self._pipeline, self._backend = "", None, None, None
@@ -107,13 +99,12 @@ class RedisClient:
         )
 
     async def locate(self, server: ServerConnection) -> Node | None:
-        """Return Sentinel's current master, or None for the server in the URL."""
         if self._address is not None and self._address.kind == "sentinel":
             return await find_master(self._address)
         return None
 
     def probe_key(self, server: ServerConnection) -> bytes:
-        return PROBE_KEY
+        return b"ar:probe"
 
     def server_up(self, server: ServerConnection) -> None:
         self._pipeline = server.pipeline
@@ -124,7 +115,6 @@ class RedisClient:
         self.mark_down(reason)
 
     def mark_up(self, run_id: str) -> None:
-        """Record that Redis is up, possibly another Redis than before."""
         was_up, self._is_up = self._is_up, True
         self.run_id = run_id
         self.generation += 1
@@ -134,7 +124,6 @@ class RedisClient:
             logger.info("Redis is up")
 
     def mark_down(self, reason: str) -> None:
-        """Record that Redis, or a node of the cluster, is down."""
         was_up, self._is_up = self._is_up, False
         metrics.UP.set(0)
         metrics.BREAKER_STATE.set(1)

@@ -1,27 +1,25 @@
 """Redis Cluster: a connection to each master; each command goes to the node of its key, all at the same time.
 
-Each node has its own circuit breaker: while one node is down, calls for keys of other nodes still work. The cluster is
-up, and cached values are valid, only while all nodes are up.
-
-The slots are queried at the start, when a connection is lost, when a node redirects a command, and periodically. A
-command that reached the wrong node is sent again at once (see `error_replies`).
+While one node is down, calls for keys of other nodes still work, but the cluster counts as down. The slots are queried
+at the start, when a connection is lost, when a node redirects a command, and periodically.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from random import SystemRandom
 from typing import Any, Protocol
 
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import ResponseError
 
+from core.process.background import BackgroundTask
 from core.redis.connection import ServerConnection
 from core.redis.discovery import query_all
 from core.redis.error_replies import ErrorReplies
 from core.redis.pipeline import Command, Pipeline, Replies
-from core.redis.slots import SLOTS, key_in, read_node, read_owners, slot_of
+from core.redis.slots import key_in, read_node, read_owners, slot_of
 from core.redis.url import Address, Node
 
 NODES_QUERIED = 3
@@ -30,16 +28,11 @@ MIN_PAUSE_SECONDS, STABLE_PAUSE_SECONDS, RETRY_SECONDS = 0.1, 10.0, 0.5
 
 
 class Owner(Protocol):
-    """Is notified about the state of the cluster."""
+    """Is notified when all nodes are up or have changed, when a node is down, and when commands may have been lost."""
 
-    def mark_up(self, run_id: str) -> None:
-        """All nodes are up, or the nodes have changed."""
-
-    def mark_down(self, reason: str) -> None:
-        """A node is down."""
-
-    def note_lost_commands(self) -> None:
-        """Commands may have been lost."""
+    def mark_up(self, run_id: str) -> None: ...
+    def mark_down(self, reason: str) -> None: ...
+    def note_lost_commands(self) -> None: ...
 
 
 class Cluster:
@@ -58,7 +51,7 @@ class Cluster:
         self._reported: str | None = None
         self._problem = "its nodes are not known yet"
         self._is_stale = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("redis-cluster")
         error_replies.redirect = self._redirect
 
     def submit(self, commands: Sequence[Command]) -> asyncio.Future[Replies]:
@@ -79,11 +72,8 @@ class Cluster:
         if len(parts) == 1:
             (pipeline,) = parts
             return pipeline.submit(commands)
-        call = _SplitCall(self.loop.create_future(), len(commands), len(parts))
-        for pipeline, positions in parts.items():
-            part = pipeline.submit([commands[position] for position in positions])
-            part.add_done_callback(partial(call.collect, positions))
-        return call.future
+        answers = [pipeline.submit([commands[index] for index in indexes]) for pipeline, indexes in parts.items()]
+        return asyncio.ensure_future(_join(list(parts.values()), answers, len(commands)))
 
     def _failed(self) -> asyncio.Future[Replies]:
         future: asyncio.Future[Replies] = self.loop.create_future()
@@ -93,15 +83,11 @@ class Cluster:
     async def open(self) -> None:
         """Return after the first attempt at every node, even if all failed."""
         tried = asyncio.Event()
-        self._task = asyncio.create_task(self._follow_changes(tried), name="redis-cluster")
+        self._task.start(self._follow_changes(tried))
         await tried.wait()
 
     async def close(self) -> None:
-        """Close all connections and end all tasks. Waiting calls return None."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
         await asyncio.gather(*(server.close() for server in self._servers.values()))
 
     async def _follow_changes(self, tried: asyncio.Event) -> None:
@@ -122,7 +108,6 @@ class Cluster:
                     await self._is_stale.wait()
 
     async def _query_slots(self) -> Mapping[Node, list[range]]:
-        """Return the slots of each master, from the queried node that knows the latest change."""
         known = sorted({*self._address.nodes, *self._servers})
         nodes = SystemRandom().sample(known, min(len(known), NODES_QUERIED))
         replies = await query_all(
@@ -137,9 +122,12 @@ class Cluster:
         return read_owners(slots, node)
 
     async def _apply(self, slots: Mapping[Node, list[range]]) -> None:
-        """Connect to new masters, then use them, then disconnect from nodes that are no longer masters."""
         self._slots = {**self._slots, **slots}
-        added = {node: self._server_connection(node) for node in slots if node not in self._servers}
+        added = {
+            node: ServerConnection(self, self._address, self._error_replies, timeout_seconds=self._timeout, node=node)
+            for node in slots
+            if node not in self._servers
+        }
         try:
             await asyncio.gather(*(server.open() for server in added.values()))
         except asyncio.CancelledError:
@@ -154,11 +142,7 @@ class Cluster:
                 self._server_of_slot[slot_range.start : slot_range.stop] = [self._servers[node]] * len(slot_range)
         await asyncio.gather(*(server.close() for server in removed))
 
-    def _server_connection(self, node: Node) -> ServerConnection:
-        return ServerConnection(self, self._address, self._error_replies, timeout_seconds=self._timeout, node=node)
-
     def _report(self) -> None:
-        """Notify the owner if the cluster went down, came up, or has other nodes."""
         ids = sorted(server.run_id for server in self._servers.values() if server.pipeline)
         if not ids or len(ids) < len(self._servers) or None in self._server_of_slot:
             self._reported = None
@@ -191,9 +175,8 @@ class Cluster:
             self._report()
 
     def server_down(self, server: ServerConnection, reason: str) -> None:
-        """Query the slots soon: another node may have taken over."""
         self._problem = reason
-        self._is_stale.set()
+        self._is_stale.set()  # another node may have taken over
         if server in self._servers.values() and server.node is not None:
             host, port = server.node
             self._problem = f"{host}:{port}: {reason}"
@@ -203,24 +186,14 @@ class Cluster:
         self._owner.note_lost_commands()
 
 
-class _SplitCall:
-    """A call whose commands went to several nodes."""
-
-    def __init__(self, future: asyncio.Future[Replies], commands: int, parts: int) -> None:
-        self.future = future
-        self._replies: list[Any] = [None] * commands
-        self._waiting, self._has_failed = parts, False
-
-    def collect(self, positions: list[int], part: asyncio.Future[Replies]) -> None:
-        self._waiting -= 1
-        replies = part.result()
-        if replies is None:
-            self._has_failed = True
-        else:
-            for position, reply in zip(positions, replies, strict=True):
-                self._replies[position] = reply
-        if not self._waiting and not self.future.done():
-            self.future.set_result(None if self._has_failed else self._replies)
+async def _join(parts: list[list[int]], answers: list[asyncio.Future[Replies]], count: int) -> Replies:
+    replies: list[Any] = [None] * count
+    for positions, answer in zip(parts, await asyncio.gather(*answers), strict=True):
+        if answer is None:
+            return None
+        for position, reply in zip(positions, answer, strict=True):
+            replies[position] = reply
+    return replies
 
 
 def _rank(node_replies: tuple[Node, list[Any]]) -> tuple[bool, int]:

@@ -1,9 +1,7 @@
-"""The connection to one server, with a circuit breaker: closed while the connection has a pipeline that is ready.
+"""The connection to one server, with a circuit breaker.
 
-The breaker opens when the connection is lost, when Redis exceeds timeouts (see `pipeline`), and when Redis rejects
-commands because of its own state. A background task then looks up the server's address, which may have changed, and
-reconnects. The breaker closes when Redis has answered a write in time: a Redis that is out of memory, or has become a
-replica, still answers PING.
+The breaker opens when the connection is lost, when Redis exceeds timeouts, and when Redis rejects commands because of
+its own state. It closes when Redis has answered a write in time: a Redis that is out of memory still answers PING.
 """
 
 import asyncio
@@ -14,6 +12,7 @@ from typing import Protocol
 
 from hiredis import ReplyError
 
+from core.process.background import BackgroundTask
 from core.redis import metrics
 from core.redis.error_replies import ErrorReplies
 from core.redis.pipeline import Pipeline
@@ -33,17 +32,10 @@ class Owner(Protocol):
     async def locate(self, server: "ServerConnection") -> Node | None:
         """Return the server's address, or None for the address in the URL."""
 
-    def probe_key(self, server: "ServerConnection") -> bytes:
-        """Return the key that the probe writes."""
-
-    def server_up(self, server: "ServerConnection") -> None:
-        """The pipeline is ready."""
-
-    def server_down(self, server: "ServerConnection", reason: str) -> None:
-        """An attempt failed, or the connection was lost."""
-
-    def note_lost_commands(self) -> None:
-        """Commands may have been lost."""
+    def probe_key(self, server: "ServerConnection") -> bytes: ...
+    def server_up(self, server: "ServerConnection") -> None: ...
+    def server_down(self, server: "ServerConnection", reason: str) -> None: ...
+    def note_lost_commands(self) -> None: ...
 
 
 class ServerConnection:
@@ -68,20 +60,16 @@ class ServerConnection:
         self.run_id = ""
         self._owner, self._address, self._error_replies = owner, address, error_replies
         self._timeout, self._check_seconds = timeout_seconds, check_seconds
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("redis")
 
     async def open(self) -> None:
         """Return after the first attempt, even if it failed."""
         tried = asyncio.Event()
-        self._task = asyncio.create_task(self._stay_connected(tried), name="redis")
+        self._task.start(self._stay_connected(tried))
         await tried.wait()
 
     async def close(self) -> None:
-        """Close the connection and end the background task. Waiting calls return None."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
 
     async def _stay_connected(self, tried: asyncio.Event) -> None:
         pause = FIRST_PAUSE_SECONDS

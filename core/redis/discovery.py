@@ -1,4 +1,4 @@
-"""Short queries to several sentinels or cluster nodes at once, each over its own connection."""
+"""Short queries to several sentinels or cluster nodes at once, and the master that Redis Sentinel names."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,12 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from core.redis.url import Node
+from core.redis.url import Address, Node
 
 # With the longest pause and timeout of a connection, this must stay below the 2 s in which Redis is used again.
 QUERY_SECONDS = 0.3
+# How often the sentinels are queried while the master is up.
+MASTER_CHECK_SECONDS = 1.0
 
 type Query = tuple[str, ...]
 type NodeReplies = tuple[Node, list[Any]]
@@ -48,3 +50,27 @@ async def _query(node: Node, connection: AbstractConnection, queries: Sequence[Q
     finally:
         await connection.disconnect(nowait=True)
     return node, replies
+
+
+async def find_master(address: Address) -> Node:
+    """Return the address of the service's master, from the sentinel that knows the latest failover.
+
+    A partitioned sentinel may still name an old master. Raises ConnectionError if no sentinel knows the service;
+    TimeoutError, OSError or a RedisError if no sentinel answers.
+    """
+    service = address.service
+    replies = await query_all(
+        ((node, address.sentinel_connection(node)) for node in address.nodes),
+        [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service), ("SENTINEL", "MASTER", service)],
+    )
+    masters = [(_failover_epoch(details), master) for _, (master, details) in replies if isinstance(master, list)]
+    if not masters:
+        raise ConnectionError(f"no sentinel knows a master by the name of {service}")
+    _, (host, port) = max(masters)
+    return host.decode(), int(port)
+
+
+def _failover_epoch(details: Any) -> int:
+    if not isinstance(details, list):
+        return 0
+    return int(dict(zip(details[::2], details[1::2], strict=False)).get(b"config-epoch", 0))

@@ -1,19 +1,18 @@
 """Connection pools of django-redis, for Django's cache: they accept the same REDIS_URL as the hot path.
 
 redis-py has no URL for Sentinel, and django-redis cannot use its cluster client. So each connection looks up its server
-before it connects: Sentinel's master, or the cluster node with the one slot of all of Django's keys. The keys share a
-hash tag, so that commands with several keys work, too.
+before it connects: Sentinel's master, or the cluster node with the one slot of all of Django's keys.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from redis import exceptions
 from redis.connection import Connection, ConnectionPool, SSLConnection
+from redis.crc import key_slot
 
-from core.redis.slots import key_slot, read_owners
+from core.redis.slots import read_owners
 from core.redis.url import DJANGO_KEY_PREFIX, Address, Node, parse_url
 
 
@@ -31,7 +30,7 @@ class PoolByURL:
         return ConnectionPool(connection_class=connection_class, find=find, **{**options, **address.options})
 
 
-class _Locating(Connection):
+class _LocatingConnection(Connection):
     """Looks up its server before each connect."""
 
     def __init__(self, *, find: Callable[[], Node], **options: Any) -> None:
@@ -51,11 +50,7 @@ class _Locating(Connection):
             raise exceptions.ConnectionError(f"this server is not the right one any more: {error}") from error
 
 
-class _LocatingConnection(_Locating):
-    pass
-
-
-class _LocatingSSLConnection(_Locating, SSLConnection):
+class _LocatingSSLConnection(_LocatingConnection, SSLConnection):
     pass
 
 
@@ -81,19 +76,13 @@ def _query_each(address: Address, options: dict[str, Any], query: tuple[str, ...
     """Yield the replies of one node after the other; nodes that do not answer are skipped."""
     connection_class = SSLConnection if address.is_tls else Connection
     for host, port in address.nodes:
-        with _closing(connection_class(host=host, port=port, **options)) as connection:
-            try:
-                connection.connect()  # type: ignore[no-untyped-call]
-                connection.send_command(*query)  # type: ignore[no-untyped-call]
-                reply = connection.read_response()
-            except (exceptions.RedisError, OSError):
-                continue
+        connection = connection_class(host=host, port=port, **options)
+        try:
+            connection.connect()  # type: ignore[no-untyped-call]
+            connection.send_command(*query)  # type: ignore[no-untyped-call]
+            reply = connection.read_response()
+        except (exceptions.RedisError, OSError):
+            continue
+        finally:
+            connection.disconnect()  # type: ignore[no-untyped-call]
         yield (host, port), reply
-
-
-@contextmanager
-def _closing(connection: Connection) -> Iterator[Connection]:
-    try:
-        yield connection
-    finally:
-        connection.disconnect()  # type: ignore[no-untyped-call]

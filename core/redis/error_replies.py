@@ -17,25 +17,14 @@ from typing import Any
 from hiredis import ReplyError
 
 from core.redis.metrics import FAILURES
-from core.redis.pipeline import Call, Command, Pipeline, Replies
+from core.redis.pipeline import Call, Command, Pipeline, Replies, give_up
 
 logger = logging.getLogger("agent_router.redis")
 
 type Waiter = asyncio.Future[Replies]
 
 STATE_ERRORS = frozenset(
-    {
-        "OOM",
-        "READONLY",
-        "LOADING",
-        "MISCONF",
-        "NOAUTH",
-        "NOPERM",
-        "NOREPLICAS",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "BUSY",
-    }
+    {"OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY"}
 )
 REDIRECTIONS = frozenset({"MOVED", "ASK"})
 # TRYAGAIN: the keys of one command are on two nodes while their slot migrates.
@@ -57,23 +46,21 @@ class _Retry:
 class ErrorReplies:
     """Settles calls with an error among their replies: the caller receives None, or the replies after a retry.
 
-    `redirect` returns the pipeline to the node that a MOVED or ASK error names, or None.
+    In a cluster, `redirect` returns the pipeline to the node that a MOVED or ASK error names, or None.
     """
 
     def __init__(self) -> None:
-        self.redirect: Callable[[str], Pipeline | None] = _no_redirect
+        self.redirect: Callable[[str], Pipeline | None] | None = None
         self._scripts: dict[str, str] = {}
         self._raw: set[Waiter] = set()
         self._logged_codes: set[str] = set()
 
     def register_script(self, source: str) -> bytes:
-        """Return the script's SHA-1 for EVALSHA."""
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         self._scripts[sha] = source
         return sha.encode()
 
     def load_commands(self) -> list[Command]:
-        """Return the commands that load every registered script."""
         return [("SCRIPT", "LOAD", source) for source in self._scripts.values()]
 
     def submit_raw(self, pipeline: Pipeline, commands: list[Command]) -> Waiter:
@@ -84,7 +71,6 @@ class ErrorReplies:
         return future
 
     def settle(self, pipeline: Pipeline, call: Call, replies: list[Any]) -> None:
-        """Set the future of a call, now or after a retry."""
         future, commands = call
         if future in self._raw:
             future.set_result(replies)
@@ -97,7 +83,7 @@ class ErrorReplies:
         if unknown := _positions(replies, {"NOSCRIPT"}):
             again = [*self.load_commands(), *(commands[position] for position in unknown)]
             return _Retry(future, replies, unknown, again, slice(-len(unknown), None), pipeline)
-        if moved := _positions(replies, REDIRECTIONS):
+        if self.redirect and (moved := _positions(replies, REDIRECTIONS)):
             targets = {self.redirect(str(replies[position])) for position in moved}
             target = targets.pop() if len(targets) == 1 else None
             if target and target.ready:
@@ -110,7 +96,7 @@ class ErrorReplies:
         """Send the commands again, within the timeout of the original call."""
         if retry.future.done():
             return
-        timer = source.loop.call_later(source.left_seconds, _give_up, retry.future)
+        timer = source.loop.call_later(source.left_seconds, give_up, retry.future)
         again = self.submit_raw(retry.target, retry.commands)
         again.add_done_callback(partial(self._finish_retry, retry, timer))
 
@@ -118,7 +104,7 @@ class ErrorReplies:
         timer.cancel()
         repeated = again.result()
         if repeated is None:
-            _give_up(retry.future)
+            give_up(retry.future)
             return
         for position, reply in zip(retry.positions, repeated[retry.wanted], strict=True):
             retry.replies[position] = reply
@@ -144,19 +130,9 @@ class ErrorReplies:
                 logger.error("Redis refuses a command: %s", error)
 
 
-def _no_redirect(error: str) -> Pipeline | None:
-    return None
-
-
 def _code(reply: Any) -> str:
-    """Return the first word of an error, such as NOSCRIPT; an empty string for any other reply."""
     return str(reply).partition(" ")[0] if isinstance(reply, ReplyError) else ""
 
 
 def _positions(replies: list[Any], codes: set[str] | frozenset[str]) -> list[int]:
     return [position for position, reply in enumerate(replies) if _code(reply) in codes]
-
-
-def _give_up(future: Waiter) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -1,20 +1,13 @@
-"""One connection to Redis, shared by all calls of a process.
+"""One connection to Redis, shared by all calls: calls of one iteration of the event loop leave in one write.
 
-Calls made in one iteration of the event loop leave in one write; Redis answers in the order of the commands. One
-connection per server is enough: Redis executes one command at a time, and further sockets would split the batches.
-
-redis-py opens the connection (TLS, AUTH, SELECT), then this module takes over its transport; hiredis packs and parses.
-docs/decisions/0005-own-redis-client.md compares the cost with redis-py's.
-
-Timeouts: the callers of a batch that is not answered in time receive None. The batch keeps its place in the queue, so
-that late replies are dropped and never reach another call. While replies are overdue, the pipeline is not `ready` and
-no new call waits. The connection ends if a batch is overdue for `GIVE_UP_FACTOR` timeouts, or if replies are late
-`MAX_STALLS` times in a row.
+The callers of a batch that is not answered in time receive None. The batch keeps its place in the queue, so that late
+replies never reach another call. docs/decisions/0005-own-redis-client.md
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NamedTuple, cast
 
@@ -26,8 +19,8 @@ from core.redis.metrics import COMMANDS, ROUND_TRIP_SECONDS
 type Command = tuple[bytes | str | int, ...] | bytes
 type Replies = list[Any] | None
 
-GIVE_UP_FACTOR = 4
-MAX_STALLS = 3
+# The connection ends if a batch is overdue for this many timeouts, or if replies are late this often in a row.
+GIVE_UP_FACTOR, MAX_STALLS = 4, 3
 # An overdue batch is checked again after the loop has polled its sockets: the loop may be late, and not Redis.
 RECHECK_SECONDS = 0.001
 
@@ -41,19 +34,19 @@ class Call(NamedTuple):
     commands: Sequence[Command]
 
 
+@dataclass(slots=True)
 class Batch:
     """The calls of one write, in order."""
 
-    __slots__ = ("answered", "calls", "given_up", "sent", "was_overdue")
-
-    def __init__(self, calls: list[Call], sent: float) -> None:
-        self.calls, self.sent = calls, sent
-        self.answered = 0
-        self.was_overdue = self.given_up = False
+    calls: list[Call]
+    sent: float
+    answered: int = 0
+    was_overdue: bool = False
+    given_up: bool = False
 
 
 class Pipeline(asyncio.Protocol):
-    """Sends calls in batches and distributes their replies.
+    """Sends calls in batches and distributes their replies. While replies are overdue, the pipeline is not `ready`.
 
     `ended` becomes the reason why the pipeline ended. `on_trouble` receives the kind of a failure before any caller
     learns of it. `on_error_reply` settles each call with an error among its replies.
@@ -119,14 +112,12 @@ class Pipeline(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
         for future, _ in [call for batch in self._batches for call in batch.calls] + self._queued:
-            if not future.done():
-                future.set_result(None)
+            give_up(future)
         self._batches.clear()
         self._queued, self._packed, self._expected = [], [], 0
         self._transport.abort()
 
     async def disconnect(self) -> None:
-        """Close redis-py's side, after `end`."""
         await self._connection.disconnect(nowait=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,7 +138,6 @@ class Pipeline(asyncio.Protocol):
             self._timer = self.loop.call_later(self._timeout - RECHECK_SECONDS, self._check_timeouts)
 
     def data_received(self, data: bytes) -> None:
-        """Deliver complete replies to their callers."""
         gets, replies = self._reader.gets, self._replies
         try:
             self._reader.feed(data)
@@ -190,7 +180,6 @@ class Pipeline(asyncio.Protocol):
             self.ready = True
 
     def _check_timeouts(self) -> None:
-        """Give up overdue batches and schedule the next check."""
         self._timer = None
         soon = monotonic() + RECHECK_SECONDS
         overdue = [batch for batch in self._batches if not batch.given_up and batch.sent + self._timeout <= soon]
@@ -216,7 +205,11 @@ class Pipeline(asyncio.Protocol):
         for batch in batches:
             batch.given_up = True
             for future, _ in batch.calls[batch.answered :]:
-                if not future.done():
-                    future.set_result(None)
+                give_up(future)
         if self._stalls >= MAX_STALLS:
             self.end("timeout", f"no reply within {self._timeout} s, {self._stalls} times in a row")
+
+
+def give_up(future: asyncio.Future[Replies]) -> None:
+    if not future.done():
+        future.set_result(None)

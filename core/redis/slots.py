@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
 from core.redis.pipeline import Command
 from core.redis.url import Node
-
-__all__ = ["SLOTS", "key_in", "key_slot", "read_node", "read_owners", "slot_of"]
 
 WITHOUT_KEY = frozenset({b"PING", b"ECHO", b"INFO", b"SCRIPT", b"TIME"})
 SCRIPTS = frozenset({b"EVALSHA", b"EVAL"})
@@ -20,25 +17,17 @@ def slot_of(command: Command) -> int | None:
     """Return the slot of the command's first key, which all of its keys must share; None without a key."""
     if isinstance(command, bytes):
         # Lengths and words alternate: *3 $3 SET $1 k ...
-        words = command.split(b"\r\n", 9)
-        name, key_index = words[2].upper(), 4
-        if name in SCRIPTS:
-            key_index = 8 if words[6] != b"0" else len(words)
-        key = words[key_index] if key_index < len(words) else b""
+        words = command.split(b"\r\n", 9)[2::2]
     else:
-        name, key_index = _encoded(command[0]).upper(), 1
-        if name in SCRIPTS:
-            key_index = 3 if int(command[2]) else len(command)
-        key = _encoded(command[key_index]) if key_index < len(command) else b""
+        words = [word if isinstance(word, bytes) else str(word).encode() for word in command[:4]]
+    name, key_index = words[0].upper(), 1
+    if name in SCRIPTS:
+        key_index = 3 if words[2] != b"0" else len(words)
+    key = words[key_index] if key_index < len(words) else b""
     return None if name in WITHOUT_KEY or not key else key_slot(key)
 
 
-def _encoded(word: bytes | str | int) -> bytes:
-    return word if isinstance(word, bytes) else str(word).encode()
-
-
 def key_in(slots: range, prefix: bytes) -> bytes:
-    """Return a key whose slot is in `slots`."""
     return next(key for number in count() if key_slot(key := prefix + b"%d" % number) in slots)
 
 

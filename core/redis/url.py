@@ -4,9 +4,8 @@
     redis+sentinel://[[user]:password@]host[:port],.../service[/db][?...]    the hosts are the sentinels
     redis+cluster://[[user]:password@]host[:port],...[?...]                  the hosts are some of the nodes
 
-`rediss` instead of `redis` means TLS, in all three. The options are those of redis-py's connections, such as
-`ssl_ca_certs=/path`. User and password are for Redis; those of the sentinels are `sentinel_username=` and
-`sentinel_password=`. Special characters are percent-encoded.
+`rediss` instead of `redis` means TLS. The options are those of redis-py's connections, and `sentinel_username` and
+`sentinel_password`.
 """
 
 import re
@@ -30,6 +29,7 @@ NOT_FOR_SENTINELS = ("db", "username", "password", "client_name")
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 # A hash tag puts all of Django's keys into one slot of a cluster.
 DJANGO_KEY_PREFIX = "{django}"
+UNKNOWN_OPTION = "has an option after the ? that redis-py does not know or cannot use"
 
 _URL = re.compile(
     r"(?P<transport>redis|rediss|unix)(?:\+(?P<kind>sentinel|cluster))?://"
@@ -50,7 +50,7 @@ class Address(NamedTuple):
     sentinel_options: Mapping[str, Any]
 
     def connection(self, node: Node | None = None) -> AbstractConnection:
-        """Return redis-py's connection, not yet connected, to the node or to the URL's server. It does TLS and AUTH."""
+        """Return redis-py's connection, not yet connected, to the node or to the URL's server."""
         return self.connection_class(**self.options, **_host_and_port(node))
 
     def sentinel_connection(self, sentinel: Node) -> AbstractConnection:
@@ -143,7 +143,7 @@ def _parse_hosts(text: str, kind: Kind) -> tuple[Node, ...]:
 
 
 def _parse_path(transport: str, kind: Kind, path: str) -> tuple[str, str]:
-    """Return the Sentinel service, and redis-py's path for the database or the socket."""
+    # The Sentinel service, and redis-py's path for the database or the socket.
     if transport == "unix":
         if not path:
             raise ValueError("must name the socket's path, as in unix:///run/redis.sock")
@@ -163,7 +163,7 @@ def _parse_options(plain: str, query: str) -> dict[str, Any]:
             parse_qsl(query, keep_blank_values=True, strict_parsing=True)
         options: dict[str, Any] = {"protocol": 2, **parse_redis_url(plain)}
     except (ValueError, RedisError):
-        raise _unknown_option() from None
+        raise ValueError(UNKNOWN_OPTION) from None
     for name in NOT_FOR_CONNECTIONS:
         options.pop(name, None)
     for name in FILES:
@@ -178,8 +178,4 @@ def _check_connection(address: Address) -> None:
         if address.kind == "sentinel":
             address.sentinel_connection(address.nodes[0])
     except (TypeError, ValueError, RedisError):
-        raise _unknown_option() from None
-
-
-def _unknown_option() -> ValueError:
-    return ValueError("has an option after the ? that redis-py does not know or cannot use")
+        raise ValueError(UNKNOWN_OPTION) from None

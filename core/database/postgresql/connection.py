@@ -22,7 +22,7 @@ from core.database.postgresql.fast_path import PostgresFastPath
 from core.database.postgresql.options import is_behind_pgbouncer, set_timeouts_sql, statement_timeout_seconds
 from core.database.postgresql.outage import Outage, outage
 
-# How long requests wait for a server that has just gone away: it may be restarting.
+# Requests wait this long for a server that may be restarting.
 RECONNECT_SECONDS = 3.0
 # A write checks a connection that was idle for longer: the server may have vanished without closing it.
 IDLE_SECONDS = 5.0
@@ -50,7 +50,7 @@ def use_server(entry: dict[str, Any], its_outage: Outage) -> None:
 
 
 def connect() -> None:
-    """Connect this thread if the server is up. An outage is logged; the next job tries again."""
+    """Connect this thread if the server is up. Otherwise the next job tries again."""
     with suppress(DatabaseError):
         _connect(wait_seconds=0.0)
 
@@ -59,8 +59,7 @@ def connect() -> None:
 def working_connection(*, is_write: bool) -> Iterator[None]:
     """Provide a working Django connection in this thread, and leave it clean for the next job.
 
-    Waits for a server that has just gone away, and raises Django's database errors. `was_connection_lost` reports
-    afterwards whether the block lost its connection.
+    Waits for a server that may be restarting, and raises Django's database errors.
     """
     _state.was_lost = False
     if connection.connection is not None and not _is_working(connection.connection, is_write=is_write):
@@ -86,7 +85,7 @@ def working_connection(*, is_write: bool) -> Iterator[None]:
 
 
 def was_connection_lost() -> bool:
-    """Whether this thread's last `working_connection` block lost its connection."""
+    """Whether the last `working_connection` block of this thread lost its connection."""
     return _state.was_lost
 
 
@@ -97,10 +96,7 @@ def is_lost_by(error: BaseException) -> bool:
 
 
 async def cut_unresponsive_connections() -> None:
-    """Cut, until cancelled, the connections of jobs whose server neither answers nor disconnects.
-
-    The server cannot enforce its statement timeout while the server itself hangs.
-    """
+    """Cut the connections of jobs whose server hangs: such a server cannot enforce its own statement timeout."""
     while True:
         await asyncio.sleep(1.0)
         latest_start = time.monotonic() - statement_timeout_seconds() - GRACE_SECONDS
@@ -110,7 +106,6 @@ async def cut_unresponsive_connections() -> None:
 
 
 def cut_connections(to: Outage) -> None:
-    """Cut the connections of all jobs that run on one server."""
     for _, psycopg_connection, server in list(_running.values()):
         if server is to:
             _cut(psycopg_connection)
@@ -144,13 +139,11 @@ def _ensure_connection() -> None:
 
 
 def _has_plain_cursors(psycopg_connection: Connection[Any]) -> bool:
-    """Whether only django-prometheus watches the statements. Tracing replaces the cursor class."""
-    factory = psycopg_connection.cursor_factory
-    return factory.__bases__ == (Cursor,)
+    # Tracing replaces django-prometheus' cursor class.
+    return psycopg_connection.cursor_factory.__bases__ == (Cursor,)
 
 
 def _flush_before(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Send the queued statements before a statement of the ORM."""
     if isinstance(fast_path := current_fast_path(), PostgresFastPath):
         fast_path.flush()
     return execute(sql, params, many, context)

@@ -1,10 +1,7 @@
 """Compiled statements on PostgreSQL without Django's cursors: prepared once, sent together in libpq's pipeline mode.
 
 Within a transaction a statement is queued until a caller needs a result: BEGIN is sent with the first such statement,
-COMMIT with the statements that are still queued. A round trip costs this process several times the CPU time of the
-rest of a statement. docs/decisions/0006-database-fast-paths.md compares this with psycopg's own pipeline.
-
-Statements of the ORM use Django's cursors, in the same transaction.
+COMMIT with the statements that are still queued. docs/decisions/0006-database-fast-paths.md
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 from django.db import connection
@@ -46,8 +42,6 @@ class Statement(NamedTuple):
 
 
 class PostgresResult:
-    """The result of a statement, read like a cursor."""
-
     def __init__(self, result: PGresult, transformer: Any) -> None:
         self._result, self._transformer = result, transformer
 
@@ -81,7 +75,7 @@ class PostgresFastPath:
         self.psycopg_connection = psycopg_connection
         self._pgconn = psycopg_connection.pgconn
         self._transformer = Transformer(psycopg_connection)
-        self._measured = statements(connection.alias, connection.vendor)
+        self._statements = statements(connection.alias, connection.vendor)
         self._preamble = [Statement(sql.encode()) for sql in preamble]
         self._can_prepare = can_prepare
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
@@ -121,17 +115,11 @@ class PostgresFastPath:
             queued = self._preamble + queued
         if not queued:
             return None
-        began = perf_counter()
-        try:
-            with connection.wrap_database_errors:
-                result: PGresult = wait(self._exchange(queued), self._pgconn.socket, WAIT_SECONDS)
-        except Exception as error:
-            self._measured.note_error(error)
-            raise
-        finally:
-            # One observation per round trip: the server does not report how long each statement took.
-            self._measured.observe(perf_counter() - began)
-            self._measured.note_more(len(queued) - 1)
+        return self._statements.measure(self._run, queued, count=len(queued))
+
+    def _run(self, queued: Sequence[Statement]) -> PGresult:
+        with connection.wrap_database_errors:
+            result: PGresult = wait(self._exchange(queued), self._pgconn.socket, WAIT_SECONDS)
         return result
 
     def _commit(self) -> None:

@@ -21,15 +21,11 @@ from core.database.threads import Job
 from core.database.transactions import check_not_doomed, run_atomically
 
 MAX_ATTEMPTS = 3
-# Lets the other transaction take the released lock first.
+# The other transaction takes the released lock first.
 CONFLICT_PAUSE_SECONDS = 0.02
 
 
-class _ThreadState(local):
-    is_committing = False
-
-
-_state = _ThreadState()
+_state = local()
 
 
 def run_each(jobs: Sequence[Job]) -> None:
@@ -40,12 +36,10 @@ def run_each(jobs: Sequence[Job]) -> None:
 
 
 def read[T](job: Callable[[], T]) -> T:
-    """Run a job on a working connection, and again if the connection is lost meanwhile."""
     return _retry(job, is_write=False)
 
 
 def write[T](job: Callable[[], T]) -> T:
-    """Run a job in a transaction, and again if the transaction was certainly rolled back by a conflict or an outage."""
     return _retry(partial(run_atomically, partial(_in_transaction, job)), is_write=True)
 
 

@@ -6,13 +6,11 @@ from django.conf import settings
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-CONNECT_TIMEOUT_SECONDS = 3
-
 OPTIONS = {
     # Shown in pg_stat_activity and in the server's log.
     "application_name": "agent-router",
     # libpq would wait forever for a host that drops packets.
-    "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
+    "connect_timeout": "3",
     # Detects a server that vanished while the connection is idle: after 30 s, 3 probes 5 s apart.
     "keepalives_idle": "30",
     "keepalives_interval": "5",
@@ -23,14 +21,12 @@ OPTIONS = {
 # Sent with the first packet, so they cost no round trip. Times cast to text are read as UTC (core/values.py).
 # JIT compilation would take longer than these statements. PgBouncer refuses such options, and Django sets the zone.
 STARTUP_OPTIONS = "-c TimeZone=UTC -c jit=off"
-# Only compiled statements are prepared (core/database/postgresql/fast_path.py): Django's cursors inline the values.
-PREPARE_THRESHOLD = None
 
 
 def connection_options(dsn_options: dict[str, str], *, is_behind_pgbouncer: bool) -> dict[str, Any]:
-    """Return Django's OPTIONS for a PostgreSQL database."""
     options = OPTIONS if is_behind_pgbouncer else OPTIONS | {"options": STARTUP_OPTIONS}
-    return {**options, **dsn_options, "prepare_threshold": PREPARE_THRESHOLD}
+    # Only compiled statements are prepared: Django's cursors inline the values.
+    return {**options, **dsn_options, "prepare_threshold": None}
 
 
 def is_behind_pgbouncer() -> bool:
@@ -50,7 +46,6 @@ def lock_timeout_seconds() -> int:
 
 
 def set_timeouts_sql(*, for_transaction: bool) -> str:
-    """Return the SQL that sets the server's timeouts, in a transaction or in the whole session."""
     timeouts = {
         "statement_timeout": statement_timeout_seconds(),
         "lock_timeout": lock_timeout_seconds(),
@@ -62,10 +57,7 @@ def set_timeouts_sql(*, for_transaction: bool) -> str:
 
 
 def limit_new_connections() -> None:
-    """Set the timeouts in every connection that this process opens from now on.
-
-    Only the service calls this: a migration may take its time.
-    """
+    """Set the timeouts in every new connection. Only the service calls this: a migration may take its time."""
     connection_created.connect(_set_timeouts, dispatch_uid="core.database.postgresql.options")
 
 

@@ -1,7 +1,6 @@
 """The outage state of one database server, shared by all threads of the process.
 
-Requests wait a few seconds for a server that restarts. If the outage lasts longer, requests fail at once, and one
-thread at a time tries to reconnect.
+Requests wait a few seconds for a server that restarts. Later they fail at once, and one thread at a time reconnects.
 """
 
 import logging
@@ -17,8 +16,6 @@ logger = logging.getLogger("agent_router.database")
 
 
 class Outage:
-    """Whether one server is down. `is_logged` decides whether its outages are logged."""
-
     def __init__(self, *, is_logged: bool = True) -> None:
         self._is_logged = is_logged
         self._changed = threading.Condition()
@@ -53,7 +50,6 @@ class Outage:
                 raise OperationalError("the database server is out of reach")
 
     def _may_try(self) -> bool:
-        """Without an outage every thread may connect, in an outage one at a time."""
         with self._changed:
             if not self.is_on:
                 return True

@@ -8,15 +8,15 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
+from prometheus_client import Counter, Gauge
 
 from core.database.failures import is_lost
 from core.database.postgresql import connection as postgres_connection
-from core.database.postgresql import replica_metrics
 from core.database.postgresql.outage import Outage
 from core.database.postgresql.wal_position import Position, StandbyStatus, find_replayed, find_status
 from core.database.threads import ThreadGroup, execute_each
 
-# How long a read waits for the replica to catch up: the most that a replica in use may lag.
+# A read waits this long for the replica to catch up.
 MAX_LAG_SECONDS = 0.05
 POLL_SECONDS = 0.001
 # Positions of the primary that are kept to compute the lag; beyond that, every other position is dropped.
@@ -25,11 +25,26 @@ MAX_POSITIONS = 100
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.25, 30.0
 STABLE_SECONDS = 10.0
 
+LAG_SECONDS = Gauge(
+    "db_replica_lag_seconds",
+    "How long ago the primary wrote the oldest change that the replica has not replayed",
+    ["replica"],
+    multiprocess_mode="livemax",
+)
+IN_USE = Gauge(
+    "db_replica_in_use",
+    "1 while the replica takes reads, 0 while it is excluded",
+    ["replica"],
+    multiprocess_mode="livemin",
+)
+LEFT_OUT = Counter("db_replica_left_out_total", "Times that the replica was excluded", ["replica", "reason"])
+READS = Counter("db_replica_reads_total", "Reads that a replica may serve, by the server that served them", ["server"])
+
 logger = logging.getLogger("agent_router.database")
 
 
 class NotReplayed(Exception):
-    """The replica has not replayed the position that the read needs."""
+    """The replica is excluded, or has not replayed the position that the read needs."""
 
 
 class Replica:
@@ -46,7 +61,7 @@ class Replica:
         self._written: list[tuple[float, Position]] = []
         self._used_since, self._excluded_until, self._pause = 0.0, 0.0, FIRST_PAUSE_SECONDS
         self._is_logged = False
-        replica_metrics.IN_USE.labels(self.name).set(0)
+        IN_USE.labels(self.name).set(0)
 
     def _threads(self, name: str, count: int) -> ThreadGroup:
         # Errors reach the caller unchanged: the primary serves the read instead.
@@ -61,7 +76,6 @@ class Replica:
             group.open()
 
     async def close(self) -> None:
-        """Finish the jobs that were submitted, then end the threads."""
         for group in self.groups:
             await group.close()
 
@@ -70,14 +84,11 @@ class Replica:
         return self._readers, self._prober
 
     async def read[T](self, job: Callable[[], T], wanted: Position) -> T:
-        """Run a job after the replica has replayed a position.
-
-        Raises what the job raises; NotReplayed, DatabaseError or ServiceUnavailable if the primary must run the job.
-        """
+        """Run a job after the replica has replayed a position. Raises NotReplayed if the primary must run it."""
         if wanted.timeline != self.timeline:
             raise NotReplayed
         try:
-            result: T = await self._readers.submit(partial(self._read, job, wanted))
+            result = await self._readers.submit(partial(self._read, job, wanted))
         except NotReplayed:
             self.exclude("lag", "it is too far behind the primary")
             raise
@@ -85,7 +96,7 @@ class Replica:
             if is_lost(error):
                 self.exclude("failure", str(error))
             raise
-        replica_metrics.READS.labels(self.name).inc()
+        READS.labels(self.name).inc()
         return result
 
     def _read[T](self, job: Callable[[], T], wanted: Position) -> T:
@@ -107,11 +118,10 @@ class Replica:
 
     async def probe(self, written: Position) -> StandbyStatus:
         """Return the replica's status. Raises DatabaseError; ServiceUnavailable if earlier probes still wait."""
-        status: StandbyStatus = await self._prober.submit(partial(wait_and_find_status, written))
-        return status
+        return await self._prober.submit(partial(wait_and_find_status, written))
 
     def update(self, status: StandbyStatus, *, system: int, written: Position) -> None:
-        """Include or exclude the replica by its status at the time when the primary had `written`."""
+        """Include or exclude the replica by its status when the primary had `written`."""
         self._update_lag(status.replayed or 0, written)
         if status.replayed is None:
             self.exclude("failure", "it is no standby")
@@ -133,8 +143,8 @@ class Replica:
             was_stable = now - self._used_since > STABLE_SECONDS
             self._pause = FIRST_PAUSE_SECONDS if was_stable else min(2 * self._pause, MAX_PAUSE_SECONDS)
             self._excluded_until = now + self._pause
-            replica_metrics.LEFT_OUT.labels(self.name, reason).inc()
-            replica_metrics.IN_USE.labels(self.name).set(0)
+            LEFT_OUT.labels(self.name, reason).inc()
+            IN_USE.labels(self.name).set(0)
         elif self._is_logged:
             return
         self._is_logged = True
@@ -142,16 +152,14 @@ class Replica:
 
     def _include(self) -> None:
         self.is_in_use, self._is_logged, self._used_since = True, False, monotonic()
-        replica_metrics.IN_USE.labels(self.name).set(1)
+        IN_USE.labels(self.name).set(1)
         logger.info("The read replica %s is in use", self.name)
 
     def cut_connections(self) -> None:
-        """Cut the connections of jobs that wait for the replica."""
         postgres_connection.cut_connections(self._outage)
 
     @property
     def waiting(self) -> int:
-        """The number of reads that wait or run."""
         return self._readers.waiting
 
     def _update_lag(self, replayed: int, written: Position) -> None:
@@ -161,11 +169,10 @@ class Replica:
         if len(self._written) > MAX_POSITIONS:
             del self._written[1::2]
         oldest, _ = self._written[0]
-        replica_metrics.LAG_SECONDS.labels(self.name).set(0.0 if replayed >= written.at else now - oldest)
+        LAG_SECONDS.labels(self.name).set(0.0 if replayed >= written.at else now - oldest)
 
 
 def name_of(entry: dict[str, Any]) -> str:
-    """Return the replica's name for the log, metrics and the doctor."""
     return f"{entry['HOST'] or 'localhost'}:{entry['PORT'] or 5432}"
 
 

@@ -1,21 +1,18 @@
 """Read replicas (DB_REPLICA_DSN): standbys of the primary serve reads, unless they lag or fail.
 
-A read sees everything that any process had committed before the read began. To guarantee that, the pool asks the
-primary for its WAL position, once for all reads that wait at that moment. A replica serves the reads after it has
-replayed that position. No process needs to remember who wrote recently, and cached rows are as fresh as the primary's.
-
-Reading order: `replicas` (called by the pool), `replica` (one server), `wal_position` (the queries).
+A read sees everything that any process had committed before the read began: the pool asks the primary for its WAL
+position, once for all waiting reads, and a replica serves them after it has replayed that position.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 from django.db import DatabaseError
 
-from core.database.postgresql import replica_metrics
-from core.database.postgresql.replica import NotReplayed, Replica
+from core.database.postgresql.replica import READS, NotReplayed, Replica
 from core.database.postgresql.wal_position import SharedQuery, find_system, find_written
 from core.database.threads import ThreadGroup
 from core.http.problems import ServiceUnavailable
@@ -32,8 +29,6 @@ class Read(Protocol):
 
 
 class Replicas:
-    """All replicas. `read` runs a job on the primary."""
-
     def __init__(self, entries: Sequence[dict[str, Any]], read: Read) -> None:
         self._all = [Replica(entry) for entry in entries]
         self._read = read
@@ -55,16 +50,13 @@ class Replicas:
         await asyncio.gather(*(replica.close() for replica in self._all))
 
     async def read[T](self, job: Callable[[], T]) -> T:
-        """Run a job on a replica if possible, otherwise on the primary.
-
-        Raises what the job raises; ServiceUnavailable.
-        """
+        """Run a job on a replica if possible, otherwise on the primary."""
         if (replica := self._choose()) is not None:
             try:
                 return await replica.read(job, await self._written.result())
             except (NotReplayed, DatabaseError, ServiceUnavailable):
                 pass  # the primary serves the read
-        replica_metrics.READS.labels("primary").inc()
+        READS.labels("primary").inc()
         return await self._read(job)
 
     def _choose(self) -> Replica | None:
@@ -74,7 +66,7 @@ class Replicas:
             return None
         self._turn += 1
         start = self._turn % len(usable)
-        return min(usable[start:] + usable[:start], key=_waiting)
+        return min(usable[start:] + usable[:start], key=attrgetter("waiting"))
 
     @property
     def are_all_in_use(self) -> bool:
@@ -105,7 +97,3 @@ class Replicas:
             replica.exclude("failure", str(error))
         else:
             replica.update(status, system=self._system, written=written)
-
-
-def _waiting(replica: Replica) -> int:
-    return replica.waiting

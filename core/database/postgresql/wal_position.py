@@ -8,8 +8,7 @@ from django.db import connection
 
 from core.database.fast_path import current_fast_path
 
-# The position that a commit must reach before the server acknowledges it. With synchronous_commit off that is the
-# insert position, because the server acknowledges commits before it flushes them.
+# With synchronous_commit off, the server acknowledges commits before it flushes them.
 _WRITTEN = """
 SELECT substr(pg_walfile_name(at), 1, 8), (at - '0/0')::bigint FROM (
   SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
@@ -46,19 +45,15 @@ def find_written() -> Position:
 
 def find_replayed() -> int | None:
     """Return how far the standby has replayed; None if the server is not a standby."""
-    row = _query_row(_REPLAYED)
-    if row is None:
-        return None
     replayed: int | None
-    [replayed] = row
+    [replayed] = _query_row(_REPLAYED) or [None]
     return replayed
 
 
 def find_system() -> int:
     """Return the identifier that a primary shares with all of its standbys."""
-    system: int
     [system] = _query_row(_SYSTEM)
-    return system
+    return int(system)
 
 
 def find_status() -> StandbyStatus:
@@ -85,7 +80,6 @@ class SharedQuery[T]:
         self._next: asyncio.Future[T] | None = None
 
     async def result(self) -> T:
-        """Raises what the query raises."""
         if self._next is None:
             self._next = asyncio.ensure_future(self._run_after(self._current))
             # Every caller receives the exception; asyncio need not log it.

@@ -1,14 +1,12 @@
 """Compiled statements and savepoints on SQLite without Django's cursors.
 
-The ORM still compiles the statements, and they run on Django's connection, in Django's transaction.
-docs/decisions/0006-database-fast-paths.md has the figures.
+They run on Django's connection, in Django's transaction. docs/decisions/0006-database-fast-paths.md
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any, Self
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -29,18 +27,18 @@ class ResultCursor(sqlite3.Cursor):
         self.close()
 
     def fetchone(self) -> Any:
-        try:
-            return super().fetchone()
-        except sqlite3.Error:
-            with connection.wrap_database_errors:
-                raise
+        return _with_django_errors(super().fetchone)
 
     def fetchall(self) -> list[Any]:
-        try:
-            return super().fetchall()
-        except sqlite3.Error:
-            with connection.wrap_database_errors:
-                raise
+        return _with_django_errors(super().fetchall)
+
+
+def _with_django_errors[T](run: Callable[..., T], *args: Any) -> T:
+    try:
+        return run(*args)
+    except sqlite3.Error:
+        with connection.wrap_database_errors:
+            raise
 
 
 class SQLiteFastPath:
@@ -49,30 +47,20 @@ class SQLiteFastPath:
     def __init__(self) -> None:
         # Looked up once: `connection` would look it up five times per statement.
         self._django: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
-        self._measured = statements(self._django.alias, self._django.vendor)
+        self._statements = statements(self._django.alias, self._django.vendor)
 
     @property
     def sqlite_connection(self) -> sqlite3.Connection:
-        """The open connection. Raises Django's database errors if it cannot be opened."""
         if self._django.connection is None:
             self._django.ensure_connection()
         found: sqlite3.Connection = self._django.connection
         return found
 
     def execute(self, sql: str, values: Sequence[Any], *, force_custom_plan: bool = False) -> ResultCursor:
-        """Run a statement with Django's placeholders. Raises Django's database errors.
-
-        `force_custom_plan` changes nothing: SQLite keeps no generic plans.
-        """
-        sqlite_connection, began = self.sqlite_connection, perf_counter()
-        try:
-            return sqlite_connection.cursor(ResultCursor).execute(with_question_marks(sql), values)
-        except sqlite3.Error as error:
-            self._measured.note_error(error)
-            with self._django.wrap_database_errors:
-                raise
-        finally:
-            self._measured.observe(perf_counter() - began)
+        """Run a statement. `force_custom_plan` changes nothing: SQLite keeps no generic plans."""
+        cursor = self.sqlite_connection.cursor(ResultCursor)
+        _with_django_errors(self._statements.measure, cursor.execute, with_question_marks(sql), values)
+        return cursor
 
     def queue(self, sql: str, values: Sequence[Any]) -> None:
         """Run a statement at once: SQLite has no round trips to save."""
@@ -100,8 +88,4 @@ class SQLiteFastPath:
         return result
 
     def _execute_unmeasured(self, sql: str) -> None:
-        try:
-            self.sqlite_connection.execute(sql).close()
-        except sqlite3.Error:
-            with self._django.wrap_database_errors:
-                raise
+        _with_django_errors(self.sqlite_connection.execute, sql).close()

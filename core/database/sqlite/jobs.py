@@ -20,7 +20,7 @@ logger = logging.getLogger("agent_router.database")
 
 
 def connect() -> None:
-    """Open this thread's connection. A database that cannot be opened is logged; the next job tries again."""
+    """Open this thread's connection. If that fails, the next job tries again."""
     if not (settings.OTEL_EXPORTER_OTLP_ENDPOINT or connection.queries_logged):
         set_fast_path(SQLiteFastPath())
     try:

@@ -25,7 +25,6 @@ PRAGMAS = {
 
 
 def connection_options() -> dict[str, Any]:
-    """Return Django's OPTIONS for a SQLite database."""
     return {
         # BEGIN IMMEDIATE takes the write lock first, so a transaction that reads and then writes cannot fail.
         "transaction_mode": "IMMEDIATE",

@@ -145,7 +145,7 @@ def test_jobs_behind_a_slow_job_run_as_one_batch() -> None:
     async def test() -> None:
         work, gate = Work(), Gate()
         async with opened(work) as group:
-            futures = [group.submit(gate)]
+            futures: list[asyncio.Future[Any]] = [group.submit(gate)]
             await gate.is_entered()
             for _ in range(5):
                 futures.append(group.submit(int))
@@ -192,7 +192,7 @@ def test_jobs_beyond_the_limit_are_refused_at_once() -> None:
     async def test() -> None:
         gate = Gate()
         async with opened(Work(), max_waiting=3) as group:
-            futures = [group.submit(gate), group.submit(int), group.submit(int)]
+            futures: list[asyncio.Future[Any]] = [group.submit(gate), group.submit(int), group.submit(int)]
             with pytest.raises(ServiceUnavailable) as refusal:
                 await group.submit(int)
             assert refusal.value.headers["Retry-After"] == "1"
@@ -302,7 +302,7 @@ def test_close_finishes_submitted_jobs_and_ends_the_threads(monkeypatch: pytest.
         work, gate = Work(), Gate()
         monkeypatch.setattr("core.database.threads.connections", SimpleNamespace(close_all=work.finish))
         async with opened(work, count=3) as group:
-            futures = [group.submit(gate), *(group.submit(int) for _ in range(50))]
+            futures: list[asyncio.Future[Any]] = [group.submit(gate), *(group.submit(int) for _ in range(50))]
             await gate.is_entered()
             closing = asyncio.create_task(group.close())
             await asyncio.sleep(0)

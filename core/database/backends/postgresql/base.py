@@ -1,7 +1,4 @@
-"""django-prometheus' PostgreSQL backend, with a count of open connections.
-
-Compiled statements bypass its cursors; core/database/postgresql/fast_path.py measures them once per round trip.
-"""
+"""django-prometheus' PostgreSQL backend, with a count of open connections."""
 
 from django_prometheus.db.backends.postgresql import base
 

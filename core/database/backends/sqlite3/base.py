@@ -1,12 +1,7 @@
-"""django-prometheus' SQLite backend, with faster cursors and the same metrics.
-
-django-prometheus creates a cursor class per cursor and looks up four labelled series per statement: 20 µs more, where
-SQLite needs 10 µs for the statement. This cursor costs 2 µs and caches the translation of placeholders.
-"""
+"""django-prometheus' SQLite backend, with the same metrics at a tenth of the cost (2 µs per statement)."""
 
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from time import perf_counter
 from typing import Any
 
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX, SQLiteCursorWrapper
@@ -17,14 +12,11 @@ from core.database.metrics import CountedConnection, statements
 
 
 class DatabaseWrapper(CountedConnection, base.DatabaseWrapper):  # type: ignore[misc]
-    """The backend that Django loads from this module."""
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._cursor_class = _measured_cursor(self.alias, self.vendor)
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Return a cursor that counts and times its statements."""
         return self.connection.cursor(factory=self._cursor_class)
 
 
@@ -36,33 +28,17 @@ def with_question_marks(query: str) -> str:
 
 @cache
 def _measured_cursor(alias: str, vendor: str) -> type[SQLiteCursorWrapper]:
-    measured = statements(alias, vendor)
-    observe = measured.observe
+    measure = statements(alias, vendor).measure
     count_many = execute_many_total.labels(alias, vendor).inc
 
     class MeasuredCursor(SQLiteCursorWrapper):
         def execute(self, query: str, params: Any = None) -> Any:
-            began = perf_counter()
-            try:
-                return super().execute(query, params)
-            except Exception as error:
-                measured.note_error(error)
-                raise
-            finally:
-                observe(perf_counter() - began)
+            return measure(super().execute, query, params)
 
         def executemany(self, query: str, param_list: Iterable[Any]) -> Any:
             rows = list(param_list)
-            began = perf_counter()
-            try:
-                return super().executemany(query, rows)
-            except Exception as error:
-                measured.note_error(error)
-                raise
-            finally:
-                observe(perf_counter() - began)
-                measured.note_more(max(len(rows) - 1, 0))
-                count_many(len(rows))
+            count_many(len(rows))
+            return measure(super().executemany, query, rows, count=max(len(rows), 1))
 
         def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
             if param_names is None:
