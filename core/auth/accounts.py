@@ -41,17 +41,14 @@ async def register(email: str, password: str, caller: Caller) -> User:
 
 async def get_account(principal: Principal) -> User:
     """Return the principal's account. Raises Unauthorized if it was deleted while the request was running."""
-    user = await database.read(partial(_find_user, principal.user_id))
+    user = await database.read(User.objects.filter(id=principal.user_id).first)
     if user is None:
         raise session_ended()
     return user
 
 
 async def change_password(principal: Principal, current: str, new: str, caller: Caller) -> None:
-    """Set a new password and end every other session.
-
-    Raises Forbidden if the current password is wrong, AccountLocked, ValidationFailed, Conflict.
-    """
+    """Set a new password and end every other session. Raises Forbidden, AccountLocked, ValidationFailed, Conflict."""
     user = await get_account(principal)
     with hashing.slot():
         # Checked before the attempt is counted, so that a bad new password does not count as a failed login.
@@ -64,10 +61,7 @@ async def change_password(principal: Principal, current: str, new: str, caller: 
 
 
 async def change_email(principal: Principal, email: str, current_password: str, caller: Caller) -> User:
-    """Change the address and return the account.
-
-    Raises Forbidden if the password is wrong, AccountLocked, Conflict.
-    """
+    """Change the address and return the account. Raises Forbidden for a wrong password, AccountLocked, Conflict."""
     user = await get_account(principal)
     address = canonical_email(email)
     with hashing.slot():
@@ -93,17 +87,10 @@ async def delete_account(principal: Principal, caller: Caller) -> None:
 
 
 def revoke_access(user_id: UUID, *, because: str) -> None:
-    """End all of a user's sessions, admin sessions included, and revoke their API keys, in the open transaction.
-
-    Other processes notice within a second.
-    """
+    """End a user's sessions, admin sessions included, and revoke their API keys, in the open transaction."""
     sessions.end_admin_sessions(user_id)
     sessions.end_user_sessions(user_id, because=because)
     APIKey.objects.filter(user_id=user_id, revoked_at__isnull=True).update(revoked_at=now())
-
-
-def _find_user(user_id: UUID) -> User | None:
-    return User.objects.filter(id=user_id).first()
 
 
 async def _prove(user: User, password: str, caller: Caller) -> Proof:

@@ -54,7 +54,7 @@ async def make_key(
 
 async def list_keys(principal: Principal) -> list[APIKey]:
     """Return the user's keys, newest first: expired keys included, revoked keys not."""
-    return await database.read(partial(_list_keys, principal.user_id))
+    return await database.read(partial(list, _keys(principal.user_id)))
 
 
 async def revoke_key(principal: Principal, key_id: UUID, caller: Caller) -> None:
@@ -66,10 +66,6 @@ async def revoke_key(principal: Principal, key_id: UUID, caller: Caller) -> None
 
 def _keys(user_id: UUID) -> QuerySet[APIKey]:
     return APIKey.objects.filter(user_id=user_id, revoked_at__isnull=True)
-
-
-def _list_keys(user_id: UUID) -> list[APIKey]:
-    return list(_keys(user_id))
 
 
 def _save_key(key: APIKey, principal: Principal, caller: Caller) -> AuditEvent:

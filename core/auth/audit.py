@@ -1,8 +1,7 @@
 """The audit log: for each event a database row for staff, a log line for machines and a metric for alerts.
 
-The row is saved in the transaction of the change, so neither exists without the other. The log line and the metric
-follow the commit. None of them holds a password, token or key. Of an address that failed to log in they hold only a
-keyed digest, because people type passwords into the e-mail field.
+None of them holds a password, token or key. An address that failed to log in is stored as a keyed digest, because
+people type passwords into the e-mail field.
 """
 
 import logging
@@ -75,7 +74,6 @@ def record(
 
 
 def announce(events: Iterable[AuditEvent]) -> None:
-    """Log and count committed events."""
     for event in events:
         values = {name: getattr(event, field) for name, field in LOGGED_FIELDS.items()}
         extra = {name: str(value) for name, value in values.items() if value}

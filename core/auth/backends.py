@@ -20,7 +20,6 @@ class AccountBackend(ModelBackend):
     def authenticate(
         self, request: Any, username: str | None = None, password: str | None = None, **_: Any
     ) -> User | None:
-        """Return the user if the password is correct. Raises AccountLocked after too many failures."""
         if username is None or password is None:
             return None
         with transaction.atomic():

@@ -1,10 +1,10 @@
 """Logging in, and verifying the password of an account.
 
-An address without an account takes the same steps as a wrong password: a slot in the hashing queue, one transaction
-that counts the attempt and looks up the account, one hash, and one transaction that records the failure. So neither
-body, status nor timing reveals whether an address has an account.
+An address without an account takes the same steps as a wrong password, so neither body, status nor timing reveals
+whether an address has an account.
 """
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -24,28 +24,23 @@ from core.http.problems import Problem, Unauthorized
 from core.values import now
 
 
-class LoginAttempt(NamedTuple):
-    """A counted attempt, with the active account it is for. Without an account: no id and an empty hash."""
+@dataclass(frozen=True)
+class LoginAttempt:
+    """A counted attempt, with its active account. Without an account: no id and an empty hash."""
 
-    email_digest: str
+    email_digest: str = field(repr=False)
     is_last: bool
     user_id: UUID | None
-    encoded: str
-
-    def __repr__(self) -> str:
-        return f"LoginAttempt(user_id={self.user_id})"
+    encoded: str = field(repr=False)
 
 
 class Proof(NamedTuple):
-    """A correct password: its account, and the hash it was compared with.
-
-    `upgraded` is a new hash of the password, or None if the hashing parameters have not changed.
-    """
+    """A correct password: its account, and the hash it was compared with."""
 
     user_id: UUID
     email_digest: str
     encoded: str
-    upgraded: str | None
+    upgraded: str | None  # a new hash, if the hashing parameters have changed
 
     def __repr__(self) -> str:
         return f"Proof(user_id={self.user_id})"
@@ -74,8 +69,7 @@ async def prove_password(
 ) -> Proof:
     """Count an attempt and verify the password. Raises `refusal` if it is wrong, AccountLocked after too many.
 
-    Call this within `hashing.slot()`, so that an overloaded service does not count attempts that it refuses. The
-    attempt stays counted until the caller's transaction calls `lock_proven_user`.
+    Call this within `hashing.slot()`. The attempt stays counted until a transaction calls `lock_proven_user`.
     """
     attempt = await database.write(partial(count_attempt, email))
     proof = await hashing.run(partial(verify, attempt, password))
@@ -86,16 +80,12 @@ async def prove_password(
 
 
 def count_attempt(email: str) -> LoginAttempt:
-    """Count an attempt and look up the active account of a canonical address, in the open transaction.
-
-    Raises AccountLocked.
-    """
+    """Count an attempt and look up the active account, in the open transaction. Raises AccountLocked."""
     digest = email_digest(email)
     is_last = lockout.count_attempt(digest)
     user = User.objects.filter(email=email, is_active=True).only("id", "password").first()
-    if user is None:
-        return LoginAttempt(email_digest=digest, is_last=is_last, user_id=None, encoded="")
-    return LoginAttempt(email_digest=digest, is_last=is_last, user_id=user.id, encoded=user.password)
+    user_id, encoded = (user.id, user.password) if user else (None, "")
+    return LoginAttempt(email_digest=digest, is_last=is_last, user_id=user_id, encoded=encoded)
 
 
 def verify(attempt: LoginAttempt, password: str) -> Proof | None:
@@ -108,10 +98,7 @@ def verify(attempt: LoginAttempt, password: str) -> Proof | None:
 
 
 def record_failure(attempt: LoginAttempt, caller: Caller, failure: Event, *, detail: str = "") -> list[AuditEvent]:
-    """Record a wrong password, and the lock if this was the last attempt, in the open transaction.
-
-    Attempts on a locked account are not recorded, so an address adds at most eleven rows in 15 minutes.
-    """
+    """Record a wrong password, and the lock if this was the last attempt, in the open transaction."""
     kinds = [failure, Event.LOCKED] if attempt.is_last else [failure]
     return [
         audit.record(kind, caller, user_id=attempt.user_id, email_digest=attempt.email_digest, detail=detail)
@@ -120,10 +107,7 @@ def record_failure(attempt: LoginAttempt, caller: Caller, failure: Event, *, det
 
 
 def lock_proven_user(proof: Proof) -> User | None:
-    """Lock and return the account, if it is still active and its password still is the proven one.
-
-    Clears the counted attempts and stores the upgraded hash, in the open transaction.
-    """
+    """Lock and return the account if it still is as proven. Clears the attempts and stores the upgraded hash."""
     user = User.objects.select_for_update().filter(id=proof.user_id, is_active=True, password=proof.encoded).first()
     if user is not None:
         lockout.clear_attempts(proof.email_digest)

@@ -18,8 +18,6 @@ KEY_PREFIX_LENGTH = 12
 
 
 class UserManager(BaseUserManager["User"]):
-    """Creates users, and finds them by e-mail in any case."""
-
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Save a user and return it. Hashes the password in this thread, so do not call it on the event loop."""
         if not email:
@@ -106,14 +104,11 @@ class Session(models.Model):
 
 
 class RefreshToken(models.Model):
-    """A refresh token, stored as a digest.
-
-    A used token is kept until it would have expired, to detect its reuse. `parent` is unique, so the database enforces
-    that a token has at most one successor.
-    """
+    """A refresh token, stored as a digest. A used token is kept until it would have expired, to detect its reuse."""
 
     digest = models.CharField(primary_key=True, max_length=DIGEST_LENGTH)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
+    # Unique, so that the database enforces at most one successor.
     parent = models.OneToOneField("self", on_delete=models.SET_NULL, null=True, related_name="successor")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

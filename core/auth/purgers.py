@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.models import Session as AdminSession
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Q, QuerySet
 
 from core.auth.models import APIKey, AuditEvent, Lockout, RefreshToken, Session
@@ -20,34 +20,21 @@ type Purge = Callable[[int], int]
 ENDED_KEYS_KEPT = timedelta(days=30)
 
 
-def _refresh_tokens() -> QuerySet[RefreshToken]:
-    # A used token stays until it would have expired, because its reuse reveals a theft (RFC 9700, section 4.14.2).
-    return RefreshToken.objects.filter(expires_at__lt=now())
+def _purge_past(model: type[models.Model], field: str, batch_size: int) -> int:
+    return _delete_batch(model._default_manager.filter(**{f"{field}__lt": now()}), batch_size)
 
 
-def _sessions() -> QuerySet[Session]:
-    return Session.objects.filter(expires_at__lt=now())
-
-
-def _api_keys() -> QuerySet[APIKey]:
+def _purge_api_keys(batch_size: int) -> int:
     limit = now() - ENDED_KEYS_KEPT
-    return APIKey.objects.filter(Q(expires_at__lt=limit) | Q(revoked_at__lt=limit))
+    return _delete_batch(APIKey.objects.filter(Q(expires_at__lt=limit) | Q(revoked_at__lt=limit)), batch_size)
 
 
-def _login_attempts() -> QuerySet[Lockout]:
-    return Lockout.objects.filter(forgotten_at__lt=now())
+def _purge_audit_events(batch_size: int) -> int:
+    limit = now() - timedelta(seconds=settings.AUDIT_RETENTION)
+    return _delete_batch(AuditEvent.objects.filter(created_at__lt=limit), batch_size)
 
 
-def _audit_events() -> QuerySet[AuditEvent]:
-    return AuditEvent.objects.filter(created_at__lt=now() - timedelta(seconds=settings.AUDIT_RETENTION))
-
-
-def _admin_sessions() -> QuerySet[AdminSession]:
-    return AdminSession.objects.filter(expire_date__lt=now())
-
-
-def _purge_batch(find_expired: Callable[[], QuerySet[Any]], batch_size: int) -> int:
-    expired = find_expired()
+def _delete_batch(expired: QuerySet[Any], batch_size: int) -> int:
     with transaction.atomic():
         # Rows locked by a request are left for the next purge instead of waiting for the lock.
         batch = expired.order_by("pk").select_for_update(skip_locked=True)[:batch_size]
@@ -57,10 +44,11 @@ def _purge_batch(find_expired: Callable[[], QuerySet[Any]], batch_size: int) -> 
 
 
 PURGERS: dict[str, Purge] = {
-    "refresh tokens": partial(_purge_batch, _refresh_tokens),
-    "sessions": partial(_purge_batch, _sessions),
-    "API keys": partial(_purge_batch, _api_keys),
-    "login attempts": partial(_purge_batch, _login_attempts),
-    "audit events": partial(_purge_batch, _audit_events),
-    "admin sessions": partial(_purge_batch, _admin_sessions),
+    # A used token stays until it would have expired, because its reuse reveals a theft (RFC 9700, section 4.14.2).
+    "refresh tokens": partial(_purge_past, RefreshToken, "expires_at"),
+    "sessions": partial(_purge_past, Session, "expires_at"),
+    "API keys": _purge_api_keys,
+    "login attempts": partial(_purge_past, Lockout, "forgotten_at"),
+    "audit events": _purge_audit_events,
+    "admin sessions": partial(_purge_past, AdminSession, "expire_date"),
 }

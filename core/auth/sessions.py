@@ -5,10 +5,9 @@ These are rows of `Session`, not Django's own sessions, which only the admin use
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -31,16 +30,14 @@ SESSIONS_PER_USER = 100
 REFRESH_TOKEN_BYTES = 32
 
 
-class Tokens(NamedTuple):
+@dataclass(frozen=True)
+class Tokens:
     """The tokens a client receives at login and at every refresh. Lifetimes are in seconds."""
 
-    access_token: str
-    refresh_token: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
     expires_in: int
     refresh_expires_in: int
-
-    def __repr__(self) -> str:
-        return f"Tokens(expires_in={self.expires_in})"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,6 @@ class Refreshed:
 
 
 def live_sessions(user_id: UUID) -> QuerySet[Session]:
-    """Select the user's sessions that are neither revoked nor expired."""
     return Session.objects.filter(user_id=user_id, revoked_at__isnull=True, expires_at__gt=now())
 
 
@@ -77,8 +73,7 @@ def begin_session_without_refreshing(user: User, caller: Caller, *, ttl_seconds:
 async def refresh(refresh_token: str, caller: Caller) -> Tokens:
     """Return new tokens and invalidate the refresh token. Raises Unauthorized if it is unknown, expired or used.
 
-    Reusing a refresh token ends its session, because the token may have been stolen (RFC 9700, section 4.14.2). So
-    at most one of several concurrent refreshes succeeds, and the reuse by the others ends the session.
+    Reusing a refresh token ends its session, because the token may have been stolen (RFC 9700, section 4.14.2).
     """
     refreshed = await database.write(partial(_refresh, secret_digest(refresh_token), caller))
     audit.announce(refreshed.events)
@@ -119,7 +114,7 @@ def _refresh(digest: str, caller: Caller) -> Refreshed:
 
 async def list_sessions(principal: Principal) -> list[Session]:
     """Return the user's live sessions, the most recently used first."""
-    return await database.read(partial(_list_sessions, principal.user_id))
+    return await database.read(partial(list, live_sessions(principal.user_id)[:SESSIONS_PER_USER]))
 
 
 async def end_session(principal: Principal, session_id: UUID, caller: Caller) -> None:
@@ -142,10 +137,6 @@ async def end_every_session(principal: Principal, caller: Caller) -> None:
     session_ids, event = await database.write(partial(_log_out_everywhere, principal, caller))
     forget_sessions(session_ids)
     audit.announce([event])
-
-
-def _list_sessions(user_id: UUID) -> list[Session]:
-    return list(live_sessions(user_id)[:SESSIONS_PER_USER])
 
 
 def _end_session(user_id: UUID, session_id: UUID, caller: Caller) -> AuditEvent:
@@ -173,18 +164,13 @@ def end_user_sessions(user_id: UUID, *, because: str, but: UUID | None = None) -
 
 
 def end_admin_sessions(user_id: UUID) -> None:
-    """End the user's Django sessions.
-
-    Call this before locking rows of Session: a login locks the user first, too, and another order could deadlock.
-    """
+    """End the user's Django sessions. To avoid deadlocks, call this before locking rows of Session, as a login does."""
     User.objects.filter(id=user_id).update(logged_out_at=now())
 
 
 def revoke_sessions(rows: QuerySet[Session], because: str) -> list[UUID]:
-    """Revoke the sessions that are not yet revoked, in the open transaction, and return their ids.
-
-    Rows are locked in id order to avoid deadlocks.
-    """
+    """Revoke the sessions that are not yet revoked, in the open transaction, and return their ids."""
+    # Rows are locked in id order to avoid deadlocks.
     unrevoked = rows.filter(revoked_at__isnull=True).select_for_update().order_by("id")
     ids = list(unrevoked.values_list("id", flat=True))
     Session.objects.filter(id__in=ids).update(revoked_at=now(), revoked_because=because[:32])

@@ -18,15 +18,13 @@ from core.auth.models import User
 
 @receiver(post_save, sender=User)
 def end_access(instance: User, created: bool, **_: Any) -> None:
-    """End the sessions and keys of a deactivated user, and the sessions of a user with a new password.
-
-    The API stores a new password's hash without `set_password`, because it keeps the current session.
-    """
+    """End the sessions and keys of a deactivated user, and the sessions of a user with a new password."""
     if created:
         return
     if not instance.is_active:
         revoke_access(instance.id, because="deactivated")
-    elif instance._password is not None:  # type: ignore[attr-defined]  # set_password sets it until save() returns
+    # Only set_password() sets `_password`, until save() returns. The API stores the hash, to keep the current session.
+    elif instance._password is not None:  # type: ignore[attr-defined]
         sessions.end_user_sessions(instance.id, because="new password")
 
 

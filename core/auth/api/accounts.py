@@ -23,6 +23,7 @@ USER = {
     "email": "ada@example.org",
     "created_at": "2026-01-31T12:00:00.000000Z",
 }
+ACCOUNT = Success(200, UserOut, headers=[CACHE_CONTROL], example=USER)
 TAKEN = Failure(Conflict, "An account with this e-mail already exists.")
 WRONG_PASSWORD = Failure(Forbidden, "The current password is wrong.")
 LOCKED = Failure(AccountLocked, "The current password was wrong too often; failed logins count as well.")
@@ -45,11 +46,7 @@ async def register(request: Request, body: RegisterIn) -> HttpResponse:
     return json_response(_user(user), status=201, headers=NO_STORE)
 
 
-@router.get(
-    "/me",
-    auth=Bearer(),
-    **documented(success=Success(200, UserOut, headers=[CACHE_CONTROL], example=USER), problems=[NO_API_KEY]),
-)
+@router.get("/me", auth=Bearer(), **documented(success=ACCOUNT, problems=[NO_API_KEY]))
 async def get_account(request: Request) -> HttpResponse:
     """Show the account"""
     return json_response(_user(await accounts.get_account(principal_of(request))), headers=NO_STORE)
@@ -59,7 +56,7 @@ async def get_account(request: Request) -> HttpResponse:
     "/me",
     auth=Bearer(),
     **documented(
-        success=Success(200, UserOut, headers=[CACHE_CONTROL], example=USER),
+        success=ACCOUNT,
         example={"email": "ada@example.org", "current_password": "Sturdy-horse-battery-9"},
         problems=[NO_API_KEY, WRONG_PASSWORD, TAKEN, CHANGED_MEANWHILE, LOCKED],
     ),
@@ -95,8 +92,8 @@ async def change_password(request: Request, body: PasswordIn) -> HttpResponse:
 
     Ends every other session. API keys stay valid.
     """
-    caller = caller_of(request)
-    await accounts.change_password(principal_of(request), body.current_password, body.new_password, caller)
+    principal, caller = principal_of(request), caller_of(request)
+    await accounts.change_password(principal, body.current_password, body.new_password, caller)
     return empty_response(headers=NO_STORE)
 
 

@@ -1,5 +1,7 @@
 """Routes of logging in, refreshing tokens and logging out."""
 
+from dataclasses import asdict
+
 from django.http import HttpResponse
 from ninja import Router
 
@@ -83,4 +85,4 @@ async def log_out_everywhere(request: Request) -> HttpResponse:
 
 
 def _tokens_response(tokens: sessions.Tokens) -> HttpResponse:
-    return json_response({"token_type": "Bearer", **tokens._asdict()}, headers=NO_STORE)
+    return json_response({"token_type": "Bearer", **asdict(tokens)}, headers=NO_STORE)

@@ -12,10 +12,7 @@ from core.http.request import Request
 
 
 def principal_of(request: Request) -> Principal:
-    """Return the principal that the authentication middleware found.
-
-    Raises Unauthorized, or the problem that kept the middleware from checking the credentials.
-    """
+    """Return the principal that the middleware found. Raises Unauthorized, or the problem that the middleware met."""
     if request.principal is not None:
         return request.principal
     raise request.credentials_problem or missing_credentials()
@@ -34,13 +31,10 @@ class Bearer(HttpAuthBase):
 
     async def __call__(self, request: Any) -> Principal:
         principal = principal_of(request)
-        if principal.scopes is not None and self.scope not in principal.scopes:
-            raise self._refusal()
-        return principal
-
-    def _refusal(self) -> Forbidden | InsufficientScope:
+        if principal.scopes is None or self.scope in principal.scopes:
+            return principal
         if self.scope is None:
-            return Forbidden("API keys cannot manage accounts: use an access token")
+            raise Forbidden("API keys cannot manage accounts: use an access token")
         # RFC 6750, section 3.1
         challenge = f'Bearer error="insufficient_scope", scope="{self.scope}"'
-        return InsufficientScope(f"The API key needs the scope {self.scope}", headers={"WWW-Authenticate": challenge})
+        raise InsufficientScope(f"The API key needs the scope {self.scope}", headers={"WWW-Authenticate": challenge})

@@ -1,7 +1,6 @@
 """Access tokens: short-lived JWTs (RFC 7519, RFC 9068), issued and verified by the rules of RFC 8725.
 
-There is one algorithm. The header must be exactly the one that this service writes, so an attacker cannot pass `jku`,
-`jwk` or `crit`. `kid` selects the key: JWT_SECRET signs, and JWT_SECRET_PREVIOUS still verifies.
+JWT_SECRET signs, and JWT_SECRET_PREVIOUS still verifies.
 """
 
 import hashlib
@@ -68,10 +67,7 @@ class AccessTokens:
         return jwt.encode(claims, self._signer.secret, ALGORITHM, headers=self._signer.header)
 
     def verify(self, token: bytes) -> AccessToken:
-        """Return the claims of a valid token; raises InvalidToken. The caller checks whether the session has ended.
-
-        A remembered token is found by all of its bytes, so an unverified token cannot match.
-        """
+        """Return the claims of a valid token. Raises InvalidToken. The caller checks whether the session has ended."""
         access = self._verified.get(token)
         if access is None:
             access = self._verify(token)
@@ -99,6 +95,7 @@ class AccessTokens:
     def _decode(self, token: bytes) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
         key = self._keys.get(header["kid"]) if isinstance(header.get("kid"), str) else None
+        # The header must be exactly the one that `issue` writes, so an attacker cannot pass `jku`, `jwk` or `crit`.
         if key is None or header != key.header:
             raise InvalidToken("The access token is not valid")
         return jwt.decode(
@@ -112,7 +109,7 @@ class AccessTokens:
         )
 
     def _remember(self, token: bytes, access: AccessToken) -> None:
-        # The oldest token is dropped first: tokens expire in about the order in which they were first seen.
+        # The oldest token is dropped first, because it expires first.
         while len(self._verified) >= VERIFIED_TOKENS_KEPT:
             self._verified.pop(next(iter(self._verified)), None)
         self._verified[token] = access
@@ -120,5 +117,4 @@ class AccessTokens:
 
 @cache
 def access_tokens() -> AccessTokens:
-    """Return the process's AccessTokens, with the keys of the settings."""
     return AccessTokens(secret=settings.JWT_SECRET, previous=settings.JWT_SECRET_PREVIOUS)

@@ -1,8 +1,7 @@
 """Records when, and from which addresses, API keys are used.
 
-Requests note uses in memory and wait for nothing. A background task saves them: each key's row at most once a minute
-over all processes, and in addition when the key is used from a new address, which is an audit event. Uses that are
-noted but not yet saved are lost when the process is killed. When the database fails, they are dropped and logged.
+Requests note uses in memory, and a background task saves them: each key's row at most once a minute over all
+processes, and at once for a new address. A killed process loses the uses that it has not saved yet.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ MAX_ADDRESSES = 16
 
 @dataclass(slots=True)
 class Use:
-    """The uses of a key since the last write: the time of the latest, and their addresses."""
+    """The time of the latest use of a key, and the addresses of all uses, since the last write."""
 
     at: float = 0.0
     ips: set[str] = field(default_factory=set)
@@ -53,7 +52,7 @@ class KeyUsage:
         await self.write()
 
     def note(self, key_id: UUID, ip: str) -> None:
-        """Note one use. Uses beyond MAX_KEYS_NOTED keys or MAX_ADDRESSES addresses are ignored until the next write."""
+        """Note one use. Beyond MAX_KEYS_NOTED keys or MAX_ADDRESSES addresses, uses are ignored."""
         use = self._uses.get(key_id)
         if use is None:
             if len(self._uses) >= MAX_KEYS_NOTED:

@@ -1,8 +1,7 @@
 """Checks whether a session or an API key is still valid.
 
-The database holds the truth. Each process caches its answer for 0.9 s, so a revocation takes effect everywhere within
-a second, with and without Redis, for one indexed query a second for each credential in use. A process forgets the
-credentials that it revokes itself at once.
+Each process caches the database's answer for 0.9 s, so a revocation takes effect everywhere within a second, with and
+without Redis. A process forgets the credentials that it revokes itself at once.
 """
 
 import asyncio
@@ -43,7 +42,6 @@ class CredentialCache:
         self._pending: dict[str, asyncio.Task[LiveCredential | None]] = {}
 
     async def get(self, key: str) -> LiveCredential | None:
-        """Return the valid credential, or None. Raises the errors of `find`, such as ServiceUnavailable."""
         if key in self._results:
             fresh_until, credential = self._results[key]
             if time.monotonic() < fresh_until:
@@ -56,10 +54,7 @@ class CredentialCache:
         return await asyncio.shield(task)
 
     def forget(self, key: str) -> None:
-        """Make the next request query the database.
-
-        The result of a query in progress is not cached, because it may predate the revocation.
-        """
+        """Make the next request query the database. A query in progress may predate the revocation: do not cache it."""
         self._results.pop(key, None)
         self._pending.pop(key, None)
 
@@ -163,13 +158,9 @@ def find_api_key(prefix: str) -> LiveCredential | None:
     return LiveCredential(principal, row.expires_at, row.digest)
 
 
-async def _read_session(session_key: str) -> LiveCredential | None:
-    return await database.read(partial(find_session, session_key))
+async def _read(find: Callable[[str], LiveCredential | None], key: str) -> LiveCredential | None:
+    return await database.read(partial(find, key))
 
 
-async def _read_api_key(prefix: str) -> LiveCredential | None:
-    return await database.read(partial(find_api_key, prefix))
-
-
-session_cache = CredentialCache(_read_session)
-api_key_cache = CredentialCache(_read_api_key)
+session_cache = CredentialCache(partial(_read, find_session))
+api_key_cache = CredentialCache(partial(_read, find_api_key))

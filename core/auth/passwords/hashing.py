@@ -1,8 +1,7 @@
 """The thread pool that hashes passwords, with a bounded queue.
 
-At most PASSWORD_HASHING_THREADS hashes run at once, so all logins together take at most `threads * ARGON2_MEMORY_KIB`
-of memory, 38 MiB by default. Argon2 releases the GIL, and its threads are niced, so the event loop keeps its share of
-the processor. When the queue is full, a login is refused at once.
+All logins together take at most `PASSWORD_HASHING_THREADS * ARGON2_MEMORY_KIB` of memory. Argon2 releases the GIL, and
+its threads are niced, so the event loop keeps its share of the processor.
 """
 
 import asyncio
@@ -31,7 +30,6 @@ class PasswordHashing:
         self._slots = 0
         self._taken = 0
         self.dummy_hash = ""
-        """Compared with the password when there is no account, which must take as long as a wrong password."""
 
     async def open(self) -> None:
         """Start the pool. The first hash also loads Argon2 and the list of common passwords."""
@@ -41,7 +39,6 @@ class PasswordHashing:
         self.dummy_hash = await self.run(rules.make_dummy_hash)
 
     async def close(self) -> None:
-        """Wait for running jobs and cancel queued jobs."""
         if self._executor is not None:
             executor, self._executor = self._executor, None
             await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)

@@ -1,8 +1,7 @@
 """Locks an e-mail address for a while after too many failed logins, from any IP address.
 
-An attempt is counted before its password is hashed, so concurrent attempts cannot exceed the limit. A successful login
-clears the count. Addresses without an account are counted in the same way. The counts are in the database, so they hold
-on every process and host, with and without Redis. All functions here require an open transaction.
+An attempt is counted before its password is hashed, so concurrent attempts cannot exceed the limit. Addresses without
+an account are counted in the same way. All functions here require an open transaction.
 """
 
 import json
@@ -19,15 +18,13 @@ STALE_ROWS_DELETED = 2
 
 
 def count_attempt(email_digest: str) -> bool:
-    """Count an attempt, and return whether it is the last one allowed.
-
-    Raises AccountLocked, without changing anything, if the address is locked.
-    """
+    """Count an attempt, and return whether it is the last attempt allowed. Raises AccountLocked."""
     row = _lock_row(email_digest)
     # Read after waiting for the lock, so that this time is not before the times of earlier attempts.
     now = time.time()
     if (wait := _locked_seconds(row, now)) > 0:
-        raise _account_locked(wait)
+        detail = "Too many failed logins for this account. Existing sessions stay valid."
+        raise AccountLocked(detail, headers={"Retry-After": str(math.ceil(wait))})
     # A lock that has expired starts a new count.
     attempts = [] if row.locked_until else json.loads(row.tried_at)
     # abs(), because the clock of another host may be ahead.
@@ -41,19 +38,10 @@ def count_attempt(email_digest: str) -> bool:
 
 
 def clear_attempts(email_digest: str) -> None:
-    """Clear the count and the lock, after a successful login or when staff unlock the account."""
     Lockout.objects.filter(email_digest=email_digest).delete()
 
 
-def _account_locked(wait_seconds: float) -> AccountLocked:
-    return AccountLocked(
-        "Too many failed logins for this account. Existing sessions stay valid.",
-        headers={"Retry-After": str(math.ceil(wait_seconds))},
-    )
-
-
 def _lock_row(email_digest: str) -> Lockout:
-    """Return the address's row, created if missing, and locked until the transaction ends."""
     rows = Lockout.objects.select_for_update()
     if row := rows.filter(email_digest=email_digest).first():
         return row
@@ -69,8 +57,7 @@ def _locked_seconds(row: Lockout, now: float) -> float:
         return 0
     wait = row.locked_until.timestamp() - now
     # Clocks of hosts differ a little. A much longer wait means that a clock was wrong, so the lock is ignored.
-    is_plausible = wait <= 2 * settings.LOCKOUT_DURATION
-    return min(wait, settings.LOCKOUT_DURATION) if is_plausible else 0
+    return min(wait, settings.LOCKOUT_DURATION) if wait <= 2 * settings.LOCKOUT_DURATION else 0
 
 
 def _delete_stale_rows(now: float) -> None:

@@ -1,8 +1,4 @@
-"""Rules for new passwords, and Argon2id hashing with the parameters of the settings.
-
-The API, the admin and `createsuperuser` share one hash format. The parameters follow OWASP's Password Storage Cheat
-Sheet.
-"""
+"""Rules for new passwords, and Argon2id hashing. The parameters follow OWASP's Password Storage Cheat Sheet."""
 
 import secrets
 from typing import Any
@@ -36,22 +32,16 @@ class Argon2Hasher(Argon2PasswordHasher):
 class MaximumLengthValidator:
     """A Django password validator that refuses long passwords, so that the admin and the API have the same limit."""
 
-    def __init__(self, max_length: int = PASSWORD_MAX_LENGTH) -> None:
-        self.max_length = max_length
-
     def validate(self, password: str, user: Any = None) -> None:
-        if len(password) > self.max_length:
+        if len(password) > PASSWORD_MAX_LENGTH:
             raise ValidationError(self.get_help_text(), code="password_too_long")
 
     def get_help_text(self) -> str:
-        return f"The password must contain at most {self.max_length} characters."
+        return f"The password must contain at most {PASSWORD_MAX_LENGTH} characters."
 
 
 def check_new_password(password: str, *, email: str, pointer: str) -> None:
-    """Run Django's validators. Raises ValidationFailed with errors at `pointer`, a JSON pointer.
-
-    Takes up to 5 ms, so call it in a thread.
-    """
+    """Raise ValidationFailed at the JSON pointer for a weak password. Takes up to 5 ms, so call it in a thread."""
     try:
         validate_password(password, User(email=email))
     except ValidationError as error:
@@ -73,7 +63,6 @@ def hash_new_password(password: str, *, email: str, pointer: str) -> str:
 
 
 def make_dummy_hash() -> str:
-    """Return the hash of a random password. Verifying another password against it takes the usual time."""
     return hash_new_password(secrets.token_urlsafe(), email="", pointer="")
 
 
