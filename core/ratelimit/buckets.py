@@ -1,12 +1,8 @@
 """The numbers of a rate limit, and the Redis command and response header made from them.
 
 A limit is a bucket (GCRA) that starts full and refills steadily. A request takes `cost`, each unit of time adds
-`refill`, and the bucket holds `capacity`. So at most `quota` requests pass at once, and any window passes at most that
-burst plus the refill during the window.
-
-All numbers are integers, reduced to lowest terms. The unit of time is the smallest power of ten microseconds with
-which every number fits into the doubles of Redis' Lua (2^53). So the count is exact at any rate, unlike a theoretical
-arrival time in seconds at 60 ns a request.
+`refill`, and the bucket holds `capacity`. All three are integers that fit into the doubles of Redis' Lua (2^53), so the
+count is exact at any rate.
 """
 
 import math
@@ -20,8 +16,6 @@ KEY_PREFIX = b"ar:rl:{"
 
 
 class Bucket(NamedTuple):
-    """A rate with its policy name and its integers."""
-
     name: str
     rate: Rate
     unit_microseconds: int
@@ -38,12 +32,11 @@ class Bucket(NamedTuple):
 
     @property
     def key_suffix(self) -> bytes:
-        """The end of the Redis key. It contains the rate, so a changed setting starts with a new bucket."""
+        # The key contains the rate, so that a changed setting starts with a new bucket.
         return f"}}:{self.name}:{self.rate.quota}/{self.rate.window_seconds}".encode()
 
     @property
     def policy(self) -> str:
-        """The bucket's part of the RateLimit-Policy header."""
         return f'"{self.name}";q={self.rate.quota};w={self.rate.window_seconds}'
 
 
@@ -81,10 +74,7 @@ class LimitPlan:
         self._end = _pack_words(arguments)
 
     def pack(self, tag: bytes) -> bytes:
-        """Return the command that charges the principal with this tag, in Redis' protocol.
-
-        It is packed here because only the keys differ between requests.
-        """
+        """Return the command that charges the principal with this tag, in Redis' protocol. Only its keys differ."""
         return self._start + _pack_words(self.keys(tag)) + self._end
 
     def keys(self, tag: bytes) -> list[bytes]:

@@ -13,7 +13,6 @@ from core.ratelimit.rates import RouteRates, normalize_template
 
 @register("urls")
 def check_rate_limit_routes(**_: Any) -> list[Error]:
-    """Compare RATE_LIMIT_ROUTES with the routes of the APIs in the root URLconf."""
     urlconf = import_module(settings.ROOT_URLCONF)
     apis = [value for value in vars(urlconf).values() if isinstance(value, API)]
     operations = [operation for api in apis for operation in api.operations()]

@@ -21,6 +21,10 @@ KEYS_SEARCHED = 16
 _REMAINING = re.compile(rb";r=(\d+);t=(\d+)")
 
 
+def _monotonic_microseconds() -> int:
+    return monotonic_ns() // 1000
+
+
 class _State(NamedTuple):
     """What was left of a bucket, and when, in the bucket's unit of time."""
 
@@ -37,11 +41,11 @@ class LocalLimiter:
         *,
         max_keys: int = MAX_KEYS,
         max_verdicts: int = MAX_VERDICTS,
-        clock_microseconds: Callable[[], int] | None = None,
+        clock_microseconds: Callable[[], int] = _monotonic_microseconds,
     ) -> None:
         self._max_keys = max_keys
         self._max_verdicts = max_verdicts
-        self._clock = clock_microseconds or _monotonic_microseconds
+        self._clock = clock_microseconds
         self._states: OrderedDict[bytes, _State] = OrderedDict()
         self._plans: set[LimitPlan] = set()
         # The last verdict of Redis on a plan and tag, with its time in microseconds.
@@ -51,7 +55,6 @@ class LocalLimiter:
         return len(self._states)
 
     def note(self, plan: LimitPlan, tag: bytes, verdict: bytes) -> None:
-        """Remember a verdict of Redis."""
         self._plans.add(plan)
         self._verdicts[plan, tag] = self._clock(), verdict
         self._verdicts.move_to_end((plan, tag))
@@ -85,15 +88,14 @@ class LocalLimiter:
 
     def _last_from_redis(self, bucket: Bucket, tag: bytes) -> _State | None:
         """Return the bucket's state, at least, according to the latest verdict on any plan that contains it."""
-        latest: tuple[int, bytes, int] | None = None
-        for plan in self._plans:
-            if bucket in plan.buckets and (found := self._verdicts.get((plan, tag))):
-                microseconds, verdict = found
-                if latest is None or microseconds > latest[0]:
-                    latest = microseconds, verdict, plan.buckets.index(bucket)
-        if latest is None:
+        verdicts = [
+            (*self._verdicts[plan, tag], plan.buckets.index(bucket))
+            for plan in self._plans
+            if bucket in plan.buckets and (plan, tag) in self._verdicts
+        ]
+        if not verdicts:
             return None
-        microseconds, verdict, place = latest
+        microseconds, verdict, place = max(verdicts)
         remaining, more_in = map(int, _REMAINING.findall(verdict)[place])
         # `more_in` is rounded up to seconds, so up to a second's refill is lost.
         rest = max(bucket.cost - more_in * bucket.refill_per_second, 0)
@@ -114,12 +116,7 @@ class LocalLimiter:
             del self._states[key]
 
 
-def _monotonic_microseconds() -> int:
-    return monotonic_ns() // 1000
-
-
 def _describe(bucket: Bucket, left: int) -> str:
-    """Return the bucket's part of the RateLimit header."""
     remaining, rest = divmod(left, bucket.cost)
     more_in = 0 if left == bucket.capacity else _divide_up(bucket.cost - rest, bucket.refill_per_second)
     return f'"{bucket.name}";r={remaining};t={more_in}'

@@ -15,8 +15,6 @@ _ROUTE = re.compile(rf"([A-Z]+) +({API_PREFIX}[\w.~{{}}/-]+)", re.ASCII)
 
 
 class Rate(NamedTuple):
-    """A number of requests in any window of so many seconds."""
-
     quota: int
     window_seconds: int
 
@@ -44,10 +42,7 @@ def _parse_rate(text: str) -> Rate:
 
 
 def parse_route_rates(text: str) -> RouteRates:
-    """Parse `{"POST /v1/items/": "20/minute"}`. Raises ValueError with a message that explains the format.
-
-    A system check (core/ratelimit/checks.py) verifies later that the routes exist.
-    """
+    """Parse `{"POST /v1/items/": "20/minute"}`. Raises ValueError. A system check verifies later that routes exist."""
     try:
         routes = json.loads(text)
     except ValueError:
