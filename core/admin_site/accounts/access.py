@@ -8,9 +8,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from core.admin_site.accounts.staff import ReadOnly, changeable, client_column, log_action, record
+from core.admin_site.accounts.staff import ReadOnlyAdmin, changeable, client_column, log_action, record
 from core.admin_site.confirmed import EVERYWHERE, confirmed, counted
-from core.admin_site.large_tables import LargeTableAdmin
 from core.admin_site.user_column import user_column
 from core.auth import sessions
 from core.auth.audit import Event
@@ -44,11 +43,9 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
-class AccessAdmin(ReadOnly, LargeTableAdmin):
-    """The common part of sessions and keys. Ids are UUIDv7, so ordering by id shows the newest first."""
-
+class AccessAdmin(ReadOnlyAdmin):
     list_filter = (StateFilter,)
-    ordering = ("-id",)
+    ordering = ("-id",)  # Ids are UUIDv7, so the newest come first.
     sortable_by = ()
     actions = ("revoke",)
 
@@ -62,16 +59,9 @@ class AccessAdmin(ReadOnly, LargeTableAdmin):
         return [user_column(request, "user") if name == "user" else name for name in self.fields or ()]
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user has the change permission. Revoking is the only possible change."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[QuerySet[Any], bool]:
-        """Search by the whole e-mail or id of the user, by the row's id, or as `find_by_name` does."""
-        return self._search(queryset, search_term.strip()), False
-
-    def _search(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        if not term:
-            return rows
+    def search(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         if "@" in term:
             return rows.filter(user__in=User.objects.filter(email=canonical_email(term)))
         try:

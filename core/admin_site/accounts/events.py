@@ -7,8 +7,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
-from core.admin_site.accounts.staff import ReadOnly, client_column
-from core.admin_site.large_tables import LargeTableAdmin
+from core.admin_site.accounts.staff import ReadOnlyAdmin, client_column
 from core.auth.audit import Event
 from core.auth.caller import canonical_ip
 from core.auth.digests import email_digest
@@ -29,7 +28,7 @@ class EventFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly, LargeTableAdmin):
+class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "event", "user", "ip", "client", "detail")
     client = client_column
     list_filter = (EventFilter,)
@@ -39,7 +38,6 @@ class AuditEventAdmin(ReadOnly, LargeTableAdmin):
     search_help_text = "E-mail (with or without an account), user id or IP address"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        """Annotate each event with the present e-mail of its user."""
         email = User.objects.filter(id=OuterRef("user_id")).values("email")
         events: QuerySet[AuditEvent] = super().get_queryset(request)
         return events.annotate(user_email=Subquery(email))
@@ -49,21 +47,14 @@ class AuditEventAdmin(ReadOnly, LargeTableAdmin):
         """Show the e-mail, the id of a deleted user, or the digest of an address without an account."""
         return getattr(event, "user_email", None) or str(event.user_id or event.email_digest[:16])
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
-    ) -> tuple[QuerySet[AuditEvent], bool]:
-        return self._search(queryset, search_term.strip()), False
-
-    def _search(self, events: QuerySet[AuditEvent], term: str) -> QuerySet[AuditEvent]:
-        if not term:
-            return events
+    def search(self, rows: QuerySet[AuditEvent], term: str) -> QuerySet[AuditEvent]:
         if "@" in term:
             email = canonical_email(term)
             users = User.objects.filter(email=email).values("id")
-            return events.filter(Q(user_id__in=users) | Q(email_digest=email_digest(email)))
+            return rows.filter(Q(user_id__in=users) | Q(email_digest=email_digest(email)))
         if ip := canonical_ip(term):
-            return events.filter(ip=ip)
+            return rows.filter(ip=ip)
         try:
-            return events.filter(user_id=UUID(term))
+            return rows.filter(user_id=UUID(term))
         except ValueError:
-            return events.none()
+            return rows.none()

@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
+from core.admin_site.large_tables import LargeTableAdmin
 from core.auth import audit
 from core.auth.audit import Event
 from core.auth.caller import caller_of
@@ -21,16 +22,24 @@ class ReadOnly:
     def has_add_permission(self, *_: Any) -> bool:
         return False
 
-    def has_change_permission(self, *_: Any) -> bool:
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
-    def has_delete_permission(self, *_: Any) -> bool:
-        return False
+
+class ReadOnlyAdmin(ReadOnly, LargeTableAdmin):
+    """Subclasses define `search`, which finds rows by a stripped term."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (self.search(queryset, term) if term else queryset), False
+
+    def search(self, rows: models.QuerySet[Any], term: str) -> models.QuerySet[Any]:
+        raise NotImplementedError
 
 
 @admin.display(description="client")
 def client_column(self: Any, row: Any) -> str:
-    """Show the beginning of the user agent."""
     return Truncator(row.user_agent).chars(48)
 
 
@@ -47,7 +56,7 @@ def changeable[Q: models.QuerySet[Any]](request: HttpRequest, rows: Q, *, user: 
 
 
 def record(request: HttpRequest, kind: Event, user_id: UUID, **subject: Any) -> None:
-    """Write to the audit log what was done to a user and by whom, in the open transaction."""
+    """Write to the audit log, in the open transaction."""
     event = audit.record(kind, caller_of(request), user_id=user_id, detail=f"by {request.user.pk}", **subject)
     transaction.on_commit(partial(audit.announce, [event]))
 

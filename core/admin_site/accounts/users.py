@@ -81,7 +81,6 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return super().has_delete_permission(request, obj) and _may_change(request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Leave out the link to the audit log for staff who may not view it."""
         fieldsets = super().get_fieldsets(request, obj)
         if request.user.has_perm("accounts.view_auditevent"):
             return fieldsets
@@ -109,7 +108,7 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             record(request, Event.DEACTIVATED, obj.id)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Count the rows that would be deleted. Django's own page would list each of perhaps a million items."""
+        """Count the rows that would be deleted. Django would list each of perhaps a million items."""
         counts: dict[Any, int] = {User._meta.verbose_name_plural: len(objs)}
         for relation in User._meta.get_fields(include_hidden=True):
             if relation.one_to_many and isinstance(relation, ForeignObjectRel):
@@ -164,8 +163,7 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 user.save(update_fields=["is_active"])
                 record(request, Event.DEACTIVATED, user.id)
             log_action(request, users, "Deactivated.")
-        count = counted(len(users), "user is", "users are")
-        self.message_user(request, f"{count} deactivated.", messages.SUCCESS)
+        self.message_user(request, counted(len(users), "user is", "users are") + " deactivated.", messages.SUCCESS)
 
     @admin.action(description="Unlock login", permissions=["change"], location=EVERYWHERE)
     @confirmed(
