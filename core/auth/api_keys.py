@@ -1,7 +1,4 @@
-"""Creating, listing and revoking API keys.
-
-A key is `ar_<prefix>_<secret>`. The prefix finds the row, and the secret's digest proves the key.
-"""
+"""API keys: `ar_<prefix>_<secret>`. The prefix finds the row, and the secret's digest proves the key."""
 
 import secrets
 import string

@@ -1,7 +1,4 @@
-"""Login sessions: a login begins one, refreshing extends it, and logging out ends it.
-
-These are rows of `Session`, not Django's own sessions, which only the admin uses.
-"""
+"""Login sessions: rows of `Session`, not Django's own sessions, which only the admin uses."""
 
 import secrets
 from collections.abc import Iterable, Sequence

@@ -23,8 +23,6 @@ AUTH_ROUTES = frozenset(
 
 
 class Limits:
-    """The limits of all routes, made from the settings."""
-
     def __init__(self, default: Sequence[Rate], auth: Sequence[Rate], routes: RouteRates) -> None:
         self._default = make_buckets("default", default)
         self._auth = make_buckets("auth", auth)

@@ -1,4 +1,4 @@
-"""What staff may change, and the records of their changes."""
+"""Read-only pages, the rows that staff may change, and the records of their changes."""
 
 from functools import partial
 from typing import Any
@@ -48,10 +48,7 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 def changeable[Q: models.QuerySet[Any]](request: HttpRequest, rows: Q, *, user: str = "") -> Q:
-    """Select the rows that this member of staff may change: only superusers change staff.
-
-    `user` is the lookup prefix from a row to its user, such as `user__`.
-    """
+    """Select the rows that the user may change: only superusers change staff. `user` is the lookup prefix `user__`."""
     return rows if is_superuser(request) else rows.filter(**{f"{user}is_superuser": False, f"{user}is_staff": False})
 
 
@@ -62,6 +59,5 @@ def record(request: HttpRequest, kind: Event, user_id: UUID, **subject: Any) -> 
 
 
 def log_action(request: HttpRequest, rows: Any, message: str) -> None:
-    """Write to Django's log, which the history page of each row shows."""
     staff: Any = request.user.pk
     LogEntry.objects.log_actions(staff, rows, CHANGE, message)

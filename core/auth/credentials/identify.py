@@ -20,10 +20,7 @@ INVALID_TOKEN_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 async def identify(request: Request, header: bytes) -> Principal | None:
-    """Return the principal of an Authorization header, or None for an empty header.
-
-    Raises Unauthorized for invalid credentials, ServiceUnavailable if the database does not answer.
-    """
+    """Return the principal of the header, or None for an empty header. Raises Unauthorized, ServiceUnavailable."""
     # Servers disagree about which of several Authorization headers counts.
     if sum(name == b"authorization" for name, _ in request.scope["headers"]) > 1:
         raise invalid_token("There is more than one Authorization header")

@@ -32,7 +32,7 @@ class PasswordHashing:
         self.dummy_hash = ""
 
     async def open(self) -> None:
-        """Start the pool. The first hash also loads Argon2 and the list of common passwords."""
+        # The first hash also loads Argon2 and the list of common passwords.
         threads = settings.PASSWORD_HASHING_THREADS
         self._slots = threads + settings.PASSWORD_HASHING_QUEUE
         self._executor = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
