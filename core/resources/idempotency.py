@@ -34,7 +34,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 
 class StoredResponse(NamedTuple):
-    """A successful response as it is stored and replayed: JSON bytes and the headers that belong to them."""
+    """A successful response as it is stored and replayed."""
 
     status: int
     body: bytes
@@ -43,7 +43,6 @@ class StoredResponse(NamedTuple):
     is_replay: bool = False
 
     def to_http(self) -> HttpResponse:
-        """Return the HTTP response."""
         headers = {**PRIVATE, "Location": self.location, "ETag": self.etag}
         if self.is_replay:
             headers["Idempotent-Replayed"] = "true"
@@ -51,7 +50,7 @@ class StoredResponse(NamedTuple):
 
 
 class _KeyTaken(Exception):
-    """The key's record exists, so the transaction rolls back."""
+    """Rolls the transaction back, because the key's record exists."""
 
 
 class Key(NamedTuple):

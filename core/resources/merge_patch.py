@@ -42,10 +42,7 @@ def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def patched[M: BaseModel](model: type[M], current: dict[str, Any], patch: dict[str, Any]) -> M:
-    """Return the current fields with the patch applied and validated. A null field returns to its default.
-
-    Raises ValidationFailed.
-    """
+    """Return the current fields with the patch applied. Null resets a field. Raises ValidationFailed."""
     try:
         return model.model_validate(merge_patch(current, patch))
     except ValidationError as error:

@@ -10,7 +10,6 @@ METADATA_MAX_BYTES, METADATA_MAX_LEVELS = 16 * 1024, 16
 
 
 def _levels(value: Any) -> int:
-    """Count the levels of nested arrays and objects. The value itself is level 1."""
     members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if members is None else 1 + max(map(_levels, members), default=0)
 
@@ -33,4 +32,3 @@ Metadata = Annotated[
     AfterValidator(_check_metadata),
     Field(description="Any JSON object of at most 16 KiB and 16 levels.", examples=[{"team": "research"}]),
 ]
-"""A field that keeps any JSON object."""

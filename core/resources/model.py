@@ -29,10 +29,7 @@ _READ_AS_TEXT = (models.UUIDField, models.DateTimeField, models.ForeignKey, JSON
 
 
 class ResourceRow(Protocol):
-    """A row of a resource as the database returns it, with the resource's content fields beside these.
-
-    Ids and timestamps are the database's text, JSON fields are compact JSON text.
-    """
+    """A row as the database returns it, with the resource's content fields. Ids, timestamps and JSON are text."""
 
     id: str
     owner_id: str
@@ -42,17 +39,14 @@ class ResourceRow(Protocol):
 
 
 class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
-    """Queries that lists and the store make."""
+    """Queries that lists and the store make. `searched` names the text fields that `q` searches."""
 
     searched: ClassVar[tuple[str, ...]]
-    """The text fields that `q` searches."""
 
     def search(self, pattern: models.expressions.Combinable) -> Self:
         """Filter by a LIKE pattern from `containing` that one of the searched fields must match, ignoring case."""
-        found = models.Q()
-        for field in self.searched:
-            found |= models.Q(contains(field, pattern))
-        return self.filter(found)
+        conditions = [models.Q(contains(field, pattern)) for field in self.searched]
+        return self.filter(models.Q(*conditions, _connector=models.Q.OR))
 
     def as_rows(self) -> models.QuerySet[M, tuple[Any, ...]]:
         """Select the fields of `row_type`, with ids, timestamps and JSON as text."""
@@ -71,7 +65,6 @@ class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the rows and invalidate the cache."""
         deleted = super().delete()
         turn_on_commit()
         return deleted
@@ -107,7 +100,6 @@ class Resource(models.Model):
         turn_on_commit()
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Delete the row and invalidate the cache."""
         deleted = super().delete(using, keep_parents)
         turn_on_commit()
         return deleted
@@ -115,7 +107,7 @@ class Resource(models.Model):
     @classmethod
     @cache
     def content_fields(cls) -> tuple[str, ...]:
-        """Return the names of the fields that clients set: every field that the resource adds to `Resource`."""
+        """Return the names of the fields that clients set, which the resource adds to `Resource`."""
         server_fields = {*LEADING_FIELDS, *TRAILING_FIELDS}
         return tuple(field.name for field in cls._meta.concrete_fields if field.attname not in server_fields)
 
@@ -127,7 +119,7 @@ class Resource(models.Model):
     @classmethod
     @cache
     def row_type(cls, *further: str) -> Any:
-        """Return the named tuple of a row, which `ResourceRow` describes, with further columns behind its fields."""
+        """Return the named tuple of a row (`ResourceRow`), with further columns behind its fields."""
         return create_namedtuple_class(*cls.row_fields(), *further)
 
 

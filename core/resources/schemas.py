@@ -1,13 +1,4 @@
-"""The parts of a resource's schemas that every resource has.
-
-An author writes the content once and derives the rest by inheritance:
-
-    class ItemContent(BaseModel): ...                   the fields that clients set
-    class ItemIn(ItemContent): ...                      a request body: unknown fields are refused
-    class ItemOut(Document, ItemContent): ...           what the API returns
-    class ItemPatch(ItemIn): ...                        a merge patch (`json_schema_extra=as_merge_patch`)
-    class ItemPage(Page): items: list[ItemOut]          one page of a list
-"""
+"""The parts of a resource's schemas that every resource has. items/schemas.py shows how to derive them."""
 
 from datetime import datetime
 from typing import Any

@@ -1,9 +1,5 @@
 """The store of a resource: finds, creates, changes and deletes its rows.
 
-A resource makes one store and calls it from its services:
-
-    store = Store(Item, ItemIn, path="/v1/items", may_access=may_access)
-
 A resource that the principal may not access is NotFound, so its id reveals nothing. A change locks the row, checks the
 precondition, stores the next version and replaces the cache entry, in that order.
 """
@@ -33,10 +29,9 @@ from core.values import canonical_uuid, is_id, later_than, now, rfc3339, same_js
 
 
 class Store[Content: BaseModel]:
-    """The rows of one resource.
+    """The rows of one resource. `content` is the schema of the fields that clients set, `path` is the collection's.
 
-    `content` is the schema of the fields that clients set, `path` the path of the collection, and `may_access` decides
-    whether a principal may see and change the rows of an owner.
+    `may_access` decides whether a principal may see and change the rows of an owner.
     """
 
     def __init__(
@@ -63,7 +58,6 @@ class Store[Content: BaseModel]:
         self._delete = compiled_delete(self._one)
 
     def _one(self) -> ResourceQuerySet[Any]:
-        """Return the query for one row; the parameter `id` says which."""
         rows: ResourceQuerySet[Any] = self._model._default_manager.filter(id=parameter(self._model, "id"))  # type: ignore[assignment]
         return rows
 
@@ -122,7 +116,6 @@ class Store[Content: BaseModel]:
         await self._change(resource_id, partial(self._delete_row, principal, precondition))
 
     async def _change(self, resource_id: str, job: Any) -> Representation:
-        """Run a job on the row in a write transaction, and replace the cache entry."""
         uuid = parse_id(resource_id)
         return await self._cache.change(self._cache.key(str(uuid)), partial(database.write, partial(job, uuid)))
 
@@ -152,15 +145,12 @@ class Store[Content: BaseModel]:
         return row
 
     def lock(self, uuid: UUID) -> ResourceRow | None:
-        """Return a row and lock it until the transaction ends, or None if there is no such row."""
+        """Return a row, locked until the transaction ends, or None."""
         row: ResourceRow | None = self._find_for_change.fetch_one(id=uuid)
         return row
 
     def store_change(self, row: ResourceRow, new: Content) -> Any:
-        """Store new content in a locked row and return the row as it is afterwards.
-
-        The version increases by one if the content differs, and stays if nothing does.
-        """
+        """Store new content in a locked row and return the new row. The version increases by one if content differs."""
         content = {name: getattr(new, name) for name in self._content_fields}
         text = self._as_text(content)
         system = {
@@ -171,11 +161,9 @@ class Store[Content: BaseModel]:
         return row._replace(**text, **system)  # type: ignore[attr-defined]  # rows are named tuples
 
     def _differs(self, row: ResourceRow, text: dict[str, Any]) -> bool:
-        for name, value in text.items():
-            stored = getattr(row, name)
-            if stored != value and not (name in self._json_fields and same_json(stored, value)):
-                return True
-        return False
+        stored = {name: getattr(row, name) for name in text}
+        different = [name for name, value in text.items() if stored[name] != value]
+        return any(name not in self._json_fields or not same_json(stored[name], text[name]) for name in different)
 
     def _as_text(self, content: dict[str, Any]) -> dict[str, Any]:
         """Return the content as rows have it: JSON fields as compact text."""

@@ -1,12 +1,8 @@
 """The epoch of the cache: one database row that invalidates every entry, also when Redis is unreachable.
 
-Each entry names the epoch in which it was written, and only entries of the current epoch are used. A change that could
-not reach its entry (Redis was down, or the ORM made the change in the admin or a shell) turns the epoch after its
-commit. Every process reads the row at least once per LEASE while it uses entries, and a change is acknowledged one
-lease after the turn. By then no process uses an older entry.
-
-The row also names the Redis server by its run_id. A restarted server may bring back old entries, and a process that
-talks to a different server than the others would miss their changes.
+A change that cannot reach its entry (Redis is down, or the ORM makes the change) turns the epoch after its commit.
+Every process rereads the row once per lease, and the change is acknowledged one lease after the turn. The row also
+names the Redis server by its run_id, because a restarted or different server may have old entries.
 """
 
 import asyncio
@@ -24,8 +20,7 @@ from core.database.pool import database
 from core.models import CacheEpoch
 from core.redis.client import RedisClient, redis
 
-# The greatest age of a process's knowledge of the epoch. A process with less than one request per lease reads the epoch
-# instead of the item each time, which costs the same.
+# The greatest age of a process's knowledge of the epoch.
 LEASE_SECONDS = 0.02
 # For the difference between two clocks, and for a timer that fires early.
 MARGIN_SECONDS = 0.002
@@ -37,7 +32,7 @@ _FIND = CompiledQuery(lambda: CacheEpoch.objects.filter(pk=_ROW).values_list("to
 def find_epoch() -> tuple[str, str]:
     """Return the epoch's token and the run_id of its Redis, or empty texts before the first epoch."""
     row = _FIND.fetch_one()
-    return (row[0], row[1]) if row else ("", "")
+    return (row.token, row.redis_run_id) if row else ("", "")
 
 
 def begin_epoch(run_id: str | None = None) -> tuple[str, str]:
@@ -49,16 +44,13 @@ def begin_epoch(run_id: str | None = None) -> tuple[str, str]:
 
 
 def settle_epoch(run_id: str) -> tuple[str, str]:
-    """Return the epoch, after starting a new one if it belongs to another Redis server. Runs in a transaction."""
+    """Return the epoch, a new one if it belongs to another Redis server. Must run in a transaction."""
     found = find_epoch()
     return found if found[1] == run_id else begin_epoch(run_id)
 
 
 def turn_on_commit() -> None:
-    """Invalidate all entries when this thread's transaction commits, once per transaction. For changes by the ORM.
-
-    The commit then takes one lease longer. Outside of a transaction the call itself does.
-    """
+    """Invalidate all entries when this thread's transaction commits, or now outside of one. Takes one lease."""
     # A savepoint that rolls back removes its hooks from Django's list.
     waiting = connection.run_on_commit
     if settings.REDIS_URL and not any(hook is _turn_and_wait for _, hook, *_ in waiting):
@@ -85,11 +77,11 @@ class Epoch:
 
     @property
     def is_connected(self) -> bool:
-        """Return whether every reply since the last look at the epoch came from the same Redis, without a loss."""
+        """Return whether every reply since the last look came from the same Redis, without a loss."""
         return self._generation == self._client.generation and self._client.state == "up"
 
     async def is_trusted(self, asked: float) -> bool:
-        """Return whether entries of the epoch `token` may answer a request that arrived at `asked` (monotonic seconds).
+        """Return whether entries of the epoch `token` may be used for a request from `asked` (monotonic seconds).
 
         Raises ServiceUnavailable if the database is unreachable.
         """
@@ -120,7 +112,6 @@ class Epoch:
         """Return the running look at the epoch, or start one. A finished look may be too old."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._renew())
-            # Everyone who awaits the look receives its exception. If nobody does, it counts as retrieved.
             self._looking.add_done_callback(retrieve_exception)
         return self._looking
 
@@ -155,7 +146,7 @@ class Epoch:
 
 
 def retrieve_exception(done: "asyncio.Future[Any]") -> None:
-    """Mark a future's exception as retrieved, so that asyncio does not log it when nobody awaits the future."""
+    """Keep asyncio from logging the exception of a future that nobody awaits."""
     if not done.cancelled():
         done.exception()
 

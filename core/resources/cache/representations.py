@@ -1,10 +1,7 @@
 """The cache as the store sees it: representations found, loaded and changed.
 
-An entry is `epoch:version:mark:owner:body`. A reader that finds no entry leaves its mark, reads the database, and fills
-the entry if its mark is still there. A change puts its mark in place of the entry before it commits, and the new
-representation in place of its mark afterwards. So a reader that read the old row before the commit cannot put it back.
-A process that dies between commit and cache leaves a mark, which expires. A change that cannot reach Redis turns the
-epoch, which invalidates all entries, before it is acknowledged. Without Redis nothing is cached.
+An entry is `epoch:version:mark:owner:body`, and is never older than an acknowledged change. Marks of readers and of
+changes keep old rows out of it (`scripts`). A change that cannot reach Redis turns the epoch instead (`epoch`).
 """
 
 import asyncio
@@ -23,10 +20,9 @@ from core.resources.cache.epoch import Epoch, retrieve_exception
 from core.resources.cache.epoch import epoch as this_epoch
 from core.resources.cache.scripts import FILL, LOOK, MARK, RELEASE, REPLACE
 
-# A change's mark keeps readers from filling for this long, which is longer than nearly every change. If the mark
-# expires during a change, an entry may be older than the change until the change is acknowledged.
+# The lifetime of a change's mark. If it expires during a change, an entry may be older until the acknowledgement.
 MARK_MILLISECONDS = 20_000
-# A reader's mark: a reader that takes longer does not fill the entry. Marks of finished changes expire as soon.
+# The lifetime of the marks of readers and of finished changes. A slower reader does not fill the entry.
 SHORT_MARK_MILLISECONDS = 3_000
 # Readers' marks start with this letter. Marks of changes are hexadecimal or words.
 READER = b"r"
@@ -45,7 +41,7 @@ class Representation(NamedTuple):
 
 
 class _Reading:
-    """A representation that is being loaded, for everyone who wants it meanwhile."""
+    """A representation that is being loaded, shared by concurrent readers."""
 
     found: "asyncio.Task[Representation | None]"
 
@@ -54,11 +50,7 @@ class _Reading:
         self.has_read_database = False
 
     def serves(self, mark: bytes) -> bool:
-        """Return whether this reading is as good as a new one for a reader that found `mark` in the entry.
-
-        Before the reading has read the database, it is. Afterwards it is while its own mark is there, because a change
-        removes the mark.
-        """
+        """Return whether the reading is fresh enough for a reader that found `mark`. A change replaces the mark."""
         return not self.has_read_database or self.mark == mark
 
 
@@ -80,10 +72,7 @@ class RepresentationCache:
         return self._prefix + resource_id.encode()
 
     async def find(self, key: bytes, entry: bytes | None, load: Load) -> Representation | None:
-        """Return the representation in the prefetched entry, or load it from the database and cache it.
-
-        Of many readers that miss at the same time, one loads. Raises what `load` raises.
-        """
+        """Return the prefetched representation, or load and cache it, once for concurrent readers."""
         if not await self._epoch.is_trusted(monotonic()):
             return await load()
         epoch, mark = self._epoch.token, b""
@@ -102,10 +91,9 @@ class RepresentationCache:
         return await asyncio.shield(reading.found)
 
     async def change(self, key: bytes, commit: Callable[[], Awaitable[Representation]]) -> Representation:
-        """Commit a change between its mark and the new representation, and return the representation.
+        """Commit a change and replace its entry.
 
-        Raises what `commit` raises, and ServiceUnavailable if the change is committed but other processes may still
-        read old entries.
+        Raises ServiceUnavailable if the change is committed but other processes may still read old entries.
         """
         if self._redis.state == "disabled":
             return await commit()
@@ -129,7 +117,6 @@ class RepresentationCache:
     def _begin_reading(self, key: bytes, epoch: bytes, load: Load) -> _Reading:
         reading = self._readings[key, epoch] = _Reading()
         reading.found = asyncio.ensure_future(self._read(key, epoch, load, reading))
-        # Everyone who awaits the reading receives its exception. If nobody does, the exception counts as retrieved.
         reading.found.add_done_callback(retrieve_exception)
         return reading
 

@@ -22,8 +22,7 @@ end
 # Before a change: remove the body, and the mark of another change in progress.
 MARK = _BEGINNING + "return put(version, ARGV[3], '', ARGV[6])"
 
-# Before a reader reads the database: set its mark, unless a change or another reader has set one, or the entry is
-# filled.
+# Before a reader reads the database: set its mark, unless a change is in progress or the entry belongs to this epoch.
 LOOK = (
     _BEGINNING
     + """
@@ -32,8 +31,8 @@ return put(version, ARGV[3], '', ARGV[7])
 """
 )
 
-# After a reader has read the database: fill the entry if the reader's mark is still there. The mark proves that no
-# change has started and that Redis was not flushed. Otherwise keep other readers from filling in an older version.
+# After a reader has read the database: fill the entry if the reader's mark proves that no change has started and Redis
+# was not flushed. Otherwise keep other readers from filling in an older version.
 FILL = (
     _BEGINNING
     + """
@@ -46,9 +45,8 @@ return 0
 """
 )
 
-# After a change; a deletion has no payload. Only the change whose mark is set, with the highest version so far, stores
-# its representation. Any other change leaves a mark that keeps readers of older rows out, and records its version. A
-# change that alters nothing but the timestamp keeps its version, so it ends like a change that was overtaken.
+# After a change; a deletion has no payload. Only the change whose mark is set, with the highest version, stores its
+# payload. Any other change, also one that kept its version, leaves its version and a mark that keeps older rows out.
 REPLACE = (
     _BEGINNING
     + """

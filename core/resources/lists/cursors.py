@@ -1,8 +1,4 @@
-"""Keyset pagination: signed cursors and Link headers (RFC 8288). A deep page costs the same as the first.
-
-A cursor holds the sort value and the id of the last row; the next page starts after them in the index. The id breaks
-ties. The signature covers the cursor's principal, sort and filters.
-"""
+"""Keyset pagination: a signed cursor holds the sort value and the id of the last row of a page."""
 
 from __future__ import annotations
 
@@ -27,14 +23,13 @@ from core.http.problems import ValidationFailed
 from core.http.request import Request
 
 SIGNATURE_BYTES = 16
-# The parameters of a page after a cursor.
+# Parameters: the row after which a page starts, and the row before which it ends.
 CURSOR = ("cursor_value", "cursor_id")
-# The parameters of a page that ends at an edge.
 EDGE = ("edge_value", "edge_id")
 
 
 class Order(NamedTuple):
-    """A sort by a field and then by id, in the same direction. `text` is the parameter, such as `-created_at`."""
+    """A sort by a field and then by id. `text` is the parameter, such as `-created_at`."""
 
     text: str
 
@@ -55,9 +50,9 @@ class Order(NamedTuple):
         by_id: bool = False,
         column: Callable[[str], Any] = models.F,
     ) -> Q:
-        """Sort the rows. `after` starts behind the parameters of CURSOR, `until` stops before the parameters of EDGE.
+        """Sort the rows that lie `after` the parameters of CURSOR and before (`until`) the parameters of EDGE.
 
-        `by_id` says that all rows have the same value in the field. `column` makes an expression from a field's name.
+        `by_id` compares only the id, because all rows have the same value in the field.
         """
         ordered = rows.order_by(*(OrderBy(column(name), descending=self.is_descending) for name in (self.field, "id")))
         for is_asked, names, is_less in ((after, CURSOR, self.is_descending), (until, EDGE, not self.is_descending)):
@@ -121,10 +116,7 @@ def read_cursor(cursor: str, bound_to: bytes) -> tuple[str, str]:
 
 
 def link_header(request: Request, pairs: Iterable[tuple[str, str]], next_cursor: str | None) -> str:
-    """Return the `Link` header with absolute URLs of the first and the next page.
-
-    `pairs` are the query parameters without the cursor.
-    """
+    """Return the `Link` header (RFC 8288). `pairs` are the query parameters without the cursor."""
     scheme = "https" if request.is_https else "http"
     base = f"{scheme}://{request.header(b'host')}{request.path}"
     kept = urlencode(list(pairs))

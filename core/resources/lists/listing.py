@@ -1,8 +1,4 @@
-"""Lists of a resource: from a query to a page of JSON. `statements` has the SQL, `cursors` the cursors.
-
-item_list = Listing("items", Item, filters={"name": Filter("name", Exact)})
-page = await item_list.page(principal, query)
-"""
+"""Lists of a resource: from a query to a page of JSON."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -39,7 +35,7 @@ class ListQuery(BaseModel):
 
 
 class Page(NamedTuple):
-    """A page as JSON, and the cursor of the next page."""
+    """A page as JSON."""
 
     body: bytes
     next_cursor: str | None
@@ -48,8 +44,7 @@ class Page(NamedTuple):
 class Listing:
     """The lists of one resource.
 
-    `name` is the name of the list in a page. `filters` maps fields of the query to filters; a field of a query that
-    is None or () does not filter.
+    `name` is the name of the list in a page. `filters` maps fields of the query to filters; None and () do not filter.
     """
 
     def __init__(self, name: str, model: type[Resource], *, filters: Mapping[str, Filter]) -> None:
@@ -78,7 +73,6 @@ class Listing:
         return Page(self._page_json(rows, next_cursor, total), next_cursor)
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values under the names of the statements' parameters."""
         values: dict[str, Any] = {}
         for name, value in given.items():
             if isinstance(value, tuple):
@@ -90,7 +84,7 @@ class Listing:
     def _fetch(
         self, shape: Shape, values: dict[str, Any], text: str | None, *, is_counted: bool
     ) -> tuple[list[ResourceRow], int | None]:
-        """Return the rows, one more than a page if there is a next page, and the number of matches if it is counted."""
+        """Return the rows, one more if there is a next page, and the number of matches if it is counted."""
         probe = self._statements.probe(shape)
         if probe is not None and len(probe.fetch_all(**values)) <= SORTABLE_ROWS:
             shape = shape._replace(plan=Plan.FEW)

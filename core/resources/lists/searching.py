@@ -1,9 +1,7 @@
-"""Pages of a search.
+"""Pages of a search: read along the order and in the search index by turns, in growing steps.
 
-A text that many rows contain is found early along the order; a text that few rows contain is found early in the search
-index. So a search reads some rows along the order. If they do not fill a page, it asks the index for candidates. If
-there are too many candidates to sort, it reads further along the order, and so on in growing steps. The cost stays
-close to that of the better way. docs/decisions/0008-trigram-search.md has the figures.
+A frequent text fills a page early along the order, a rare text early in the index. Figures:
+docs/decisions/0008-trigram-search.md
 """
 
 from typing import Any
@@ -31,7 +29,7 @@ class ListSearch:
     def fetch(
         self, shape: Shape, values: dict[str, Any], *, text: str, is_counted: bool
     ) -> tuple[list[ResourceRow], int | None]:
-        """Return the rows of a page, one more if there is a next page, and the number of matches if it is counted."""
+        """Return the rows, one more if there is a next page, and the number of matches if it is counted."""
         index = _Index(self._table, self._statements, shape, values, text)
         total = index.count() if is_counted else None
         look = self._look_on_sqlite if connection.vendor == "sqlite" else self._look_on_postgresql
@@ -57,7 +55,7 @@ class ListSearch:
         return None
 
     def _look_on_postgresql(self, index: "_Index", window: int, most: int) -> list[ResourceRow] | None:
-        """Do the same with fewer statements, because each is a round trip to the server."""
+        """Do the same with fewer round trips to the server."""
         shape, values = index.walk, index.values
         walked = self._statements.among_first(shape, window).fetch_all(**values)
         is_longer = bool(walked) and walked[-1].walk_number > window
@@ -88,7 +86,6 @@ class _Index:
         return found is not None
 
     def count(self) -> int:
-        """Return the number of matches."""
         is_by_index = self.is_usable and (connection.vendor != "sqlite" or self.has_at_most(CANDIDATES_COUNTED))
         shape = self.shape if is_by_index else self.walk
         [row] = self._statements.count(shape).fetch_all(**self.values)

@@ -1,4 +1,4 @@
-"""The SQL of lists: one statement for each shape of a list, compiled when first used. Each reads an index in order."""
+"""The SQL of lists: one statement for each shape of a list. Each reads an index in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.resources.search.tables import SearchedTable
 
 # A statement may sort this many rows instead of reading them in the order of an index.
 SORTABLE_ROWS = 200
-# Shapes are few in practice. The bound protects the memory from a client that tries every combination of filters.
+# Bounds the memory if a client tries every combination of filters.
 STATEMENTS_KEPT = 512
 
 
@@ -40,21 +40,20 @@ class Plan(Enum):
     """How a statement finds the rows of a page."""
 
     WALK = "walk"
-    """Reads the index of the order."""
+    """Read the index of the order."""
     WINDOW = "window"
-    """Reads the index of the order up to the edge."""
+    """Read the index of the order up to the edge."""
     FEW = "few"
-    """Reads the index of an exact filter that matches few rows, and sorts them."""
+    """Read the index of an exact filter that matches few rows, and sort them."""
     CANDIDATES = "candidates"
-    """Reads the candidates of the search index, and sorts them."""
+    """Read the candidates of the search index, and sort them."""
 
 
 class Shape(NamedTuple):
-    """Everything about a list that changes its SQL."""
+    """Everything about a list that changes its SQL. Each filter in use comes with its number of values."""
 
     order: Order
     filters: tuple[tuple[str, int], ...]
-    """The filters in use, each with its number of values."""
     is_staff: bool
     after_cursor: bool
     limit: int
@@ -78,29 +77,23 @@ class ListStatements:
         self.among_first, self.found = keep(self._compile_among_first), keep(self._compile_found)
 
     def _compile_page(self, shape: Shape) -> CompiledQuery[Any]:
-        """Compile the rows of a page, and one more row if there is a next page."""
-        return CompiledQuery(
-            partial(self._page_rows, shape),
-            row=self._model.row_type(),
-            force_custom_plan=self._is_search(shape),
-        )
+        build, is_search = partial(self._page_rows, shape), self._is_search(shape)
+        return CompiledQuery(build, row=self._model.row_type(), force_custom_plan=is_search)
 
     def _page_rows(self, shape: Shape) -> models.QuerySet[Any, Any]:
         return self._ordered(shape, self._leading(shape)).as_rows()[: shape.limit + 1]
 
     def _compile_edge(self, shape: Shape, window: int) -> CompiledQuery[Any]:
-        """Compile the position of the row at which a walk has read `window` rows. No row if the walk ends before."""
+        """Compile the position of a walk after `window` rows. No row if the walk ends before."""
         return CompiledQuery(partial(self._edge_row, shape, window))
 
     def _edge_row(self, shape: Shape, window: int) -> models.QuerySet[Any, Any]:
-        position = (shape.order.field, "id")
-        return self._walked(shape).values_list(*position)[window : window + 1]
+        return self._walked(shape).values_list(shape.order.field, "id")[window : window + 1]
 
     def _compile_among_first(self, shape: Shape, window: int) -> CompiledQuery[Any]:
-        """Compile a page from the first `window` rows of a walk, and the row after them, for PostgreSQL.
+        """Compile a page from the first `window` rows of a walk, and the row after them, each with its `walk_number`.
 
-        Each row has its `walk_number`. With an edge, the planner would guess the number of rows before the edge and
-        might choose another plan.
+        For PostgreSQL, whose planner would misjudge the number of rows before an edge.
         """
         return CompiledQuery(partial(self._rows_among_first, shape, window), row=self._model.row_type("walk_number"))
 
@@ -115,15 +108,12 @@ class ListStatements:
         return rows[: shape.limit + 1]
 
     def _compile_found(self, shape: Shape, most: int) -> CompiledQuery[Any]:
-        """Compile a page of the rows that the search index finds, for PostgreSQL.
+        """Compile a page of the rows that PostgreSQL's search index finds, each with the `candidate_count`.
 
-        Each row has `candidate_count`: the number of rows found, or `most` + 1 if there are more.
+        The count is `most` + 1 if there are more candidates.
         """
-        return CompiledQuery(
-            partial(self._found_rows, shape, most),
-            row=self._model.row_type("candidate_count"),
-            force_custom_plan=True,
-        )
+        build, row = partial(self._found_rows, shape, most), self._model.row_type("candidate_count")
+        return CompiledQuery(build, row=row, force_custom_plan=True)
 
     def _found_rows(self, shape: Shape, most: int) -> models.QuerySet[Any, Any]:
         found = self._ordered(shape._replace(plan=Plan.CANDIDATES), set()).order_by()
@@ -133,7 +123,7 @@ class ListStatements:
         return rows.annotate(candidate_count=models.Window(models.Count("pk")))[: shape.limit + 1]
 
     def _walked(self, shape: Shape) -> ResourceQuerySet[Any]:
-        """Return every row that a walk reads, whether or not the filters match it."""
+        """Return every row that a walk reads, also those that the filters do not match."""
         leading = self._leading(shape)
         walked = shape._replace(filters=tuple(pair for pair in shape.filters if pair[0] in leading))
         return self._ordered(walked, leading)
@@ -146,7 +136,6 @@ class ListStatements:
         return shape.order.apply(rows, after=shape.after_cursor, until=until, by_id=is_pinned, column=column)
 
     def _compile_count(self, shape: Shape) -> CompiledQuery[Any]:
-        """Compile the number of rows that match, as `total`."""
         return CompiledQuery(partial(self._counted, shape), force_custom_plan=self._is_search(shape))
 
     def _counted(self, shape: Shape) -> models.QuerySet[Any, Any]:
@@ -155,9 +144,9 @@ class ListStatements:
         return rows.values("none").annotate(total=models.Count("pk")).values_list("total")
 
     def _compile_probe(self, shape: Shape) -> CompiledQuery[Any] | None:
-        """Compile a check whether an exact filter matches at most SORTABLE_ROWS rows, or return None.
+        """Compile a count up to SORTABLE_ROWS for an exact filter that has an index, but not one in this order.
 
-        The check is for a filter that has an index, but not one in this order. SQLite has no statistics to know.
+        SQLite has no statistics to know it. Returns None if there is no such filter.
         """
         exact = self._exact(shape)
         if exact is None or exact in self._leading(shape):
@@ -179,7 +168,7 @@ class ListStatements:
         return None
 
     def _leading(self, shape: Shape) -> set[str]:
-        """Return the filters that bound the walk along an index. Any other filter must not choose SQLite's index."""
+        """Return the filters that bound the walk along an index. No other filter may choose SQLite's index."""
         if shape.plan is Plan.CANDIDATES:
             return set()
         if shape.plan is Plan.FEW and (exact := self._exact(shape)):
@@ -201,7 +190,6 @@ class ListStatements:
         return any(self._filters[name] is SEARCH for name, _ in shape.filters)
 
     def _owner(self, shape: Shape) -> tuple[str, ...]:
-        """Return the field with which an index starts: users read the rows of one owner, staff read all."""
         return () if shape.is_staff else ("owner",)
 
     def _narrow(self, shape: Shape, leading: set[str]) -> ResourceQuerySet[Any]:
@@ -216,7 +204,7 @@ class ListStatements:
     def _filtered(
         self, rows: ResourceQuerySet[Any], shape: Shape, leading: set[str], *, is_walked: bool = False
     ) -> ResourceQuerySet[Any]:
-        """Apply the filters. If the rows come from a walk, the leading filters have been applied already."""
+        """Apply the filters, of walked rows only those that the walk has not applied."""
         for name, count in shape.filters:
             if is_walked and name in leading:
                 continue

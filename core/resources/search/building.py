@@ -1,7 +1,8 @@
 """Builds whole indexes, for a migration and for `manage.py build_search_index`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from django.db import connection, transaction
 
@@ -23,7 +24,7 @@ NO_PG_TRGM = (
 def build(table: SearchedTable) -> str:
     """Build a table's index unless it is complete. Return why the database cannot have one, or an empty text.
 
-    Must run outside a transaction. After an interruption, the next call continues.
+    Must run outside a transaction.
     """
     if connection.vendor == "sqlite":
         return _build_on_sqlite(table)
@@ -41,25 +42,22 @@ def _build_on_sqlite(table: SearchedTable) -> str:
         if not sqlite_index.is_whole(table):
             sqlite_index.create(table)
     with _checkpoints():
-        while True:
-            with transaction.atomic():
-                if not sqlite_index.fill(table, batch=BATCH):
-                    break
-        _merge_all(table)
+        while _commit(partial(sqlite_index.fill, table, batch=BATCH)):
+            pass
+        is_merging = _commit(partial(sqlite_index.merge, table, pages=MERGE_PAGES, all_in_one=True))
+        while is_merging:
+            is_merging = _commit(partial(sqlite_index.merge, table, pages=MERGE_PAGES))
     return ""
 
 
-def _merge_all(table: SearchedTable) -> None:
+def _commit(step: Callable[[], int]) -> int:
     with transaction.atomic():
-        is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES, all_in_one=True)
-    while is_going_on:
-        with transaction.atomic():
-            is_going_on = sqlite_index.merge(table, pages=MERGE_PAGES)
+        return step()
 
 
 @contextmanager
 def _checkpoints() -> Iterator[None]:
-    """Checkpoint on this connection, which only the service's writer does otherwise, so that the WAL stays small."""
+    """Let this connection checkpoint, so that the WAL stays small."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_autocheckpoint")
         [before] = cursor.fetchone()
@@ -71,7 +69,6 @@ def _checkpoints() -> Iterator[None]:
 
 
 def drop(table: SearchedTable) -> None:
-    """Remove a table's index."""
     if connection.vendor == "sqlite":
         sqlite_index.drop(table)
     else:

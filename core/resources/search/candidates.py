@@ -1,7 +1,4 @@
-"""The rows that may contain a text, as a condition for a queryset.
-
-On SQLite the condition lists the rows; on PostgreSQL the planner uses the index without help.
-"""
+"""The rows that may contain a text. On PostgreSQL the planner finds them without help."""
 
 import re
 from typing import Any
@@ -45,14 +42,11 @@ def is_indexed(text: str) -> bool:
 
 
 def find(table: SearchedTable, text: str, owner_id: UUID | None, *, most: int) -> str | None:
-    """Return SQLite's candidates for a text as a JSON list of rowids, or None if there are more than `most`.
-
-    Candidates are the rows that the index finds and the rows that are not indexed yet, of one owner or of all.
-    """
+    """Return SQLite's candidates for a text as a JSON list of rowids, or None if there are more than `most`."""
     folded = text.casefold()
-    found, parameters = (
-        (_BY_TERMS, (matching(folded, owner_id),)) if len(folded) > 2 else (_BY_BEGINNING, beginning_with(folded))
-    )
+    found, parameters = _BY_BEGINNING, beginning_with(folded)
+    if len(folded) > 2:
+        found, parameters = _BY_TERMS, (matching(folded, owner_id),)
     sql = _CANDIDATES.replace("{found}", found).format(name=table.name, table=f'"{table.name}"')
     with connection.cursor() as cursor:
         cursor.execute(sql, (*parameters, most + 1))

@@ -1,7 +1,6 @@
 """Trigrams for SQLite's index: those of an indexed text, and those that a search looks up.
 
-Python folds the case, as it does for the query's own condition (core/database/case_folding.py). SQLite's own folding
-differs, for example for ß and İ.
+Python folds the case, like the query's own condition, because SQLite folds ß and İ differently.
 """
 
 from collections.abc import Iterable
@@ -17,10 +16,7 @@ _MARK_BASE = 0xF0000
 
 
 def owner_mark(owner_id: UUID | str) -> str:
-    """Return an owner as one trigram, from the last 48 bits of the id. Owners with equal bits only share candidates.
-
-    Raises ValueError for a malformed id.
-    """
+    """Return an owner as one trigram, from the last 48 bits of the id. Raises ValueError for a malformed id."""
     digits = str(owner_id).replace("-", "")[-12:]
     return "".join(chr(_MARK_BASE + int(digits[start : start + 4], 16)) for start in (0, 4, 8))
 
@@ -31,19 +27,13 @@ def indexed_texts(owner_id: str, texts: Iterable[bytes]) -> tuple[str, ...]:
         mark = owner_mark(owner_id)
     except ValueError:  # another program wrote a row without a valid owner
         mark = ""
-    return (mark, *(_indexed(text.decode(errors="replace")) for text in texts))
-
-
-def _indexed(text: str) -> str:
+    folded = (text.decode(errors="replace").casefold() for text in texts)
     # The tokenizer stops at a NUL.
-    return text.casefold().replace("\0", " ") + END
+    return (mark, *(text.replace("\0", " ") + END for text in folded))
 
 
 def matching(folded: str, owner_id: UUID | None) -> str:
-    """Return the FTS5 expression for rows of an owner, or of all, with the trigrams of a folded text.
-
-    The text has at least three characters.
-    """
+    """Return the FTS5 expression for rows of an owner, or of all, with a folded text of three or more characters."""
     trigrams = list(dict.fromkeys(folded[start : start + 3] for start in range(len(folded) - 2)))
     step = max(1, -(-len(trigrams) // MOST_TERMS))
     terms = trigrams[::step] if owner_id is None else [owner_mark(owner_id), *trigrams[::step]]

@@ -1,8 +1,7 @@
 """Maintains the search indexes: fills SQLite's, and knows on both databases which indexes searches may use.
 
-On SQLite each transaction of the service's writer ends by indexing its rows. Rows of other writers (the admin,
-manage.py, another program) are indexed with the next transaction. If many rows wait, separate transactions index them
-while the writer is idle, or beyond MOST_WAITING rows: each waiting row costs a search some microseconds.
+On SQLite each transaction of the service's writer also indexes rows. Separate transactions index rows that other
+programs wrote when the writer is idle, or when more than MOST_WAITING rows wait.
 """
 
 import asyncio
@@ -24,7 +23,6 @@ CHECK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
 BATCH = 256
 # Rows at the end of another transaction: twice the writes that share a commit, so that the backlog shrinks.
 BATCH_AT_COMMIT = 2 * WRITE_BATCH
-# Pages per transaction, about as long.
 MERGE_PAGES = 200
 MOST_WAITING = 16_384
 
@@ -32,20 +30,19 @@ logger = logging.getLogger("agent_router.search")
 
 
 class Indexer:
-    """A component of the process. It opens after the database."""
+    """A component of the process that opens after the database."""
 
     def __init__(self) -> None:
         self._ready: set[SearchedTable] = set()
         self._task = BackgroundTask("search-indexer")
         self._tidying = BackgroundTask("search-tidying")
-        # Tables whose indexing failed. The next check finds the cause and rebuilds a damaged index.
+        # Tables whose indexing failed: the next check tries again.
         self._doubtful: set[SearchedTable] = set()
-        # Tables whose index has new segments that may need a merge.
+        # Tables whose index has new segments.
         self._grown: set[SearchedTable] = set()
         self._is_failing = False
 
     def is_ready(self, table: SearchedTable) -> bool:
-        """Return whether searches in a table may use its index."""
         return table in self._ready
 
     async def open(self) -> None:
@@ -61,7 +58,6 @@ class Indexer:
         self._task.start(self._run())
 
     async def close(self) -> None:
-        """Stop. The next process indexes the rows that wait."""
         await self._task.stop()
         await self._tidying.stop()
         database.remove_commit_step(self._index_what_was_written)
@@ -74,7 +70,6 @@ class Indexer:
                 await self._check(table)
 
     async def _check(self, table: SearchedTable, *, is_start: bool = False) -> None:
-        """Check a table's index, and index waiting rows if it is time."""
         try:
             is_good = await database.read(partial(building.is_whole, table))
             if connection.vendor == "sqlite":
@@ -85,7 +80,7 @@ class Indexer:
                 if is_good and not is_start:
                     await self._merge(table)
         except Exception:
-            # Probably the database is down, which requests report as well. Log the first failure only.
+            # Probably the database is down. Log the first failure only.
             if not self._is_failing:
                 logger.warning("The search index of %s could not be maintained", table.name, exc_info=True)
             self._is_failing = True
@@ -97,7 +92,6 @@ class Indexer:
             self._ready.discard(table)
 
     async def _merge(self, table: SearchedTable) -> None:
-        """Merge the segments that commits have left, while the writer is idle."""
         while table in self._grown and _is_idle():
             self._grown.discard(table)
             if await self._work(table, partial(sqlite_index.merge, pages=MERGE_PAGES)):
@@ -108,7 +102,7 @@ class Indexer:
         return await database.write(partial(_or_rebuild, table, partial(work, table)))
 
     def _index_what_was_written(self) -> None:
-        """Index new rows, in the transaction of the writes and on the writer's thread."""
+        """Index new rows, as the last step of the writer's transaction."""
         for table in tuple(self._ready):
             try:
                 if sqlite_index.fill(table, batch=BATCH_AT_COMMIT):
@@ -131,18 +125,14 @@ async def _is_due(table: SearchedTable) -> bool:
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)
 
 
-def _is_damaged_index(error: DatabaseError) -> bool:
-    """Return whether FTS5 reports corruption, because removed text differs from the text that was added."""
-    return is_corruption(error) and not isinstance(error, sqlite_index.UnreadableRows)
-
-
 def _or_rebuild[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
     """Return the result of work on an index. If the index is corrupt, empty it and return None."""
     try:
         with transaction.atomic():
             return work()
     except DatabaseError as error:
-        if not _is_damaged_index(error):
+        # FTS5 also reports corruption if removed text differs from the text that was added.
+        if not is_corruption(error) or isinstance(error, sqlite_index.UnreadableRows):
             raise
         logger.warning("The search index of %s is corrupt. It is being rebuilt", table.name)
         sqlite_index.create(table)

@@ -12,10 +12,9 @@ logger = logging.getLogger("agent_router.search")
 
 
 class BuildSearchIndex(Operation):
-    """Build the index of a model's searched fields, including existing rows.
+    """Build the index of a model's searched fields, in a separate migration with `atomic = False`.
 
-    Use a separate migration with `atomic = False`, so that other writers continue meanwhile. If the database cannot
-    have such an index, the migration logs a warning and succeeds; searches then read every row, and the doctor says so.
+    If the database cannot have such an index, the migration logs a warning and succeeds. Searches then read every row.
     """
 
     reduces_to_sql = False

@@ -7,8 +7,7 @@ from core.resources.search.tables import SearchedTable
 # In a separate schema, because `restore` renames the service's schema and creates a new one.
 _EXTENSION = "CREATE SCHEMA IF NOT EXISTS extensions; CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA extensions"
 _SCHEMA_OF_EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
-# A write that exceeds this bound moves the whole pending list into the index. Four times PostgreSQL's default, so that
-# tidying.py, which keeps the list below the default, comes first.
+# Above this bound a write moves the pending list into the index. tidying.py does so earlier, at PostgreSQL's default.
 _LIST_KILOBYTES = 16_384
 # Only the index's owner may do this, and one process at a time is enough.
 _TIDY = """
@@ -29,7 +28,6 @@ def is_whole(table: SearchedTable) -> bool:
 
 
 def has_extension() -> bool:
-    """Return whether the database has pg_trgm."""
     return _schema() is not None
 
 
@@ -65,8 +63,8 @@ def create(table: SearchedTable) -> None:
 def tidy(table: SearchedTable) -> int | None:
     """Move the pending list into the index, in a transaction. Return the list's length in pages of 8 KiB.
 
-    Returns None if another process is doing this or this role may not. Raises Django's DatabaseError after a second if
-    another session holds the index.
+    Returns None if another process is doing this, or if this role may not. Raises DatabaseError after a second if
+    another session has locked the index.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")

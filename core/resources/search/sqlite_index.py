@@ -1,11 +1,8 @@
 """The index on SQLite: FTS5, filled in the transaction that writes the rows.
 
-The service's writer fills it at the end of each transaction (indexer.py). Rows that others write, such as the admin,
-wait for the next one. Rows up to `indexed` (a rowid in the state table) are in the index. Rows that changed or were
-deleted since are in the table of changes, with the text by which they are indexed. So the candidates of a search are
-the rows that the index finds, the changed rows, and the rows after `indexed`.
-
-The triggers are plain SQL without Python functions, so any program that writes to the file can run them.
+Rows up to `indexed` (a rowid in the state table) are in the index. Triggers, which any program can run, record rows
+that change or disappear later, with their indexed text. So the candidates of a search are the rows that the index
+finds, the changed rows, and the rows after `indexed`.
 """
 
 import sqlite3
@@ -25,8 +22,7 @@ MOST_BYTES = 2_000
 # SQLite has the trigram tokenizer since 3.34, but Python may be built without FTS5.
 _HAS_FTS5 = "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
 
-# The index stores only which trigram is in which row: no text, positions or sizes. It is an external content table,
-# because a contentless table cannot be read, and a dump of the database reads every table.
+# The index stores only which trigram is in which row. It is not a contentless table, because a dump must read it.
 _FTS5 = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS {name}_search USING fts5(owner_id, {columns}, content='{name}', detail=none, "
     "columnsize=0, tokenize='trigram case_sensitive 1')"
@@ -55,8 +51,7 @@ _NOTE = (
     "INSERT INTO {name}_search_changed SELECT old.rowid, old.owner_id, {old} "
     "WHERE NOT EXISTS (SELECT 1 FROM {name}_search_changed WHERE docid = old.rowid)"
 )
-# `indexed` must name an existing row. An inserted row gets a rowid after the last row, so it counts as not indexed,
-# even if a deleted row had that rowid.
+# `indexed` must name an existing row, so that an inserted row that reuses a deleted row's rowid counts as not indexed.
 _STEP_BACK = (
     "UPDATE {name}_search_state SET indexed = coalesce((SELECT max(rowid) FROM {table} WHERE rowid < old.rowid), 0), "
     "indexed_id = (SELECT id FROM {table} WHERE rowid < old.rowid ORDER BY rowid DESC LIMIT 1) "
@@ -107,7 +102,6 @@ class UnreadableRows(DatabaseError):
 
 
 def is_supported() -> bool:
-    """Return whether this SQLite has FTS5 with trigrams."""
     return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
 
 
@@ -133,7 +127,6 @@ def create(table: SearchedTable) -> None:
 
 
 def drop(table: SearchedTable) -> None:
-    """Remove every part of the index."""
     for kind, name in _PARTS:
         _run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
 
@@ -146,9 +139,9 @@ def backlog(table: SearchedTable, *, at_most: int) -> int:
 def fill(table: SearchedTable, *, batch: int) -> int:
     """Index at most `batch` waiting rows, fewer if they are long, and return their number.
 
-    Must run in a writing transaction. It uses the driver directly, because every commit calls it and Django's cursors
-    would cost more than the index. Raises Django's DatabaseError, of which UnreadableRows is one.
+    Must run in a writing transaction. Raises DatabaseError, and UnreadableRows if the rows are at fault.
     """
+    # Uses the driver, because every commit calls this function and Django's cursors would cost more than the index.
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
         changed, left = _first(sqlite, _sql(table, _CHANGED), batch, batch * MOST_BYTES)
@@ -168,10 +161,7 @@ def fill(table: SearchedTable, *, batch: int) -> int:
 
 
 def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple[list[Any], int]:
-    """Return the first rows of a statement, up to `most` bytes of text, and the bytes that are left.
-
-    Raises UnreadableRows.
-    """
+    """Return the first rows, up to `most` bytes of text, and the bytes that are left. Raises UnreadableRows."""
     taken: list[Any] = []
     try:
         with closing(sqlite.execute(sql, (batch,))) as rows:
@@ -186,10 +176,9 @@ def _first(sqlite: sqlite3.Connection, sql: str, batch: int, most: int) -> tuple
 
 
 def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool:
-    """Merge segments that commits have left, writing about `pages` pages. Return whether there was work to do.
+    """Merge segments, writing about `pages` pages, in a transaction. Return whether there was work to do.
 
-    A search reads every segment. FTS5 merges four of similar size; `all_in_one` starts a merge of all, which further
-    calls without it continue. Must run in a writing transaction.
+    FTS5 merges four of similar size. `all_in_one` starts a merge of all, which further calls without it continue.
     """
     with connection.wrap_database_errors:
         sqlite: sqlite3.Connection = connection.connection
@@ -200,7 +189,6 @@ def merge(table: SearchedTable, *, pages: int, all_in_one: bool = False) -> bool
 
 
 def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts: list[Any]) -> None:
-    """Remove a row's indexed text from the index and add its current text."""
     width = len(texts) // 2
     old, now = texts[:width], texts[width:]
     sqlite.execute(_sql(table, _REMOVE), (docid, *indexed_texts(old[0], old[1:])))
@@ -210,7 +198,6 @@ def _change(sqlite: sqlite3.Connection, table: SearchedTable, docid: int, texts:
 
 @cache
 def _sql(table: SearchedTable, statement: str) -> str:
-    """Return a statement with the names of a table filled in."""
     names = [f'"{column}"' for column in table.columns]
     is_other = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*names, "owner_id"))
     fields = {

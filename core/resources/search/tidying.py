@@ -1,8 +1,7 @@
 """Moves PostgreSQL's pending lists into the search indexes, before a request has to.
 
-GIN appends new rows to a pending list, because indexing a row at once would change a hundred pages. The write that
-finds the list too long moves all of it, which takes about 60 ms, and seconds on a busy server. Searches read the whole
-list, so it should stay short.
+GIN appends new rows to a list. The write that makes it too long moves all of it, which takes 60 ms, or seconds under
+load (docs/decisions/0008-trigram-search.md).
 """
 
 import asyncio
@@ -17,8 +16,7 @@ from core.resources.search.tables import SearchedTable
 LOOK_EVERY_SECONDS = 0.5
 # PostgreSQL's default bound of the list: 4 MB. A smaller bound costs more per row.
 PAGES = 512
-# The number of writes after which the list has this length is learned from the list: a long text takes several pages, a
-# short text a fifth of one, and other processes write, too.
+# Bounds of the number of writes after which the list has this length, which depends on the texts and other processes.
 FIRST_ENOUGH, LEAST_ENOUGH, MOST_ENOUGH = 64, 16, 4096
 # Fewer writes are moved after this time.
 MOST_SECONDS = 60.0
@@ -27,7 +25,7 @@ logger = logging.getLogger("agent_router.search")
 
 
 async def tidy_in_time(tables: Collection[SearchedTable]) -> None:
-    """Move the pending lists of the tables whenever this process has written enough. Runs until it is cancelled."""
+    """Move the pending lists whenever this process has written enough. Runs until it is cancelled."""
     written, enough, waited, is_failing = database.writes, FIRST_ENOUGH, 0.0, False
     while True:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
