@@ -28,17 +28,14 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def check_patch(patch: Any, model: type[BaseModel]) -> dict[str, Any]:
-    """Return the patch if it is an object that names only fields of the model. Raises ValidationFailed.
-
-    Validating the result is not enough: a merge drops an unknown member whose value is null.
-    """
+def check_patch(patch: Any, model: type[BaseModel]) -> None:
+    """Raise ValidationFailed unless the patch is an object of fields of the model."""
+    # Validating the result is not enough: a merge drops an unknown member whose value is null.
     if not isinstance(patch, dict):
         raise validation_problem([{"type": "dict_type", "loc": ("body",)}])
     unknown = [name for name in patch if name not in model.model_fields]
     if unknown:
         raise validation_problem([{"type": "extra_forbidden", "loc": ("body", name)} for name in unknown])
-    return patch
 
 
 def patched[M: BaseModel](model: type[M], current: dict[str, Any], patch: dict[str, Any]) -> M:

@@ -57,7 +57,6 @@ class ResourceQuerySet[M: "Resource"](models.QuerySet[M]):
         return self.values_list(*columns)
 
     def update(self, **values: Any) -> int:
-        """Update the rows, their versions and timestamps. Return the number of rows."""
         changed = super().update(**{"version": F("version") + 1, "updated_at": now(), **values})
         turn_on_commit()
         return changed
@@ -86,7 +85,6 @@ class Resource(models.Model):
         abstract = True
 
     def save(self, *, update_fields: Any = None, **options: Any) -> None:
-        """Insert the row, or store it as its next version."""
         if self._state.adding:
             self.updated_at = getattr(self, "updated_at", None) or self.created_at
             super().save(update_fields=update_fields, **options)
@@ -113,7 +111,6 @@ class Resource(models.Model):
 
     @classmethod
     def row_fields(cls) -> tuple[str, ...]:
-        """Return the fields of a row and of a document, in order."""
         return (*LEADING_FIELDS, *cls.content_fields(), *TRAILING_FIELDS)
 
     @classmethod
@@ -125,8 +122,5 @@ class Resource(models.Model):
 
 @receiver(post_delete, sender=settings.AUTH_USER_MODEL, dispatch_uid="core.resources.model")
 def _forget_owned(**_: Any) -> None:
-    """Invalidate the cache when a user is deleted, because the database deletes the user's rows by cascade.
-
-    A receiver on each resource would make Django fetch every row before deleting it.
-    """
+    # A receiver on each resource would make Django fetch every row that the database deletes by cascade.
     turn_on_commit()

@@ -34,10 +34,7 @@ def as_document(schema: dict[str, Any]) -> None:
 
 
 def as_merge_patch(schema: dict[str, Any]) -> None:
-    """Turn the JSON schema of a body into that of its merge patch (RFC 7396).
-
-    No field is required, and null resets a field that has a default.
-    """
+    """Turn a body's JSON schema into that of its merge patch, where null resets a field that has a default."""
     required = schema.pop("required", [])
     for name, field in schema["properties"].items():
         field.pop("default", None)

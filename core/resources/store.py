@@ -51,7 +51,7 @@ class Store[Content: BaseModel]:
         }
         self._cache = RepresentationCache(str(model._meta.model_name))
         self._find = CompiledQuery(lambda: self._one().as_rows(), row=model.row_type())
-        # PostgreSQL locks the row until the change commits. SQLite has only one writer, so all rows are locked.
+        # SQLite has only one writer, so it needs no lock.
         self._find_for_change = CompiledQuery(lambda: self._one().select_for_update().as_rows(), row=model.row_type())
         self._insert = compiled_insert(lambda: model)
         self._update = compiled_update(self._one, *self._content_fields, "version", "updated_at")
@@ -166,11 +166,9 @@ class Store[Content: BaseModel]:
         return any(name not in self._json_fields or not same_json(stored[name], text[name]) for name in different)
 
     def _as_text(self, content: dict[str, Any]) -> dict[str, Any]:
-        """Return the content as rows have it: JSON fields as compact text."""
         json = {name: orjson.dumps(content[name]).decode() for name in self._json_fields}
         return {**content, **json}
 
     def _content_of(self, row: ResourceRow) -> dict[str, Any]:
-        """Return the content of a row as clients see it: JSON fields parsed."""
         json = {name: orjson.loads(getattr(row, name)) for name in self._json_fields}
         return {name: getattr(row, name) for name in self._content_fields} | json

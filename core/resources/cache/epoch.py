@@ -109,7 +109,6 @@ class Epoch:
         await self._wait(LEASE_SECONDS + MARGIN_SECONDS)
 
     def _look(self) -> "asyncio.Future[bool]":
-        """Return the running look at the epoch, or start one. A finished look may be too old."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._renew())
             self._looking.add_done_callback(retrieve_exception)

@@ -68,7 +68,6 @@ class RepresentationCache:
         self._readings: dict[tuple[bytes, bytes], _Reading] = {}
 
     def key(self, resource_id: str) -> bytes:
-        """Return the key of the entry for an id in canonical form."""
         return self._prefix + resource_id.encode()
 
     async def find(self, key: bytes, entry: bytes | None, load: Load) -> Representation | None:
@@ -138,7 +137,6 @@ class RepresentationCache:
     async def _run(
         self, script: bytes, key: bytes, epoch: bytes, version: int, mark: bytes, payload: bytes = b""
     ) -> bool:
-        """Return whether Redis ran the script."""
         lives = settings.CACHE_TTL * 1000, MARK_MILLISECONDS, SHORT_MARK_MILLISECONDS
         return bool(await self._redis.call([("EVALSHA", script, 1, key, epoch, version, mark, payload, *lives)]))
 

@@ -123,7 +123,6 @@ class ListStatements:
         return rows.annotate(candidate_count=models.Window(models.Count("pk")))[: shape.limit + 1]
 
     def _walked(self, shape: Shape) -> ResourceQuerySet[Any]:
-        """Return every row that a walk reads, also those that the filters do not match."""
         leading = self._leading(shape)
         walked = shape._replace(filters=tuple(pair for pair in shape.filters if pair[0] in leading))
         return self._ordered(walked, leading)
@@ -158,7 +157,6 @@ class ListStatements:
         return self._narrow(shape, {exact}).order_by().values_list("id")[: SORTABLE_ROWS + 1]
 
     def _exact(self, shape: Shape) -> str | None:
-        """Return the exact filter that an index starts with, after the owner."""
         owner = self._owner(shape)
         beginnings = {index[: len(owner) + 1] for index in self._indexes}
         for name, _ in shape.filters:

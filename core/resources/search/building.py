@@ -7,6 +7,7 @@ from functools import partial
 from django.db import connection, transaction
 
 from core.resources.search import postgresql_index, sqlite_index
+from core.resources.search.sql import ask, run
 from core.resources.search.tables import SearchedTable
 
 # Other writers get their turn between two batches. A row costs less in a larger batch.
@@ -58,14 +59,12 @@ def _commit(step: Callable[[], int]) -> int:
 @contextmanager
 def _checkpoints() -> Iterator[None]:
     """Let this connection checkpoint, so that the WAL stays small."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA wal_autocheckpoint")
-        [before] = cursor.fetchone()
-        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        try:
-            yield
-        finally:
-            cursor.execute(f"PRAGMA wal_autocheckpoint={before}")
+    before = ask("PRAGMA wal_autocheckpoint")
+    run(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    try:
+        yield
+    finally:
+        run(f"PRAGMA wal_autocheckpoint={before}")
 
 
 def drop(table: SearchedTable) -> None:

@@ -37,7 +37,6 @@ class IsCandidate(RawSQL):
 
 
 def is_indexed(text: str) -> bool:
-    """Return whether the index can narrow a search for this text."""
     return bool(text if connection.vendor == "sqlite" else _PG_TRIGRAM.search(text))
 
 

@@ -46,7 +46,6 @@ class Indexer:
         return table in self._ready
 
     async def open(self) -> None:
-        """Check the indexes and start to maintain them. Waiting rows do not delay the startup."""
         for table in searched_tables():
             await self._check(table, is_start=True)
             if table not in self._ready:
@@ -119,7 +118,6 @@ def _is_idle() -> bool:
 
 
 async def _is_due(table: SearchedTable) -> bool:
-    """Return whether enough rows wait to be worth a transaction."""
     is_idle = _is_idle()
     waiting = await database.read(partial(sqlite_index.backlog, table, at_most=MOST_WAITING + 1))
     return waiting > MOST_WAITING or (is_idle and waiting >= BATCH)

@@ -24,7 +24,7 @@ class BuildSearchIndex(Operation):
         self.model_name, self.fields = model_name, fields
 
     def state_forwards(self, app_label: str, state: Any) -> None:
-        """Leave the models unchanged."""
+        pass
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if reason := building.build(self._table(app_label, to_state)):

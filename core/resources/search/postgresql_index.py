@@ -1,7 +1,8 @@
 """The index on PostgreSQL: GIN over the trigrams of pg_trgm, which the server maintains."""
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from core.resources.search.sql import ask, run
 from core.resources.search.tables import SearchedTable
 
 # In a separate schema, because `restore` renames the service's schema and creates a new one.
@@ -21,28 +22,17 @@ _IS_VALID = "SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid = to_reg
 
 def is_whole(table: SearchedTable) -> bool:
     """Return whether the index exists and is valid."""
-    with connection.cursor() as cursor:
-        cursor.execute(_IS_VALID, (f"{table.name}_search",))
-        [is_valid] = cursor.fetchone()
-    return bool(is_valid)
+    return bool(ask(_IS_VALID, f"{table.name}_search"))
 
 
 def has_extension() -> bool:
-    return _schema() is not None
-
-
-def _schema() -> str | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_SCHEMA_OF_EXTENSION)
-        row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    return ask(_SCHEMA_OF_EXTENSION) is not None
 
 
 def add_extension() -> bool:
     """Create pg_trgm. Return False if this user may not, or if the server lacks the extension."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(_EXTENSION)
+        run(_EXTENSION)
     except DatabaseError:
         return False
     return True
@@ -52,12 +42,12 @@ def create(table: SearchedTable) -> None:
     """Create the index without blocking writers. Must run outside a transaction. Raises Django's DatabaseError."""
     # An interrupted attempt leaves an invalid index.
     drop(table)
-    terms = ", ".join(f'LOWER("{column}") {_schema()}.gin_trgm_ops' for column in table.columns)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})'
-            f" WITH (gin_pending_list_limit = {_LIST_KILOBYTES})"
-        )
+    schema = ask(_SCHEMA_OF_EXTENSION)
+    terms = ", ".join(f'LOWER("{column}") {schema}.gin_trgm_ops' for column in table.columns)
+    run(
+        f'CREATE INDEX CONCURRENTLY {table.name}_search ON "{table.name}" USING gin ({terms})'
+        f" WITH (gin_pending_list_limit = {_LIST_KILOBYTES})"
+    )
 
 
 def tidy(table: SearchedTable) -> int | None:
@@ -66,14 +56,11 @@ def tidy(table: SearchedTable) -> int | None:
     Returns None if another process is doing this, or if this role may not. Raises DatabaseError after a second if
     another session has locked the index.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '1s'")
-        cursor.execute(_TIDY, (f"{table.name}_search",))
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+    run("SET LOCAL lock_timeout = '1s'")
+    pages: int | None = ask(_TIDY, f"{table.name}_search")
+    return pages
 
 
 def drop(table: SearchedTable) -> None:
     """Remove the index. The extension stays, because other tables may use it."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table.name}_search")
+    run(f"DROP INDEX CONCURRENTLY IF EXISTS {table.name}_search")

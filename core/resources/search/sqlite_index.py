@@ -14,6 +14,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 
 from core.resources.search.grams import indexed_texts
+from core.resources.search.sql import ask, run
 from core.resources.search.tables import SearchedTable
 
 # The bytes of text that a batch may have per row. The cost of FTS5 grows with bytes, not with rows.
@@ -102,38 +103,38 @@ class UnreadableRows(DatabaseError):
 
 
 def is_supported() -> bool:
-    return sqlite3.sqlite_version_info >= (3, 34) and bool(_ask(_HAS_FTS5))
+    return sqlite3.sqlite_version_info >= (3, 34) and bool(ask(_HAS_FTS5))
 
 
 def is_built(table: SearchedTable) -> bool:
     """Return whether a migration has created the index."""
-    return bool(_ask(_COUNT_PARTS % "%s", f"{table.name}_search_state"))
+    return bool(ask(_COUNT_PARTS % "%s", f"{table.name}_search_state"))
 
 
 def is_whole(table: SearchedTable) -> bool:
-    """Return whether every part exists and the index belongs to these rows, folded by this Python's Unicode version."""
+    """Return whether the index is complete, belongs to these rows, and was folded by this Python's Unicode version."""
     names = [name.format(name=table.name) for _, name in _PARTS]
-    if _ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
+    if ask(_COUNT_PARTS % ", ".join(["%s"] * len(names)), *names) < len(names):
         return False
-    return bool(_ask(_sql(table, _IS_WHOLE), unicodedata.unidata_version))
+    return bool(ask(_sql(table, _IS_WHOLE), unicodedata.unidata_version))
 
 
 def create(table: SearchedTable) -> None:
     """Create the missing parts and empty the index. Must run in a transaction."""
     for statement in _CREATE:
-        _run(_sql(table, statement))
+        run(_sql(table, statement))
     for statement in _EMPTY:
-        _run(_sql(table, statement), *([unicodedata.unidata_version] if "%s" in statement else []))
+        run(_sql(table, statement), *([unicodedata.unidata_version] if "%s" in statement else []))
 
 
 def drop(table: SearchedTable) -> None:
     for kind, name in _PARTS:
-        _run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
+        run(f"DROP {kind} IF EXISTS {name.format(name=table.name)}")
 
 
 def backlog(table: SearchedTable, *, at_most: int) -> int:
     """Return about how many rows wait to be indexed. At most `at_most` changed rows are counted."""
-    return int(_ask(_sql(table, _BACKLOG), at_most) or 0)
+    return int(ask(_sql(table, _BACKLOG), at_most) or 0)
 
 
 def fill(table: SearchedTable, *, batch: int) -> int:
@@ -214,15 +215,3 @@ def _sql(table: SearchedTable, statement: str) -> str:
     for place, part in parts.items():
         statement = statement.replace(place, part)
     return statement.format(**fields)
-
-
-def _run(sql: str, *parameters: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters or None)
-
-
-def _ask(sql: str, *parameters: Any) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        row = cursor.fetchone()
-    return None if row is None else row[0]
