@@ -34,8 +34,6 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 
 class StoredResponse(NamedTuple):
-    """A successful response as it is stored and replayed."""
-
     status: int
     body: bytes
     location: str

@@ -29,10 +29,7 @@ from core.values import canonical_uuid, is_id, later_than, now, rfc3339, same_js
 
 
 class Store[Content: BaseModel]:
-    """The rows of one resource. `content` is the schema of the fields that clients set, `path` is the collection's.
-
-    `may_access` decides whether a principal may see and change the rows of an owner.
-    """
+    """The rows of one resource. `may_access` decides whether a principal may see and change the rows of an owner."""
 
     def __init__(
         self,

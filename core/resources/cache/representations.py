@@ -55,8 +55,6 @@ class _Reading:
 
 
 class RepresentationCache:
-    """The entries of one kind of resource."""
-
     def __init__(self, kind: str, *, redis: RedisClient = this_redis, epoch: Epoch = this_epoch) -> None:
         self._prefix = kind.encode() + b":"
         self._redis, self._epoch = redis, epoch

@@ -42,10 +42,7 @@ class Page(NamedTuple):
 
 
 class Listing:
-    """The lists of one resource.
-
-    `name` is the name of the list in a page. `filters` maps fields of the query to filters; None and () do not filter.
-    """
+    """The lists of one resource. `filters` maps fields of the query to filters; None and () do not filter."""
 
     def __init__(self, name: str, model: type[Resource], *, filters: Mapping[str, Filter]) -> None:
         self._name, self._model, self._filters = name, model, filters

@@ -23,10 +23,7 @@ NO_PG_TRGM = (
 
 
 def build(table: SearchedTable) -> str:
-    """Build a table's index unless it is complete. Return why the database cannot have one, or an empty text.
-
-    Must run outside a transaction.
-    """
+    """Build a missing index, outside a transaction. Return why the database cannot have one, or an empty text."""
     if connection.vendor == "sqlite":
         return _build_on_sqlite(table)
     if not postgresql_index.is_whole(table):
@@ -75,5 +72,4 @@ def drop(table: SearchedTable) -> None:
 
 
 def is_whole(table: SearchedTable) -> bool:
-    """Return whether searches may use the table's index."""
     return sqlite_index.is_whole(table) if connection.vendor == "sqlite" else postgresql_index.is_whole(table)

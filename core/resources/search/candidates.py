@@ -43,9 +43,11 @@ def is_indexed(text: str) -> bool:
 def find(table: SearchedTable, text: str, owner_id: UUID | None, *, most: int) -> str | None:
     """Return SQLite's candidates for a text as a JSON list of rowids, or None if there are more than `most`."""
     folded = text.casefold()
-    found, parameters = _BY_BEGINNING, beginning_with(folded)
+    parameters: tuple[str, ...]
     if len(folded) > 2:
         found, parameters = _BY_TERMS, (matching(folded, owner_id),)
+    else:
+        found, parameters = _BY_BEGINNING, beginning_with(folded)
     sql = _CANDIDATES.replace("{found}", found).format(name=table.name, table=f'"{table.name}"')
     with connection.cursor() as cursor:
         cursor.execute(sql, (*parameters, most + 1))

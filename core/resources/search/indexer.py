@@ -19,7 +19,7 @@ from core.resources.search.tables import SearchedTable, searched_tables
 from core.resources.search.tidying import tidy_in_time
 
 CHECK_EVERY_SECONDS = {"sqlite": 1.0, "postgresql": 60.0}
-# Rows per transaction. Other writers wait about 10 ms for it.
+# Rows per transaction, for which other writers wait about 10 ms.
 BATCH = 256
 # Rows at the end of another transaction: twice the writes that share a commit, so that the backlog shrinks.
 BATCH_AT_COMMIT = 2 * WRITE_BATCH
@@ -124,7 +124,7 @@ async def _is_due(table: SearchedTable) -> bool:
 
 
 def _or_rebuild[T](table: SearchedTable, work: Callable[[], T]) -> T | None:
-    """Return the result of work on an index. If the index is corrupt, empty it and return None."""
+    """Return the result of work on an index, or None after emptying a corrupt index."""
     try:
         with transaction.atomic():
             return work()

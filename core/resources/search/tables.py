@@ -10,8 +10,6 @@ from core.resources.model import Resource, ResourceQuerySet
 
 
 class SearchedTable(NamedTuple):
-    """The table of a resource, and its searched columns."""
-
     name: str
     columns: tuple[str, ...]
 
