@@ -1,4 +1,4 @@
-"""Tracing with OpenTelemetry, which is imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+"""Tracing with OpenTelemetry. Its exporter and instrumentation load only if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 import asyncio
 import threading

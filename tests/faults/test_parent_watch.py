@@ -25,4 +25,4 @@ def test_workers_end_when_their_parent_is_killed(start: Callable[..., RunningSer
         await_true(lambda: not any(map(command_line, orphans)), "workers outlive their parent")
         service.start()
         assert me.get(path).json()["name"] == "kept"
-    assert service.log.count("is gone: this one stops, too") == 2
+    assert service.log.count("The parent process has died: this worker stops") == 2

@@ -164,11 +164,11 @@ def test_doctor_reports_replica_problems(primary: PostgresServer, replica: Postg
     def report(**environment: str) -> str:
         return stopped.manage("doctor", check=False, **environment).stdout
 
-    until(lambda: f"replica 127.0.0.1:{replica.port} has all that the primary has" in report())
-    assert f"127.0.0.1:{primary.port} is no replica" in report(DB_REPLICA_DSN=dsn)
+    until(lambda: f"replica 127.0.0.1:{replica.port} is up to date" in report())
+    assert f"127.0.0.1:{primary.port} is not a replica" in report(DB_REPLICA_DSN=dsn)
     replica.pause_replay()
     with primary.connect() as connection:
         connection.execute("CREATE TABLE later ()")
-    assert f"replica 127.0.0.1:{replica.port} is too far behind" in report()
+    assert f"replica 127.0.0.1:{replica.port} is behind the primary" in report()
     replica.stop()
-    assert f"replica 127.0.0.1:{replica.port} is out of reach" in report()
+    assert f"replica 127.0.0.1:{replica.port} is unreachable" in report()

@@ -211,11 +211,11 @@ def test_old_and_unencrypted_redis_and_lost_calls_are_reported(
     facts: dict[str, str] = {"redis_version": "5.0.14", "maxmemory": "1048576", "maxmemory_policy": "allkeys-lru"}
     latencies = [0.001] * redis_server.PINGS
 
-    async def visit() -> tuple[dict[str, str], list[float], str]:
+    async def measure() -> tuple[dict[str, str], list[float], str]:
         await asyncio.sleep(0)
         return facts, latencies, ""
 
-    monkeypatch.setattr(redis_server, "_visit", visit)
+    monkeypatch.setattr(redis_server, "_measure", measure)
     assert "older than 6.2" in the_one(redis_server.check, Level.ERROR).message
     assert "unencrypted" in the_one(redis_server.check, Level.INFO).message
     facts.clear()
