@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from statistics import median
 from time import perf_counter
+from typing import override
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -21,7 +22,8 @@ LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 class Client(RedisClient):
     reason = ""
 
-    def turn_down(self, reason: str) -> None:
+    @override
+    def mark_down(self, reason: str) -> None:
         self.reason = reason
 
 

@@ -204,6 +204,11 @@ def test_slow_redis_is_a_warning(
         assert message in the_one(redis_server.check, Level.WARNING).message
 
 
+def test_reason_why_redis_is_unreachable_is_reported(settings: Settings) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    assert "Connect call failed" in the_one(redis_server.check, Level.WARNING).message
+
+
 def test_old_and_unencrypted_redis_and_lost_calls_are_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
